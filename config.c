@@ -1,0 +1,364 @@
+#include "config.h"
+
+#include "core/log.h"
+#include "core/stop.h"
+#include "otel_env.h"
+#include "parse/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#ifndef HASPAN_VERSION
+#define HASPAN_VERSION "0.0.0"
+#endif
+
+struct maker {
+	struct config *c;
+	struct options *o;
+	struct arena *arena;
+	struct err *err;
+	struct naming naming;
+};
+
+static const struct option_value *values(const struct maker *m, enum option_id id)
+{
+	return m->o->v[id].first;
+}
+
+static const struct option_value *value(const struct maker *m, enum option_id id)
+{
+	return values(m, id);
+}
+
+static bool wrong(struct maker *m, const struct option_value *v, size_t at, const char *what)
+{
+	err_at(m->err, EXIT_USAGE, v->text.p, v->text.len, at, "%s", what);
+	return options_blame(v, m->err);
+}
+
+/* ---- kinds of values ------------------------------------------------------------------------------------ */
+
+/* A number with a unit of `units` ("ms=1 s=1000 …"); a bare number has the unit `bare`. */
+static bool quantity(struct maker *m, enum option_id id, const char *units, uint64_t bare, uint64_t max, uint64_t *out)
+{
+	const struct option_value *v = value(m, id);
+	uint64_t n, scale = bare;
+	size_t digits = 0;
+	char *end;
+
+	if (!v)
+		return true;
+	while (digits < v->text.len && v->text.p[digits] >= '0' && v->text.p[digits] <= '9')
+		digits++;
+	if (!slice_uint(slice_of(v->text.p, digits), &n))
+		return wrong(m, v, 0, "expected a number");
+	if (digits < v->text.len) {
+		const char *unit = v->text.p + digits, *at = units;
+		size_t len = v->text.len - digits;
+
+		for (; *at; at += *at == ' ') {
+			size_t name = strcspn(at, "=");
+			bool same = name == len && memcmp(at, unit, len) == 0;
+
+			scale = strtoull(at + name + 1, &end, 10);
+			at = end;
+			if (same)
+				break;
+			scale = 0;
+		}
+		if (!scale)
+			return wrong(m, v, digits, "unknown unit");
+	}
+	if (n > max / scale)
+		return wrong(m, v, 0, "this is too much");
+	*out = n * scale;
+	return true;
+}
+
+#define TIME_UNITS "ms=1 s=1000 m=60000 h=3600000"
+#define SIZE_UNITS "K=1024 M=1048576 G=1073741824 k=1000 KiB=1024 MiB=1048576 GiB=1073741824"
+
+static bool duration(struct maker *m, enum option_id id, unsigned *ms)
+{
+	uint64_t v = *ms;
+
+	if (!quantity(m, id, TIME_UNITS, 1, 1000000000, &v))
+		return false;
+	*ms = (unsigned)v;
+	return true;
+}
+
+/* RFC 9110 token: what may be a header's name, and stands in a key without escape. */
+static bool is_token(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] <= ' ' || s.p[i] >= 0x7f || strchr("\"\\(),/:;<=>?@[]{}", s.p[i]))
+			return false;
+	return s.len > 0;
+}
+
+/* ---- naming --------------------------------------------------------------------------------------------- */
+
+static bool names(struct maker *m, enum option_id id, const struct slice **out, uint32_t *n)
+{
+	const struct option_value *v = value(m, id);
+	struct slice *list, rest;
+
+	if (!v)
+		return true;
+	list = arena_alloc(m->arena, CAPTURES_MAX * sizeof(*list));
+	rest = v->text;
+	while (rest.p) {
+		struct slice name = slice_trim(slice_cut(&rest, ','));
+
+		if (!is_token(name) || *n == CAPTURES_MAX)
+			return wrong(m, v, (size_t)(name.p - v->text.p),
+				     "expected names of headers, separated by commas (at most 32)");
+		list[(*n)++] = name;
+	}
+	*out = list;
+	return true;
+}
+
+static bool maps(struct maker *m)
+{
+	struct slice *from, *to;
+	uint32_t n = 0;
+
+	for (const struct option_value *v = values(m, OPTION_MAP); v; v = v->next)
+		n++;
+	from = arena_alloc(m->arena, n * sizeof(*from) + 1);
+	to = arena_alloc(m->arena, n * sizeof(*to) + 1);
+	for (const struct option_value *v = values(m, OPTION_MAP); v; v = v->next) {
+		size_t at = v->text.len;
+
+		/* The last '=': expressions may hold one. */
+		while (at > 0 && v->text.p[at - 1] != '=')
+			at--;
+		if (at < 2 || at == v->text.len)
+			return wrong(m, v, 0, "expected FIELD=MEANING, as in 'var(txn.tid)=trace_id'");
+		from[m->naming.nmap] = slice_of(v->text.p, at - 1);
+		to[m->naming.nmap] = slice_skip(v->text, at);
+		if (slot_find(to[m->naming.nmap]) < 0 &&
+		    (!is_token(to[m->naming.nmap]) || slice_find(to[m->naming.nmap], '.') == to[m->naming.nmap].len))
+			return wrong(m, v, at, "no field has this name (`haspan formats` lists them), and no attribute "
+					       "either: that would have a dot");
+		m->naming.nmap++;
+	}
+	m->naming.map_from = from;
+	m->naming.map_to = to;
+	return names(m, OPTION_CAPTURE_REQUEST, &m->naming.request, &m->naming.nrequest) &&
+	       names(m, OPTION_CAPTURE_RESPONSE, &m->naming.response, &m->naming.nresponse);
+}
+
+/* ---- rooms ---------------------------------------------------------------------------------------------- */
+
+static bool formats(struct maker *m)
+{
+	struct formats *set = &m->c->formats;
+
+	set->arena = m->arena;
+	if (!values(m, OPTION_FORMAT) && !formats_add_auto(set, &m->naming, m->err))
+		return false;
+	for (const struct option_value *v = values(m, OPTION_FORMAT); v; v = v->next)
+		if (!formats_add(set, v->text, &m->naming, m->err))
+			return options_blame(v, m->err);
+	for (uint32_t i = 0; i < set->n; i++)
+		plan_make(set->v[i], m->arena);
+	return true;
+}
+
+static bool choose(struct maker *m, enum option_id id, const char *const *words, int *out, const char *expected)
+{
+	const struct option_value *v = value(m, id);
+
+	if (!v)
+		return true;
+	for (int i = 0; words[i]; i++)
+		if (slice_eq(v->text, slice_str(words[i]))) {
+			*out = i;
+			return true;
+		}
+	return wrong(m, v, 0, expected);
+}
+
+static bool rules(struct maker *m)
+{
+	static const char *const phases[] = { "auto", "all", "none", NULL }, *const tree[] = { "request", NULL };
+	const struct option_value *v = value(m, OPTION_SAMPLER);
+	struct rules *r = &m->c->rules;
+	struct slice arg = v ? v->text : slice_str("parentbased_always_on"), name = slice_cut(&arg, ':');
+	int phase = PHASES_AUTO, kind = 0;
+
+	if (!choose(m, OPTION_PHASES, phases, &phase, "expected auto, all or none") ||
+	    !choose(m, OPTION_TREE, tree, &kind, "expected request: this version has no other tree yet"))
+		return false;
+	r->phases = (enum phases)phase;
+	if (!sampler_parse(name, arg.p ? arg : slice_of("", 0), &r->sampler, m->err))
+		return v ? options_blame(v, m->err) : false;
+	v = value(m, OPTION_PROPAGATORS);
+	if (!propagators_parse(v ? v->text : slice_str("tracecontext,b3,b3multi,jaeger,xray"), r, m->err))
+		return v ? options_blame(v, m->err) : false;
+	for (v = values(m, OPTION_ROUTE); v; v = v->next) {
+		if (v->text.len == 0 || *v->text.p != '/')
+			return wrong(m, v, 0, "expected a template that begins with '/', as in '/orders/{id}'");
+		if (r->nroutes == sizeof(r->routes) / sizeof(r->routes[0]))
+			return wrong(m, v, 0, "too many routes (at most 256)");
+		r->routes[r->nroutes++] = v->text;
+	}
+	return true;
+}
+
+static void resource_add(struct resource *r, struct slice key, struct slice val)
+{
+	uint32_t at = 0;
+
+	while (at < r->n && (memcmp(r->keys[at].p, key.p, r->keys[at].len < key.len ? r->keys[at].len : key.len) < 0))
+		at++;
+	for (uint32_t i = r->n; i > at; i--) {
+		r->keys[i] = r->keys[i - 1];
+		r->values[i] = r->values[i - 1];
+	}
+	r->keys[at] = key;
+	r->values[at] = val;
+	r->n++;
+}
+
+static bool resource(struct maker *m)
+{
+	struct resource *r = &m->c->resource;
+	const struct option_value *v = value(m, OPTION_SERVICE_NAME);
+
+	r->version = SLICE(HASPAN_VERSION);
+	r->service_name = v ? v->text : SLICE("haproxy");
+	resource_add(r, SLICE("service.name"), r->service_name);
+	for (v = values(m, OPTION_RESOURCE); v; v = v->next) {
+		struct slice val = v->text, key = slice_cut(&val, '=');
+
+		if (!val.p || !is_token(key) || r->n == sizeof(r->keys) / sizeof(r->keys[0]))
+			return wrong(m, v, 0, "expected KEY=VALUE (at most 31 of them)");
+		if (!text_valid(val))
+			return wrong(m, v, key.len + 1, "the value is not valid UTF-8");
+		for (uint32_t i = 0; i < r->n; i++)
+			if (slice_eq(r->keys[i], key))
+				return wrong(m, v, 0, "this attribute is given twice");
+		resource_add(r, key, val);
+	}
+	return text_valid(r->service_name) || wrong(m, value(m, OPTION_SERVICE_NAME), 0, "this is not valid UTF-8");
+}
+
+static bool headers(struct maker *m)
+{
+	const char **list;
+	size_t n = 0;
+
+	for (const struct option_value *v = values(m, OPTION_HEADER); v; v = v->next)
+		n++;
+	list = arena_alloc(m->arena, (n + 1) * sizeof(*list));
+	n = 0;
+	for (const struct option_value *v = values(m, OPTION_HEADER); v; v = v->next) {
+		size_t colon = slice_find(v->text, ':');
+
+		if (colon == v->text.len || !is_token(slice_of(v->text.p, colon)) || strpbrk(v->text.p, "\r\n"))
+			return wrong(m, v, 0, "expected NAME:VALUE");
+		list[n++] = v->text.p;
+	}
+	m->c->export.headers = list;
+	return true;
+}
+
+static unsigned terminal_width(void)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
+		return size.ws_col;
+	return columns && atol(columns) > 0 ? (unsigned)atol(columns) : 100;
+}
+
+static bool exports(struct maker *m)
+{
+	static const char *const compressions[] = { "none", "gzip", NULL };
+	struct export_config *e = &m->c->export;
+	uint64_t buffer = (uint64_t)16 << 20, connections = 4;
+	int compression = 0;
+
+	*e = (struct export_config){ .timeout_ms = 10000, .drain_ms = 10000, .give_up_ms = 300000 };
+	if (!choose(m, OPTION_COMPRESSION, compressions, &compression, "expected none or gzip") ||
+	    !duration(m, OPTION_TIMEOUT, &e->timeout_ms) || !duration(m, OPTION_DRAIN_TIMEOUT, &e->drain_ms) ||
+	    !duration(m, OPTION_GIVE_UP_AFTER, &e->give_up_ms) ||
+	    !quantity(m, OPTION_BUFFER_MAX, SIZE_UNITS, 1, UINT64_C(1) << 40, &buffer) ||
+	    !quantity(m, OPTION_CONNECTIONS, "", 1, 64, &connections) || !headers(m))
+		return false;
+	if (connections == 0)
+		return wrong(m, value(m, OPTION_CONNECTIONS), 0, "expected 1 to 64");
+	e->gzip = compression == 1;
+	e->buffer_max = (size_t)buffer;
+	e->connections = (unsigned)connections;
+	e->protocol = otel_protocol();
+	e->ca = options_text(m->o, OPTION_CA);
+	e->cert = options_text(m->o, OPTION_CERT);
+	e->key = options_text(m->o, OPTION_KEY);
+	e->colour = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+	e->width = terminal_width();
+	return true;
+}
+
+static bool ends(struct maker *m)
+{
+	struct config *c = m->c;
+
+	for (const struct option_value *v = values(m, OPTION_FROM); v; v = v->next) {
+		if (c->nsources == SOURCES_MAX)
+			return wrong(m, v, 0, "too many sources");
+		c->sources[c->nsources++] = v->text;
+	}
+	for (int i = 0; i < m->o->noperands; i++) {
+		if (c->nsources == SOURCES_MAX)
+			return err_set(m->err, EXIT_USAGE, "more than %d files: name them by a pattern, "
+							   "--from 'file:*.log'", SOURCES_MAX);
+		c->sources[c->nsources++] = slice_str(m->o->operands[i]);
+	}
+	if (c->nsources == 0)
+		c->sources[c->nsources++] = SLICE("-");
+	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
+		if (c->nsinks == SINKS_MAX)
+			return wrong(m, v, 0, "too many sinks (at most 8)");
+		c->sink_from[c->nsinks] = v;
+		c->sinks[c->nsinks++] = v->text;
+	}
+	if (c->nsinks == 0)
+		c->sinks[c->nsinks++] = SLICE("tree");
+	return true;
+}
+
+static bool general(struct maker *m)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t threads = cores < 1 ? 1 : cores > 4 ? 4 : (uint64_t)cores;
+	const struct option_value *v = value(m, OPTION_TIMEZONE);
+
+	if (!quantity(m, OPTION_THREADS, "", 1, THREADS_MAX, &threads))
+		return false;
+	if (threads == 0)
+		return wrong(m, value(m, OPTION_THREADS), 0, "expected 1 to 64");
+	m->c->threads = (unsigned)threads;
+	m->c->timezone = v ? v->text : slice_of("", 0);
+	m->c->rejects = options_text(m->o, OPTION_REJECTS);
+	m->c->strict = value(m, OPTION_STRICT) != NULL;
+	m->c->check_only = value(m, OPTION_CHECK) != NULL;
+	if (!zone_prepare(m->c->timezone, m->err))
+		return v ? options_blame(v, m->err) : false;
+	return true;
+}
+
+bool config_make(struct config *c, struct options *o, struct err *err)
+{
+	struct maker m = { .c = c, .o = o, .arena = o->arena, .err = err };
+
+	otel_env(o);
+	return maps(&m) && formats(&m) && rules(&m) && resource(&m) && exports(&m) && ends(&m) && general(&m);
+}

@@ -1,0 +1,34 @@
+/*
+ * config.h - what the options mean: one immutable struct for the whole run.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include "export/export.h"
+#include "options.h"
+#include "parse/parse.h"
+#include "reconstruct/reconstruct.h"
+
+#define SOURCES_MAX 256
+
+/* Lent by the arena it was made in, until that goes. */
+struct config {
+	struct slice sources[SOURCES_MAX];
+	uint32_t nsources;
+	struct slice sinks[SINKS_MAX];
+	const struct option_value *sink_from[SINKS_MAX];	/* for messages; NULL: nobody asked */
+	uint32_t nsinks;
+	struct formats formats;
+	struct rules rules;
+	struct resource resource;
+	struct export_config export;
+	struct slice timezone;
+	const char *rejects;			/* path, or NULL */
+	bool strict, check_only;
+	unsigned threads;
+};
+
+/* All of it from the options and the OTEL_* variables. false: `err` says where (EXIT_USAGE, EXIT_CONFIG). */
+bool config_make(struct config *c, struct options *o, struct err *err);
+
+#endif

@@ -1,0 +1,85 @@
+#include "core/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Control bytes of a hostile file must not reach a terminal (git's usage.c does the same). */
+static void mask_controls(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+}
+
+bool err_set(struct err *e, enum exit_code code, const char *fmt, ...)
+{
+	va_list args;
+
+	if (e->code != EXIT_DONE)
+		return false;
+	e->code = code;
+	va_start(args, fmt);
+	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	va_end(args);
+	mask_controls(e->text);
+	return false;
+}
+
+bool err_at(struct err *e, enum exit_code code, const char *text, size_t len, size_t at,
+	    const char *fmt, ...)
+{
+	size_t from, n;
+	va_list args;
+
+	if (e->code != EXIT_DONE)
+		return false;
+	e->code = code;
+	va_start(args, fmt);
+	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	va_end(args);
+	mask_controls(e->text);
+
+	/* A window of 100 bytes around the place is what fits a terminal. */
+	from = at > 60 ? at - 60 : 0;
+	n = len - from > 100 ? 100 : len - from;
+	memcpy(e->quoted, text + from, n);
+	e->quoted[n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)e->quoted[i] < 0x20 || (unsigned char)e->quoted[i] >= 0x7f)
+			e->quoted[i] = '?';
+	e->caret = (unsigned)(at - from);
+	e->column = (unsigned)at + 1;
+	return false;
+}
+
+bool err_where(struct err *e, const char *fmt, ...)
+{
+	va_list args;
+
+	if (e->where[0])
+		return false;
+	va_start(args, fmt);
+	vsnprintf(e->where, sizeof(e->where), fmt, args);
+	va_end(args);
+	mask_controls(e->where);
+	return false;
+}
+
+void err_print(const struct err *e)
+{
+	fprintf(stderr, "haspan: ");
+	if (e->where[0]) {
+		fprintf(stderr, "%s:", e->where);
+		if (e->line)
+			fprintf(stderr, "%u:", e->line);
+		if (e->column)
+			fprintf(stderr, "%u:", e->column);
+		fprintf(stderr, " ");
+	} else if (e->column) {
+		fprintf(stderr, "column %u: ", e->column);
+	}
+	fprintf(stderr, "%s\n", e->text);
+	if (e->quoted[0])
+		fprintf(stderr, "    %s\n    %*s^\n", e->quoted, (int)e->caret, "");
+}

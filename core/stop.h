@@ -1,0 +1,20 @@
+/*
+ * core/stop.h - one wish, made once: finish what is begun, and end.
+ */
+#ifndef CORE_STOP_H
+#define CORE_STOP_H
+
+#include <stdbool.h>
+
+/* Before the first use; false when the kernel gives no descriptor. */
+bool stop_init(void);
+
+/* From anywhere, a signal handler included. */
+void stop_request(void);
+
+bool stop_requested(void);
+
+/* Becomes readable with the wish and stays so: for poll(2). */
+int stop_fd(void);
+
+#endif

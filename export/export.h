@@ -1,0 +1,105 @@
+/*
+ * export/export.h - the export room: encoders and sinks.
+ *
+ * An encoder turns traces into bytes, in a worker, without I/O. A sink takes finished wires, in the order of
+ * the blocks, and answers for every span in them. A sink is a few function pointers; what it owns is its own.
+ */
+#ifndef EXPORT_EXPORT_H
+#define EXPORT_EXPORT_H
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "parse/record.h"
+#include "reconstruct/plan.h"
+#include "reconstruct/span.h"
+
+/* ---- encoders ---------------------------------------------------------------------------------------- */
+
+/* What is the same for all spans of a run. Lent by the configuration. */
+struct resource {
+	struct slice service_name;
+	struct slice keys[32], values[32];	/* OTEL_RESOURCE_ATTRIBUTES and --resource, sorted by key */
+	uint32_t n;
+	struct slice version;			/* of haspan: the scope's version */
+};
+
+/*
+ * How traces become bytes. All functions are pure but for `out`, which grows up to its stated bound.
+ * Called per pass and origin: open, trace…, close. `host` may be empty.
+ */
+struct encoder {
+	const char *name;
+	void (*open)(struct buf *out, const struct resource *res, struct slice host, size_t *mark);
+	void (*trace)(struct buf *out, const struct record *rec, const struct trace *trace);
+	void (*close)(struct buf *out, size_t mark);	/* `mark` is what open stored */
+	void (*seal)(struct buf *out);			/* after the last group of a wire; may be NULL */
+};
+
+extern const struct encoder encoder_protobuf;	/* TracesData = ExportTraceServiceRequest, canonical protobuf */
+extern const struct encoder encoder_json;	/* the same as one line of OTLP JSON, with its newline */
+extern const struct encoder encoder_tree;	/* for a person */
+
+/* ---- sinks ------------------------------------------------------------------------------------------- */
+
+/* The bytes of one block for one sink. */
+struct wire {
+	struct buf bytes;
+	uint64_t spans;
+	uint64_t seq;		/* of the block */
+};
+
+/* What became of the spans given to a sink (contract section 1); written by the sink alone. */
+struct sink_tally {
+	uint64_t exported, refused, dropped, held;
+};
+
+struct sink;
+
+struct sink_ops {
+	/*
+	 * Take the bytes of `w` (whose buffer is left empty, ready for reuse). Called by one thread at a time, in
+	 * order of `seq`. Blocks while the sink is full: that is what slows the source.
+	 */
+	void (*submit)(struct sink *s, struct wire *w);
+	/* No more wires will come. Returns when all is answered for, or at the latest after `give_up_ms`
+	 * without any progress, or when `*stop` becomes true and `drain_ms` have passed. */
+	void (*finish)(struct sink *s);
+	/* A consistent reading; any thread, any time. */
+	void (*tally)(struct sink *s, struct sink_tally *out);
+	void (*free)(struct sink *s);
+};
+
+/* First member of every sink's own struct. */
+struct sink {
+	const struct sink_ops *ops;
+	const struct encoder *encoder;
+	const char *uri;		/* as the user wrote it, without secrets; owned */
+	bool failed;			/* the sink gave up; its word for it has been said on stderr */
+};
+
+/* Settings that sinks share; lent by the configuration, already merged by precedence. */
+struct export_config {
+	const char *protocol;		/* "http/protobuf", "http/json" or NULL: the default */
+	const char *const *headers;	/* "Name: value", NULL-terminated; may be NULL */
+	bool gzip;
+	unsigned timeout_ms;		/* of one request; 0: none */
+	unsigned connections;		/* requests in flight at once, at least 1 */
+	const char *ca, *cert, *key;	/* PEM files, or NULL */
+	size_t buffer_max;		/* bytes of wires held in memory */
+	unsigned drain_ms;		/* after a stop signal, or at the end of input */
+	unsigned give_up_ms;		/* at the end of input without any acknowledgement; 0: never */
+	bool colour;			/* for the tree */
+	unsigned width;
+};
+
+/*
+ * Open the sink that `uri` names (contract section 1). Returns an owned sink, or NULL with `err` filled.
+ */
+struct sink *sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
+
+/* The sinks themselves; sink_open picks. `rest` is what follows the scheme. */
+struct sink *file_sink_open(struct slice path, const struct encoder *enc, struct err *err);
+struct sink *null_sink_open(struct err *err);
+struct sink *http_sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * export/sink.c - which sink a URI means.
+ */
+#include "export/export.h"
+#include "export/tree.h"
+
+#include <stdlib.h>
+
+/* Sinks of the contract that this version does not have yet: say so, do not guess. */
+static const struct slice later[] = { { "grpc://", 7 },	  { "grpcs://", 8 }, { "zipkin://", 9 },
+				      { "kafka://", 8 },  { "html:", 5 },    { "stats", 5 } };
+
+static struct sink *pick(struct slice uri, const struct export_config *cfg, struct err *err)
+{
+	if (slice_eq(uri, SLICE("null")))
+		return null_sink_open(err);
+	if (slice_eq(uri, SLICE("tree"))) {
+		tree_setup(cfg->colour, cfg->width);
+		return file_sink_open(SLICE("-"), &encoder_tree, err);
+	}
+	if (slice_eq(uri, SLICE("-")))
+		return file_sink_open(uri, &encoder_json, err);
+	if (slice_starts(uri, SLICE("file:")))
+		return file_sink_open(slice_skip(uri, 5), &encoder_json, err);
+	if (slice_starts(uri, SLICE("http://")) || slice_starts(uri, SLICE("https://")))
+		return http_sink_open(uri, cfg, err);
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (slice_starts(uri, later[i])) {
+			err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such sink yet");
+			return NULL;
+		}
+	err_at(err, EXIT_USAGE, uri.p, uri.len, 0,
+	       "no such sink: expected tree, http://HOST:4318, https://…, file:PATH, '-' or null");
+	return NULL;
+}
+
+struct sink *sink_open(struct slice uri, const struct export_config *cfg, struct err *err)
+{
+	struct sink *s = pick(uri, cfg, err);
+
+	if (s && !s->uri)
+		s->uri = strndup(uri.p, uri.len);
+	return s;
+}

@@ -1,0 +1,259 @@
+/*
+ * export/tree.c - a picture of each request: nesting, bars to scale, phases, failures in words.
+ */
+#include "export/tree.h"
+
+#include "core/civil.h"
+#include "export/export.h"
+#include "parse/format.h"
+#include "reconstruct/reconstruct.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static bool colour;
+static unsigned width = 100;
+
+void tree_setup(bool with_colour, unsigned columns)
+{
+	colour = with_colour;
+	width = columns < 60 ? 60 : columns > 160 ? 160 : columns;
+}
+
+enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_RED, STYLE_GREEN, STYLE_BLUE, STYLE_YELLOW };
+
+static void style(struct buf *out, enum style s)
+{
+	static const struct slice codes[] = { { "\033[0m", 4 }, { "\033[1m", 4 }, { "\033[2m", 4 }, { "\033[31m", 5 },
+					      { "\033[32m", 5 }, { "\033[34m", 5 }, { "\033[33m", 5 } };
+
+	if (colour)
+		buf_slice(out, codes[s]);
+}
+
+static void printed(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void printed(struct buf *out, const char *fmt, ...)
+{
+	char *p = buf_room(out, 512);
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(p, 512, fmt, args);
+	va_end(args);
+	out->len += n < 512 ? (size_t)n : 511;
+}
+
+/* ---- text that a client wrote ---------------------------------------------------------------------------- */
+
+/* Characters that must not reach a terminal: C0, DEL, C1, and what changes the direction of writing. */
+static bool is_hostile(const unsigned char *p, size_t n)
+{
+	if (n == 1)
+		return p[0] < 0x20 || p[0] == 0x7f;
+	if (n == 2)
+		return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
+	if (n == 3 && p[0] == 0xe2 && p[1] == 0x80)
+		return p[2] >= 0x8b && p[2] <= 0xaf;		/* U+200B to U+202F */
+	return n == 3 && p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf;	/* U+2060 to U+206F */
+}
+
+unsigned tree_text(struct buf *out, struct slice s, unsigned max)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	unsigned columns = 0;
+
+	for (size_t at = 0, n; at < s.len; at += n, columns++) {
+		n = p[at] < 0x80 ? 1 : p[at] < 0xe0 ? 2 : p[at] < 0xf0 ? 3 : 4;
+		if (n > s.len - at)
+			n = s.len - at;
+		if (columns + 1 >= max && s.len - at > n) {
+			buf_lit(out, "…");
+			return columns + 1;
+		}
+		if (is_hostile(p + at, n))
+			buf_char(out, '?');
+		else
+			buf_add(out, s.p + at, n);
+	}
+	return columns;
+}
+
+/* ---- the head of a request --------------------------------------------------------------------------------- */
+
+static void duration(struct buf *out, uint64_t ns)
+{
+	uint64_t us = ns / 1000;
+
+	if (us % 1000)
+		printed(out, "%llu.%03llu ms", (unsigned long long)(us / 1000), (unsigned long long)(us % 1000));
+	else
+		printed(out, "%llu ms", (unsigned long long)(us / 1000));
+}
+
+static void head(struct buf *out, const struct record *r, const struct trace *t)
+{
+	const struct span *root = &t->span[0];
+	struct slice method = record_text(r, SLOT_x_method), path = record_text(r, SLOT_x_path);
+	int64_t status = record_num(r, SLOT_x_status, 0);
+
+	if (record_has(r, SLOT_x_method_original))
+		method = record_text(r, SLOT_x_method_original);
+	style(out, root->status ? STYLE_RED : STYLE_GREEN);
+	buf_slice(out, root->status ? SLICE("✗ ") : SLICE("● "));
+	style(out, STYLE_NONE);
+	style(out, STYLE_BOLD);
+	tree_text(out, method.len ? method : root->name, 24);
+	if (path.len) {
+		buf_char(out, ' ');
+		tree_text(out, path, width / 2);
+	}
+	style(out, STYLE_NONE);
+	if (status)
+		printed(out, "  %lld", (long long)status);
+	buf_lit(out, "  ");
+	duration(out, root->end_ns - root->start_ns);
+	buf_lit(out, "  ");
+	tree_text(out, record_text(r, SLOT_x_frontend), 40);
+	if (record_has(r, SLOT_b) && !slice_eq(record_text(r, SLOT_b), record_text(r, SLOT_x_frontend))) {
+		buf_lit(out, " → ");
+		tree_text(out, record_text(r, SLOT_b), 40);
+	}
+	if (record_has(r, SLOT_x_server)) {
+		buf_char(out, '/');
+		tree_text(out, record_text(r, SLOT_x_server), 40);
+	}
+	buf_char(out, '\n');
+}
+
+static void ids(struct buf *out, const struct record *r, const struct trace *t)
+{
+	char date[32];
+
+	civil_format(t->span[0].start_ns, date);
+	style(out, STYLE_DIM);
+	printed(out, "  %s UTC  trace %016llx%016llx", date, (unsigned long long)t->id_hi, (unsigned long long)t->id_lo);
+	if (t->span[0].parent)
+		printed(out, "  parent %016llx", (unsigned long long)t->span[0].parent);
+	if (record_has(r, SLOT_ci)) {
+		buf_lit(out, "  from ");
+		tree_text(out, record_text(r, SLOT_ci), 45);
+	}
+	style(out, STYLE_NONE);
+	buf_char(out, '\n');
+}
+
+/* ---- spans ----------------------------------------------------------------------------------------------- */
+
+static unsigned depth_of(const struct trace *t, const struct span *s)
+{
+	return s->role == ROLE_SERVER ? 0 : s->role > ROLE_CLIENT && t->has_client ? 2 : 1;
+}
+
+/* Does another span of this depth, or of a lesser one above `depth`, follow below the same parent? */
+static bool has_later(const struct trace *t, uint32_t i, unsigned depth)
+{
+	for (uint32_t k = i + 1; k < t->n; k++) {
+		unsigned d = depth_of(t, &t->span[k]);
+
+		if (d == depth)
+			return true;
+		if (d < depth)
+			return false;
+	}
+	return false;
+}
+
+static void label(struct buf *out, const struct trace *t, uint32_t i)
+{
+	const struct span *s = &t->span[i];
+	unsigned depth = depth_of(t, s), used = 2 + 3 * depth;
+
+	buf_lit(out, "  ");
+	for (unsigned d = 1; d < depth; d++)
+		buf_slice(out, has_later(t, i, d) ? SLICE("│  ") : SLICE("   "));
+	if (depth)
+		buf_slice(out, has_later(t, i, depth) ? SLICE("├─ ") : SLICE("└─ "));
+	if (s->kind != KIND_INTERNAL) {
+		style(out, STYLE_BOLD);
+		buf_slice(out, s->kind == KIND_SERVER ? SLICE("SERVER ") : SLICE("CLIENT "));
+		style(out, STYLE_NONE);
+		used += 7;
+	}
+	used += tree_text(out, s->name, 30);
+	for (; used < 30; used++)
+		buf_char(out, ' ');
+}
+
+static void bar(struct buf *out, const struct span *s, const struct span *root)
+{
+	unsigned columns = width - 48;
+	uint64_t total = root->end_ns - root->start_ns;
+	unsigned from = 0, to = columns;
+
+	if (total) {
+		from = (unsigned)((double)(s->start_ns - root->start_ns) / (double)total * columns);
+		to = (unsigned)((double)(s->end_ns - root->start_ns) / (double)total * columns + 0.5);
+		from = from >= columns ? columns - 1 : from;
+		to = to <= from ? from + 1 : to;
+	}
+	buf_lit(out, "▕");
+	style(out, s->status ? STYLE_RED : s->kind == KIND_INTERNAL ? STYLE_YELLOW : STYLE_BLUE);
+	for (unsigned c = 0; c < columns; c++)
+		buf_slice(out, c < from || c >= to ? SLICE(" ") : s->end_ns > s->start_ns ? SLICE("█") : SLICE("╵"));
+	style(out, STYLE_NONE);
+	buf_lit(out, "▏ ");
+	duration(out, s->end_ns - s->start_ns);
+}
+
+static void tree_trace(struct buf *out, const struct record *r, const struct trace *t)
+{
+	struct slice words = failure_words(record_text(r, record_has(r, SLOT_tsc) ? SLOT_tsc : SLOT_ts));
+
+	head(out, r, t);
+	ids(out, r, t);
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct span *s = &t->span[i];
+
+		label(out, t, i);
+		bar(out, s, &t->span[0]);
+		if (s->error_type.len) {
+			style(out, STYLE_RED);
+			buf_lit(out, "  ✗ ");
+			buf_slice(out, s->error_type);
+			if (s->kind == KIND_INTERNAL && words.len) {
+				buf_lit(out, ": ");
+				buf_slice(out, words);
+			}
+			style(out, STYLE_NONE);
+		}
+		buf_char(out, '\n');
+	}
+	if (record_has(r, SLOT_error)) {
+		buf_lit(out, "  ");
+		tree_text(out, record_text(r, SLOT_error), width - 4);
+		buf_char(out, '\n');
+	}
+	if (record_has(r, SLOT_x_truncated))
+		buf_lit(out, "  (HAProxy cut this line at its length limit: raise `len`)\n");
+	if (record_has(r, SLOT_x_open_end))
+		buf_lit(out, "  (written before the end: logasap)\n");
+	buf_char(out, '\n');
+}
+
+static void tree_open(struct buf *out, const struct resource *res, struct slice host, size_t *mark)
+{
+	(void)out;
+	(void)res;
+	(void)host;
+	*mark = 0;
+}
+
+static void tree_close(struct buf *out, size_t mark)
+{
+	(void)out;
+	(void)mark;
+}
+
+const struct encoder encoder_tree = { "tree", tree_open, tree_trace, tree_close, NULL };

@@ -1,0 +1,315 @@
+/*
+ * ingest/file.c - files and standard input, read to their end, one after another.
+ */
+#include "core/log.h"
+#include "core/stop.h"
+#include "ingest/ingest.h"
+#include "ingest/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct source {
+	char **paths;			/* owned; NULL for standard input */
+	size_t npaths, next;
+	bool standard_input;
+	struct reader *reader;		/* of the open file, or NULL */
+	const char *path;
+	enum framing framing;
+	bool torn;			/* the last block ended inside an over-long line */
+	bool ended;			/* the open file has no more bytes */
+	uint64_t bytes;
+	size_t carried;			/* bytes of an unfinished line, kept for the next block */
+	char carry[];			/* BLOCK_SIZE */
+};
+
+/* ---- blocks ------------------------------------------------------------------------------------------ */
+
+void block_alloc(struct block *b)
+{
+	char *p = calloc(1, BLOCK_SIZE + 2 * BLOCK_PAD);
+
+	if (!p) {
+		fprintf(stderr, "haspan: out of memory: asked for %zu bytes\n", BLOCK_SIZE + 2 * BLOCK_PAD);
+		abort();
+	}
+	*b = (struct block){ .p = p + BLOCK_PAD };
+}
+
+void block_free(struct block *b)
+{
+	if (b->p)
+		free(b->p - BLOCK_PAD);
+	b->p = NULL;
+}
+
+/* ---- one file ---------------------------------------------------------------------------------------- */
+
+struct plain {
+	struct reader reader;
+	int fd;
+	bool waits;			/* not a regular file: reading may block */
+};
+
+/* A pipe or a terminal may say nothing for hours: a wish to stop must get through. */
+static bool wait_readable(int fd)
+{
+	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = stop_fd(), .events = POLLIN } };
+
+	while (poll(p, 2, -1) < 0 && errno == EINTR)
+		;
+	return !p[1].revents;
+}
+
+static ssize_t plain_read(struct reader *r, char *p, size_t n, struct err *err)
+{
+	struct plain *x = (struct plain *)r;
+	ssize_t got;
+
+	if (x->waits && !wait_readable(x->fd))
+		return 0;
+	while ((got = read(x->fd, p, n)) < 0 && errno == EINTR)
+		;
+	if (got < 0)
+		err_set(err, EXIT_INPUT, "cannot read: %m");
+	return got;
+}
+
+static void plain_close(struct reader *r)
+{
+	struct plain *x = (struct plain *)r;
+
+	if (x->fd != STDIN_FILENO)
+		close(x->fd);
+	free(x);
+}
+
+struct reader *reader_plain(int fd, struct err *err)
+{
+	struct plain *x = malloc(sizeof(*x));
+	struct stat st;
+
+	if (!x) {
+		close(fd);
+		err_set(err, EXIT_INPUT, "out of memory");
+		return NULL;
+	}
+	*x = (struct plain){ { plain_read, plain_close }, fd, fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) };
+	if (!x->waits)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	return &x->reader;
+}
+
+/* What compressed it, by its first bytes: names lie, and rotated files lose theirs. */
+static struct reader *reader_for(int fd, struct err *err)
+{
+	static const struct {
+		struct slice magic;
+		struct reader *(*open)(int, struct err *);
+	} kinds[] = {
+		{ { "\x1f\x8b", 2 }, reader_gzip },
+		{ { "\x28\xb5\x2f\xfd", 4 }, reader_zstd },
+		{ { "\xfd" "7zXZ", 5 }, reader_xz },
+	};
+	char head[8];
+	ssize_t n = pread(fd, head, sizeof(head), 0);
+
+	for (size_t i = 0; n > 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (slice_starts(slice_of(head, (size_t)n), kinds[i].magic))
+			return kinds[i].open(fd, err);
+	return reader_plain(fd, err);
+}
+
+static bool open_next(struct source *s, struct err *err)
+{
+	struct stat st;
+	int fd = STDIN_FILENO;
+
+	if (s->standard_input) {
+		s->path = "standard input";
+		s->reader = reader_plain(fd, err);
+	} else {
+		s->path = s->paths[s->next];
+		fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		if (fd < 0 || fstat(fd, &st) != 0) {
+			err_set(err, EXIT_INPUT, "cannot open it: %m");
+		} else if (S_ISDIR(st.st_mode)) {
+			close(fd);
+			err_set(err, EXIT_INPUT, "it is a folder: name the files in it, as in %s/*", s->path);
+		} else {
+			s->reader = reader_for(fd, err);
+		}
+	}
+	s->next++;
+	if (!s->reader)
+		return err_where(err, "%s", s->path);
+	s->framing = FRAMING_UNKNOWN;
+	s->ended = s->torn = false;
+	return true;
+}
+
+static void close_file(struct source *s)
+{
+	if (s->reader)
+		s->reader->close(s->reader);
+	s->reader = NULL;
+}
+
+/* ---- the source -------------------------------------------------------------------------------------- */
+
+/* Is more input waiting right now? A pipe that pauses must not hold back what it has brought. */
+static bool more_at_once(const struct source *s)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return !s->standard_input || poll(&p, 1, 0) > 0;
+}
+
+/* Read until the block is full, the file ends or the pipe pauses with a whole line. */
+static bool read_block(struct source *s, struct block *b, struct err *err)
+{
+	while (b->len < BLOCK_SIZE && !s->ended) {
+		ssize_t got;
+
+		if (b->len && !more_at_once(s) && memrchr(b->p, '\n', b->len))
+			break;
+		got = s->reader->read(s->reader, b->p + b->len, BLOCK_SIZE - b->len, err);
+		if (got < 0) {
+			s->ended = true;
+			return err_where(err, "%s", s->path);
+		}
+		s->ended = got == 0;
+		b->len += (size_t)got;
+		s->bytes += (size_t)got;
+	}
+	return true;
+}
+
+/* Leave whole frames in the block and keep the rest for the next one. */
+static void split_tail(struct source *s, struct block *b)
+{
+	size_t whole;
+
+	if (s->torn && !memchr(b->p, '\n', b->len))
+		whole = b->len;		/* still the same over-long line */
+	else
+		whole = frame_boundary(b->p, b->len, s->ended, &s->framing);
+	b->torn_head = s->torn;
+	/* A whole block without an end of line: it leaves in pieces, counted once. */
+	if (whole == 0 && b->len == BLOCK_SIZE)
+		whole = b->len;
+	b->torn_tail = !s->ended && whole == b->len && b->len && s->framing != FRAMING_COUNTED &&
+		       b->p[b->len - 1] != '\n';
+	s->torn = b->torn_tail;
+	s->carried = b->len - whole;
+	memcpy(s->carry, b->p + whole, s->carried);
+	b->len = whole;
+	b->framing = s->framing;
+}
+
+enum fill source_fill(struct source *s, struct block *b, struct err *err)
+{
+	while (s->reader || s->next < s->npaths) {
+		if (stop_requested())
+			return FILL_END;
+		if (!s->reader && !open_next(s, err))
+			continue;
+		memcpy(b->p, s->carry, s->carried);
+		b->len = s->carried;
+		s->carried = 0;
+		read_block(s, b, err);
+		split_tail(s, b);
+		if (s->ended)
+			close_file(s);
+		if (b->len)
+			return FILL_BLOCK;
+	}
+	return FILL_END;
+}
+
+/* ---- names ------------------------------------------------------------------------------------------- */
+
+static bool add_path(struct source *s, const char *path)
+{
+	char **more = realloc(s->paths, (s->npaths + 1) * sizeof(*more));
+
+	if (!more)
+		return false;
+	s->paths = more;
+	s->paths[s->npaths] = strdup(path);
+	return s->paths[s->npaths++] != NULL;
+}
+
+static bool expand(struct source *s, const char *path, struct err *err)
+{
+	bool literal = access(path, F_OK) == 0 || !strpbrk(path, "*?[");	/* a file may have a star in its name */
+	glob_t found;
+	int code;
+
+	if (literal && access(path, R_OK) != 0) {
+		err_set(err, EXIT_INPUT, "cannot open it: %m");
+		return err_where(err, "%s", path);
+	}
+	if (literal)
+		return add_path(s, path) || err_set(err, EXIT_INPUT, "out of memory");
+	code = glob(path, 0, NULL, &found);
+	if (code != 0) {
+		err_set(err, EXIT_INPUT, "no file has a name like this");
+		return err_where(err, "%s", path);
+	}
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		if (!add_path(s, found.gl_pathv[i]))
+			err_set(err, EXIT_INPUT, "out of memory");
+	globfree(&found);
+	return err->code == EXIT_DONE;
+}
+
+struct source *source_open(struct slice uri, struct err *err)
+{
+	struct source *s = calloc(1, sizeof(*s) + BLOCK_SIZE);
+	char path[4096];
+
+	if (!s) {
+		err_set(err, EXIT_INPUT, "out of memory");
+		return NULL;
+	}
+	if (slice_starts(uri, SLICE("file:")))
+		uri = slice_skip(uri, 5);
+	if (slice_eq(uri, SLICE("-"))) {
+		s->standard_input = true;
+		s->npaths = 1;
+		return s;
+	}
+	if (uri.len == 0 || uri.len >= sizeof(path)) {
+		err_set(err, EXIT_USAGE, "expected file:PATH, a path or '-'");
+	} else {
+		memcpy(path, uri.p, uri.len);
+		path[uri.len] = '\0';
+		if (expand(s, path, err))
+			return s;
+	}
+	source_close(s);
+	return NULL;
+}
+
+uint64_t source_bytes(const struct source *s)
+{
+	return s->bytes;
+}
+
+void source_close(struct source *s)
+{
+	if (!s)
+		return;
+	close_file(s);
+	for (size_t i = 0; s->paths && i < s->npaths; i++)
+		free(s->paths[i]);
+	free(s->paths);
+	free(s);
+}

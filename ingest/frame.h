@@ -1,0 +1,54 @@
+/*
+ * ingest/frame.h - door 1 and 2: a block of bytes from the world, and the messages that lie in it.
+ *
+ * Type header: everybody to the right may include it.
+ */
+#ifndef INGEST_FRAME_H
+#define INGEST_FRAME_H
+
+#include "core/limits.h"
+#include "core/slice.h"
+
+/* How messages stand in a stream (RFC 6587). */
+enum framing {
+	FRAMING_UNKNOWN,	/* decided by the first bytes */
+	FRAMING_LINES,		/* section 3.4.2: each ends with LF */
+	FRAMING_COUNTED,	/* section 3.4.1: `LEN SP MSG`, no LF */
+};
+
+/* Bytes of a source, whole frames only. Owned by the worker that asked for it. */
+struct block {
+	char *p;		/* BLOCK_PAD readable bytes before and behind [p, p + len) */
+	size_t len;
+	uint64_t seq;		/* 0, 1, 2 …: the order in which effects become visible */
+	enum framing framing;
+	bool torn_head;		/* starts inside a line that was longer than LINE_MAX_BYTES */
+	bool torn_tail;		/* ends inside such a line */
+};
+
+/* A zone that the envelope does not tell. */
+#define ZONE_UNKNOWN INT16_MIN
+
+/* One message. Slices are lent by the block. */
+struct frame {
+	struct slice raw;	/* as it came, without its framing: what --rejects keeps */
+	struct slice msg;	/* what HAProxy wrote: no envelope, no trailing blanks, CR or NUL */
+	struct slice host;	/* who the envelope says wrote it; empty when it does not say */
+	int64_t time_us;	/* envelope's time, microseconds UTC; only with a zone_min */
+	int16_t zone_min;	/* envelope's offset from UTC in minutes, or ZONE_UNKNOWN */
+	uint16_t origin;	/* index into the pass's origins */
+	uint16_t next;		/* next frame of this origin, or FRAME_NONE */
+	uint8_t flags;		/* enum frame_flag */
+};
+
+#define FRAME_NONE UINT16_MAX
+
+enum frame_flag {
+	FRAME_TORN = 1,		/* a piece of an over-long line: rejected */
+	FRAME_CONTINUES = 2,	/* not its first piece: not counted again */
+	FRAME_OPEN = 4,		/* not its last piece: --rejects adds no newline */
+	FRAME_REJECTED = 16,	/* set behind the parser: nobody understood it */
+	FRAME_BARE_ISO = 8,	/* the envelope was a date alone: it may have been the message's own */
+};
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * ingest/ingest.h - the ingest room: sources of bytes, and cutting and peeling what they give.
+ */
+#ifndef INGEST_INGEST_H
+#define INGEST_INGEST_H
+
+#include "core/err.h"
+#include "ingest/frame.h"
+
+/* ---- sources ----------------------------------------------------------------------------------------- */
+
+struct source;
+
+/* What source_fill did. */
+enum fill {
+	FILL_BLOCK,		/* the block holds at least one byte */
+	FILL_END,		/* nothing more will come */
+};
+
+/*
+ * Open `uri` (contract section 1, "source"): `file:PATH` with globs, `-`, or a plain path. Files are opened
+ * one after another, in name order; a first existence check makes a typo fail at once.
+ * Returns an owned source, NULL with `err` filled (EXIT_INPUT, EXIT_USAGE).
+ */
+struct source *source_open(struct slice uri, struct err *err);
+
+/*
+ * Fill `b` (its `p` has room for BLOCK_SIZE bytes and the pads) with whole frames. Blocks until there is
+ * something. What can't be read is left out and the first reason is put into `err`; the rest is read all the
+ * same. One caller at a time.
+ */
+enum fill source_fill(struct source *src, struct block *b, struct err *err);
+
+/* Bytes read so far, as stored on disk; for progress. */
+uint64_t source_bytes(const struct source *src);
+
+void source_close(struct source *src);
+
+/* Memory for one block; `p` is owned by the caller, who frees it with block_free. Aborts when out of memory. */
+void block_alloc(struct block *b);
+void block_free(struct block *b);
+
+/* ---- frames ------------------------------------------------------------------------------------------ */
+
+/*
+ * How many bytes of [p, p + len) are whole frames. With `last` (the stream has ended) an unfinished final
+ * line is whole. Decides FRAMING_UNKNOWN and stores it. Pure.
+ */
+size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framing);
+
+/*
+ * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw` and
+ * `flags` only. Returns how many; 0 means that the block is used up. Pure; every byte of a block belongs to
+ * exactly one frame or to framing.
+ */
+uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max);
+
+/* ---- envelopes --------------------------------------------------------------------------------------- */
+
+/*
+ * Peel RFC 3164, RFC 5424, HAProxy's short, timed, iso, priority and raw, and the default file layouts of
+ * rsyslog and syslog-ng from `f->raw`; sets msg, host, time_us, zone_min and FRAME_BARE_ISO. What is no
+ * envelope is the message. Never fails. Pure.
+ */
+void envelope_peel(struct frame *f);
+
+#endif

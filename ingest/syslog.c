@@ -1,0 +1,169 @@
+/*
+ * ingest/syslog.c - peel what syslog, a relay or a log file put around HAProxy's message. Pure.
+ *
+ * HAProxy's own layouts are in its configuration manual, section 4.2 "log", and were read off the wire; the file
+ * layouts are rsyslog's RSYSLOG_TraditionalFileFormat and RSYSLOG_FileFormat, and syslog-ng's default.
+ */
+#include "core/civil.h"
+#include "core/scan.h"
+#include "ingest/ingest.h"
+
+/* `<134>`; returns its length, 0 when there is none. */
+static size_t pri_len(struct slice s)
+{
+	size_t i = 1;
+
+	if (s.len < 3 || s.p[0] != '<')
+		return 0;
+	while (i < s.len && i < 4 && s.p[i] >= '0' && s.p[i] <= '9')
+		i++;
+	return i > 1 && i < s.len && s.p[i] == '>' ? i + 1 : 0;
+}
+
+/* `Nov 21 08:15:44 `, the day padded by a blank; returns its length, 0 when there is none. */
+static size_t bsd_len(struct slice s)
+{
+	if (s.len < 16 || s.p[3] != ' ' || s.p[6] != ' ' || s.p[9] != ':' || s.p[12] != ':' || s.p[15] != ' ' ||
+	    civil_month(s.p) == 0 || civil_two(s.p + 7) < 0 || civil_two(s.p + 10) < 0 || civil_two(s.p + 13) < 0 ||
+	    (s.p[4] != ' ' && civil_two(s.p + 4) < 0))
+		return 0;
+	return 16;
+}
+
+static struct slice skip_blanks(struct slice s)
+{
+	while (s.len && *s.p == ' ')
+		s = slice_skip(s, 1);
+	return s;
+}
+
+/* The word in front; `*rest` is behind its blank. */
+static struct slice word(struct slice s, struct slice *rest)
+{
+	const char *end = s.p + s.len, *blank = scan_byte(s.p, end, ' ');
+
+	*rest = blank < end ? slice_to(blank + 1, end) : slice_of(end, 0);
+	return slice_to(s.p, blank);
+}
+
+/* `haproxy[8904]:` or `haproxy:`. A word of a HAProxy line never looks like this. */
+static bool is_tag(struct slice s)
+{
+	size_t i = 0;
+
+	if (s.len < 2 || s.len > 80 || s.p[--s.len] != ':')
+		return false;
+	for (; i < s.len; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+		      c == '-' || c == '.' || c == '/' || c == '@'))
+			break;
+	}
+	return i > 0 && (i == s.len || (s.p[i] == '[' && s.p[s.len - 1] == ']'));
+}
+
+/* `host tag: ` or, with `bare`, `tag: ` in front of the message. */
+static struct slice peel_host_tag(struct frame *f, struct slice s, bool bare)
+{
+	struct slice rest, first = word(s, &rest), after, second;
+
+	if (bare && is_tag(first))
+		return skip_blanks(rest);
+	second = word(rest, &after);
+	if (first.len == 0 || first.len > 255 || !is_tag(second))
+		return s;
+	f->host = slice_eq(first, SLICE("-")) ? slice_of(first.p, 0) : first;
+	return skip_blanks(after);
+}
+
+/* Structured data (RFC 5424 section 6.3): `-`, or elements in brackets. Returns what is behind, or `s` itself. */
+static struct slice skip_structured(struct slice s)
+{
+	const char *p = s.p, *end = s.p + s.len;
+	bool quoted = false;
+
+	if (p < end && *p == '-')
+		return slice_to(p + 1, end);
+	while (p < end && *p == '[') {
+		for (p++; p < end && (quoted || *p != ']'); p++) {
+			if (quoted && *p == '\\' && p + 1 < end)
+				p++;
+			else if (*p == '"')
+				quoted = !quoted;
+		}
+		if (p == end)
+			return s;
+		p++;
+	}
+	return slice_to(p, end);
+}
+
+/* An RFC 3339 date; true with the frame's time set and `*s` behind it and its blank. */
+static bool peel_iso(struct frame *f, struct slice *s)
+{
+	size_t len;
+	int64_t us;
+	int zone_min;
+	bool known;
+
+	if (!civil_iso(*s, &len, &us, &zone_min, &known) || len >= s->len || s->p[len] != ' ')
+		return false;
+	if (known) {
+		f->time_us = us;
+		f->zone_min = (int16_t)zone_min;
+	}
+	*s = slice_skip(*s, len + 1);
+	return true;
+}
+
+/* Behind `<PRI>1 `. False when it is no RFC 5424 header after all. */
+static bool peel_5424(struct frame *f, struct slice s)
+{
+	struct slice host, rest;
+
+	if (s.len > 2 && s.p[0] == '-' && s.p[1] == ' ')
+		s = slice_skip(s, 2);
+	else if (!peel_iso(f, &s))
+		return false;
+	host = word(s, &rest);
+	for (int k = 0; k < 3; k++)	/* APP-NAME, PROCID, MSGID */
+		if (word(rest, &rest).len == 0)
+			return false;
+	if (rest.len && (*rest.p == '-' || *rest.p == '['))
+		rest = skip_structured(rest);
+	rest = skip_blanks(rest);
+	if (slice_starts(rest, SLICE("\xef\xbb\xbf")))	/* MSG-UTF8's mark */
+		rest = slice_skip(rest, 3);
+	f->host = slice_eq(host, SLICE("-")) ? slice_of(host.p, 0) : host;
+	f->msg = rest;
+	return true;
+}
+
+void envelope_peel(struct frame *f)
+{
+	struct slice s = f->raw;
+	size_t pri, bsd;
+
+	while (s.len && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\r' || s.p[s.len - 1] == '\n' ||
+			 s.p[s.len - 1] == '\t' || s.p[s.len - 1] == '\0'))
+		s.len--;
+	f->host = slice_of(s.p, 0);
+	f->time_us = 0;
+	f->zone_min = ZONE_UNKNOWN;
+	pri = pri_len(s);
+	s = slice_skip(s, pri);
+	if (pri && s.len > 2 && s.p[0] == '1' && s.p[1] == ' ' && peel_5424(f, slice_skip(s, 2)))
+		return;
+	bsd = bsd_len(s);
+	if (bsd) {
+		f->msg = peel_host_tag(f, skip_blanks(slice_skip(s, bsd)), true);
+		return;
+	}
+	f->msg = s;
+	if (s.len && *s.p >= '0' && *s.p <= '9' && peel_iso(f, &s)) {
+		f->msg = peel_host_tag(f, s, false);
+		if (f->msg.p == s.p && !pri)
+			f->flags |= FRAME_BARE_ISO;
+	}
+}

@@ -1,0 +1,481 @@
+/*
+ * parse/compile.c - the text of a log-format becomes a program, once, at start.
+ *
+ * HAProxy configuration manual, section 8.2.6 "Custom log format".
+ */
+#include "parse/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum format_option { OPTION_QUOTE = 1, OPTION_HEX = 2, OPTION_ESCAPE = 4, OPTION_MANDATORY = 8 };
+
+struct compiler {
+	struct format *f;
+	struct arena *arena;
+	const struct naming *naming;
+	struct err *err;
+	struct slice text;
+	size_t at;			/* next byte of `text` */
+	unsigned defaults;		/* what %{…}o set */
+	struct insn *prog;
+	uint32_t n;
+	char *lit;			/* literals, one after another; as long as the text and its quotes */
+	size_t lit_start, lit_end;	/* the one that is being collected */
+};
+
+/* One `%…` of the text. */
+struct item {
+	size_t column;
+	struct slice alias, expr;	/* one of them */
+	struct slice name, type;	/* %(name:type) */
+	unsigned options;
+};
+
+static bool fail(struct compiler *c, size_t at, const char *what)
+{
+	return err_at(c->err, EXIT_CONFIG, c->text.p, c->text.len, at, "%s", what);
+}
+
+static char peek(const struct compiler *c)
+{
+	return c->at < c->text.len ? c->text.p[c->at] : '\0';
+}
+
+/* ---- literals ---------------------------------------------------------------------------------------- */
+
+static void literal_add(struct compiler *c, char ch)
+{
+	c->lit[c->lit_end++] = ch;
+}
+
+/* Blanks are separators: HAProxy writes one for a run of them, and none in front. */
+static void literal_blank(struct compiler *c)
+{
+	bool first = c->n == 0 && c->lit_end == c->lit_start;
+	bool after = c->lit_end > c->lit_start && c->lit[c->lit_end - 1] == ' ';
+
+	if (!first && !after)
+		literal_add(c, ' ');
+}
+
+/* What was collected belongs to the last instruction. */
+static void literal_close(struct compiler *c)
+{
+	if (c->n == 0 && c->lit_end > c->lit_start)
+		c->prog[c->n++] = (struct insn){ .op = OP_LITERAL };
+	if (c->n > 0) {
+		struct insn *i = &c->prog[c->n - 1];
+
+		i->lit = c->lit + c->lit_start;
+		i->lit_len = (uint16_t)(c->lit_end - c->lit_start);
+		i->first = i->lit_len ? (uint8_t)*i->lit : 0;
+	}
+	c->lit_start = c->lit_end;
+}
+
+/* ---- reading one item -------------------------------------------------------------------------------- */
+
+static bool read_options(struct compiler *c, unsigned *options)
+{
+	static const struct { struct slice word; unsigned bit; } known[] = {
+		{ { "Q", 1 }, OPTION_QUOTE }, { { "X", 1 }, OPTION_HEX }, { { "E", 1 }, OPTION_ESCAPE },
+		{ { "M", 1 }, OPTION_MANDATORY },
+	};
+	size_t open = c->at++, i;
+
+	while (peek(c) != '}') {
+		char sign = peek(c);
+		struct slice word;
+		size_t start = c->at;
+
+		if (sign != '+' && sign != '-')
+			return fail(c, c->at < c->text.len ? c->at : open,
+				    "expected '+' or '-' and a flag, as in %{+Q}");
+		for (c->at++; peek(c) != ',' && peek(c) != '}'; c->at++)
+			if (c->at >= c->text.len)
+				return fail(c, open, "this '{' is never closed");
+		word = slice_of(c->text.p + start + 1, c->at - start - 1);
+		if (slice_eq(word, SLICE("json")) || slice_eq(word, SLICE("cbor")) || slice_eq(word, SLICE("bin")))
+			return fail(c, start, "lines encoded by HAProxy as JSON or CBOR are not read yet: "
+					      "write the fields as text");
+		for (i = 0; i < 4 && !slice_eq(known[i].word, word); i++)
+			;
+		if (i == 4)
+			return fail(c, start, "unknown flag: expected Q, X, E or M");
+		*options = sign == '+' ? *options | known[i].bit : *options & ~known[i].bit;
+		if (peek(c) == ',')
+			c->at++;
+	}
+	c->at++;
+	return true;
+}
+
+static bool read_name(struct compiler *c, struct item *it)
+{
+	size_t open = c->at++, start = c->at;
+	struct slice inside;
+
+	while (peek(c) != ')' && c->at < c->text.len)
+		c->at++;
+	if (c->at >= c->text.len)
+		return fail(c, open, "this '(' is never closed");
+	inside = slice_of(c->text.p + start, c->at++ - start);
+	it->name = slice_cut(&inside, ':');
+	it->type = inside;
+	if (it->type.len && !slice_eq(it->type, SLICE("str")) && !slice_eq(it->type, SLICE("sint")) &&
+	    !slice_eq(it->type, SLICE("bool")) && !slice_eq(it->type, SLICE("raw")))
+		return fail(c, (size_t)(it->type.p - c->text.p), "unknown type: expected str, sint, bool or raw");
+	return true;
+}
+
+static bool read_expr(struct compiler *c, struct item *it)
+{
+	size_t open = c->at++, start = c->at;
+	int depth = 1;
+
+	/* Arguments may hold brackets (regular expressions); HAProxy counts none, and so ends at the first. */
+	for (; c->at < c->text.len && depth; c->at++)
+		depth -= c->text.p[c->at] == ']';
+	if (depth)
+		return fail(c, open, "this '[' is never closed");
+	it->expr = slice_of(c->text.p + start, c->at - 1 - start);
+	if (it->expr.len == 0)
+		return fail(c, open, "expected a sample expression, as in %[src]");
+	return true;
+}
+
+static bool is_alnum(char ch)
+{
+	return (ch >= '0' && ch <= '9') || (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z');
+}
+
+/* At '%': false with an error, or true with the item read. */
+static bool read_item(struct compiler *c, struct item *it)
+{
+	size_t start;
+
+	*it = (struct item){ .column = c->at, .options = c->defaults };
+	c->at++;
+	while (peek(c) == '(' || peek(c) == '{')
+		if (peek(c) == '(' ? !read_name(c, it) : !read_options(c, &it->options))
+			return false;
+	if (peek(c) == '[')
+		return read_expr(c, it);
+	for (start = c->at; is_alnum(peek(c)); c->at++)
+		;
+	it->alias = slice_of(c->text.p + start, c->at - start);
+	if (it->alias.len == 0)
+		return fail(c, it->column, "expected an alias, '[' or '%' behind '%'");
+	return true;
+}
+
+/* ---- one item becomes an instruction ------------------------------------------------------------------- */
+
+static enum op op_of(enum field_type type, unsigned options)
+{
+	bool hex = options & OPTION_HEX;
+
+	switch (type) {
+	case TYPE_NAME:
+	case TYPE_FT:
+		return OP_WORD;
+	case TYPE_INT:
+	case TYPE_PORT:
+	case TYPE_MSEC:
+	case TYPE_SEC:
+		return hex ? OP_HEX : OP_NUMBER;
+	case TYPE_MS:
+	case TYPE_US:
+		return OP_NUMBER;
+	case TYPE_IP:
+		return hex ? OP_HEX_IP : OP_IP;
+	case TYPE_DATE:
+		return OP_DATE;
+	case TYPE_DATEZ:
+		return OP_DATEZ;
+	case TYPE_STATE:
+		return OP_STATE4;
+	case TYPE_BLOCK:
+		return OP_BLOCK;
+	case TYPE_LIST:
+		return OP_LIST;
+	default:
+		return OP_RAW;
+	}
+}
+
+/* Which fields HAProxy puts in quotes under +Q: strings and addresses (lf_text), not numbers, dates, states. */
+static bool quotable(enum op op)
+{
+	return op == OP_WORD || op == OP_RAW || op == OP_IP || op == OP_BLOCK;
+}
+
+static void mark(struct format *f, int slot)
+{
+	f->slots[slot >> 6] |= UINT64_C(1) << (slot & 63);
+}
+
+/* An instruction for a field of `type`; the literal before it is complete but for an opening quote. */
+static struct insn *emit(struct compiler *c, const struct item *it, enum op op)
+{
+	bool quote = (it->options & OPTION_QUOTE) && quotable(op);
+	struct insn *i;
+
+	if (c->n + 2 > INSNS_MAX) {
+		fail(c, it->column, "too many fields in one format");
+		return NULL;
+	}
+	if (quote)
+		literal_add(c, '"');
+	literal_close(c);
+	i = &c->prog[c->n++];
+	*i = (struct insn){ .op = (uint8_t)op, .column = (uint16_t)it->column };
+	if (quote)
+		literal_add(c, '"');
+	return i;
+}
+
+/* `%ci:%cp` is one thing: only its end tells the colons of an IPv6 address from the one before the port. */
+static bool fuse_port(struct compiler *c, int slot)
+{
+	struct insn *before = c->n ? &c->prog[c->n - 1] : NULL;
+
+	if (!before || before->op != OP_IP || c->lit_end - c->lit_start != 1 || c->lit[c->lit_start] != ':')
+		return false;
+	before->op = OP_ADDR;
+	before->slot2 = (uint8_t)slot;
+	c->lit_end = c->lit_start;
+	return true;
+}
+
+static bool emit_slot(struct compiler *c, const struct item *it, int slot, bool from_expr)
+{
+	enum field_type type = slot_info[slot].type;
+	enum op op = op_of(type, it->options);
+	struct insn *i;
+
+	mark(c->f, slot);
+	if (slot == SLOT_ft)
+		mark(c->f, SLOT_x_tls);
+	if (type == TYPE_PORT && op == OP_NUMBER && fuse_port(c, slot))
+		return true;
+	if (slot == SLOT_ts)
+		op = OP_STATE2;
+	if (type == TYPE_LIST && !(it->options & OPTION_QUOTE) && !c->f->ncap[slot == SLOT_hsl])
+		return fail(c, it->column, "how many captures? name them with --capture-request (or "
+					   "--capture-response), or write them with +Q");
+	if (!(i = emit(c, it, op)))
+		return false;
+	i->slot = (uint8_t)slot;
+	i->side = slot == SLOT_hs || slot == SLOT_hsl;
+	if (type == TYPE_FT)
+		i->flags |= INSN_FRONTEND;
+	if (type == TYPE_ESC || type == TYPE_REQ || (type == TYPE_RAW && slot < SLOT_trace_id && slot != SLOT_ID) ||
+	    slot == SLOT_host || slot == SLOT_user_agent || slot == SLOT_error)
+		i->flags |= INSN_PARTIAL;
+	if (from_expr || type == TYPE_RAW || type == TYPE_ESC)
+		i->flags |= INSN_EMPTY;
+	if (it->options & OPTION_ESCAPE)
+		c->f->unescape[slot >> 6] |= UINT64_C(1) << (slot & 63);
+	return true;
+}
+
+static bool emit_capture(struct compiler *c, const struct item *it, const struct binding *b)
+{
+	struct insn *i = emit(c, it, OP_RAW);
+
+	if (!i)
+		return false;
+	mark(c->f, b->side ? SLOT_hs : SLOT_hr);
+	i->side = (uint8_t)b->side;
+	i->slot = (uint8_t)b->index;
+	i->flags |= INSN_CAPTURE | INSN_EMPTY | INSN_PARTIAL;
+	return true;
+}
+
+static bool emit_extra(struct compiler *c, const struct item *it, const struct binding *b)
+{
+	enum field_type type = slice_eq(it->type, SLICE("sint")) ? TYPE_INT :
+			       slice_eq(it->type, SLICE("bool")) ? TYPE_NAME : TYPE_RAW;
+	int index = format_add_extra(c->f, it->name.len ? it->name : it->expr, b->key, type);
+	struct insn *i;
+
+	if (index < 0)
+		return fail(c, it->column, "too many fields of unknown meaning in one format");
+	if (!(i = emit(c, it, OP_RAW)))
+		return false;
+	i->slot = (uint8_t)index;
+	i->flags |= INSN_EXTRA | INSN_EMPTY | INSN_PARTIAL;
+	if (b->backslash || (it->options & OPTION_ESCAPE))
+		c->f->unescape_extra |= UINT64_C(1) << index;
+	return true;
+}
+
+/* A name that differs from a known one by case only was probably meant. */
+static bool unknown_alias(struct compiler *c, const struct item *it)
+{
+	char text[160], list[64] = "";
+	size_t n = 0;
+
+	for (int s = 0; s < SLOT_accept_us; s++)
+		if (slice_ieq(slot_info[s].name, it->alias) && n + 8 < sizeof(list))
+			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%%%s", n ? " or " : "",
+					      slot_info[s].name.p);
+	snprintf(text, sizeof(text), "unknown alias '%%%.*s'%s%s%s", it->alias.len > 20 ? 20 : (int)it->alias.len,
+		 it->alias.p, n ? ": did you mean " : ": `haspan formats` lists them all", list, n ? "?" : "");
+	return fail(c, it->column, text);
+}
+
+static bool compile_item(struct compiler *c, const struct item *it)
+{
+	struct binding b;
+	int slot;
+
+	if (it->alias.len) {
+		slot = slot_find(it->alias);
+		if (slot == SLOT_o) {
+			c->defaults = it->options;
+			return true;
+		}
+		if (slot < 0 || slot >= SLOT_accept_us)
+			return unknown_alias(c, it);
+		return emit_slot(c, it, slot, false);
+	}
+	binding_resolve(&b, it->expr, it->name, c->naming, c->arena);
+	if (b.slot == -2)
+		return emit_capture(c, it, &b);
+	if (b.slot < 0)
+		return emit_extra(c, it, &b);
+	if (b.backslash)
+		c->f->unescape[b.slot >> 6] |= UINT64_C(1) << (b.slot & 63);
+	return emit_slot(c, it, b.slot, true);
+}
+
+/* A backslash that the configuration file needed: `\ ` and the like. Others stand for themselves. */
+static void literal_byte(struct compiler *c)
+{
+	char ch = c->text.p[c->at++];
+
+	if (ch == '\\' && c->at < c->text.len && strchr(" \"\\#%", c->text.p[c->at])) {
+		ch = c->text.p[c->at++];
+		if (ch != ' ') {
+			literal_add(c, ch);
+			return;
+		}
+	}
+	if (ch == ' ' || ch == '\t')
+		literal_blank(c);
+	else
+		literal_add(c, ch);
+}
+
+/* ---- what only shows when all is read -------------------------------------------------------------------- */
+
+/* A field without an end: only numbers, dates and states end by themselves. */
+static bool ends_itself(enum op op)
+{
+	return op == OP_LITERAL || op == OP_NUMBER || op == OP_HEX || op == OP_HEX_IP || op == OP_DATE ||
+	       op == OP_DATEZ || op == OP_STATE2 || op == OP_STATE4 || op == OP_BLOCK || op == OP_LIST;
+}
+
+static bool finish(struct compiler *c)
+{
+	bool optional = true;
+	struct insn *last;
+
+	while (c->lit_end > c->lit_start && c->lit[c->lit_end - 1] == ' ')
+		c->lit_end--;
+	literal_close(c);
+	if (c->n == 0 || (c->n == 1 && c->prog[0].op == OP_LITERAL))
+		return fail(c, 0, "no field at all: expected aliases such as %ci or %[…] expressions");
+	last = &c->prog[c->n - 1];
+	if (last->lit_len == 0 && (last->op == OP_WORD || last->op == OP_RAW))
+		last->op = OP_REST;
+	for (struct insn *i = c->prog; i < last; i++)
+		if (i->lit_len == 0 && !ends_itself((enum op)i->op))
+			return fail(c, i[1].column, "nothing stands between this field and the one before it: "
+						    "their border can't be found");
+	/* HAProxy escapes '"' in these, so the first one ends them. */
+	for (struct insn *i = c->prog; i <= last; i++)
+		if (i->op == OP_RAW && !(i->flags & (INSN_EXTRA | INSN_CAPTURE)) && i->first == '"' &&
+		    (slot_info[i->slot].type == TYPE_ESC || slot_info[i->slot].type == TYPE_REQ))
+			i->op = OP_TEXT;
+	for (struct insn *i = last; i >= c->prog && optional; i--) {
+		bool blank = i->lit_len == 0 || (i->lit_len == 1 && *i->lit == ' ');
+
+		i->flags |= INSN_REST_OPTIONAL;
+		optional = blank && (i->op == OP_BLOCK || i->op == OP_LIST);
+	}
+	c->prog[c->n++] = (struct insn){ .op = OP_END };
+	return true;
+}
+
+/* Only HTTP has these (alias table of src/log.c, mode H). */
+static bool is_http(const struct format *f)
+{
+	static const enum slot http[] = { SLOT_ST, SLOT_CC, SLOT_CS, SLOT_HM, SLOT_HP, SLOT_HPO, SLOT_HQ, SLOT_HU,
+					  SLOT_HV, SLOT_Ta, SLOT_Ti, SLOT_Tq, SLOT_Tr, SLOT_TR, SLOT_Tu, SLOT_r,
+					  SLOT_tr, SLOT_trg, SLOT_trl, SLOT_request_us };
+
+	for (size_t i = 0; i < sizeof(http) / sizeof(http[0]); i++)
+		if (format_has(f, http[i]))
+			return true;
+	return false;
+}
+
+bool format_complete(struct format *f, struct err *err)
+{
+	static const enum slot date[] = { SLOT_tr, SLOT_trg, SLOT_trl, SLOT_t, SLOT_T, SLOT_Tl, SLOT_Ts,
+					  SLOT_accept_us, SLOT_request_us };
+	bool dated = false;
+
+	f->mode = format_has(f, SLOT_error) ? MODE_ERROR : is_http(f) ? MODE_HTTP : MODE_TCP;
+	for (size_t i = 0; i < sizeof(date) / sizeof(date[0]); i++)
+		dated |= format_has(f, date[i]);
+	if (!dated)
+		return err_at(err, EXIT_CONFIG, f->text.p, f->text.len, 0,
+			      "this format has no date, so nobody can say when a request began: add %%tr (or, better, "
+			      "%%[accept_date(us)])");
+	if (f->mode != MODE_ERROR && !format_has(f, SLOT_Ta) && !format_has(f, SLOT_Tt) &&
+	    !format_has(f, SLOT_Td) && !format_has(f, SLOT_Tr) && !format_has(f, SLOT_end_us))
+		return err_at(err, EXIT_CONFIG, f->text.p, f->text.len, 0,
+			      "this format has no duration, so nobody can say when a request ended: add %%Ta (%%Tt "
+			      "for TCP)");
+	return true;
+}
+
+bool program_compile(struct format *f, struct slice text, const struct naming *naming, struct arena *arena,
+		     struct err *err)
+{
+	struct compiler c = { .f = f, .arena = arena, .naming = naming, .err = err, .text = text };
+	struct insn *prog;
+	struct item it;
+
+	f->text = text;
+	if (text.len > FORMAT_TEXT_MAX)
+		return err_set(err, EXIT_CONFIG, "a format of %zu bytes is too long", text.len);
+	format_captures(f, naming, arena);
+	c.lit = arena_alloc(arena, 3 * text.len + 1);
+	c.prog = calloc(INSNS_MAX + 1, sizeof(*c.prog));
+	if (!c.prog)
+		return err_set(err, EXIT_CONFIG, "out of memory");
+	while (c.at < text.len) {
+		if (peek(&c) != '%') {
+			literal_byte(&c);
+		} else if (c.at + 1 < text.len && text.p[c.at + 1] == '%') {
+			literal_add(&c, '%');
+			c.at += 2;
+		} else if (!read_item(&c, &it) || !compile_item(&c, &it)) {
+			break;
+		}
+	}
+	if (err->code == EXIT_DONE && finish(&c)) {
+		prog = arena_alloc(arena, c.n * sizeof(*prog));
+		memcpy(prog, c.prog, c.n * sizeof(*prog));
+		f->prog = prog;
+		f->nprog = c.n;
+	}
+	free(c.prog);
+	return err->code == EXIT_DONE;
+}

@@ -1,0 +1,57 @@
+/*
+ * parse/format.h - a compiled log-format, as those to the right see it: what its lines can hold.
+ */
+#ifndef PARSE_FORMAT_H
+#define PARSE_FORMAT_H
+
+#include "parse/record.h"
+
+struct insn;
+struct regex;
+struct plan;
+
+/* What a line of this format tells of. */
+enum format_mode {
+	MODE_HTTP,		/* one HTTP request */
+	MODE_TCP,		/* one TCP connection */
+	MODE_ERROR,		/* a connection that failed before its first request */
+};
+
+/* A field with no known meaning: %[expr] as an attribute of its own. */
+struct extra {
+	struct slice name;		/* its explicit name, else the expression */
+	struct slice key;		/* the attribute it becomes */
+	enum field_type type;		/* TYPE_RAW, TYPE_INT, TYPE_NAME for a boolean */
+};
+
+/* One captured header. */
+struct capture {
+	struct slice name;		/* lower case; empty when nobody told */
+	int16_t slot;			/* what it means beyond itself, or -1 */
+	bool context;			/* trace context: no attribute */
+};
+
+/* Immutable after compilation; owned by its format set. */
+struct format {
+	struct slice name;		/* built-in name, or "format 1", … */
+	struct slice text;		/* as the user wrote it */
+	enum format_mode mode;
+	const struct insn *prog;
+	uint32_t nprog;
+	const struct regex *regex;	/* instead of `prog`; NULL for a log-format */
+	uint64_t slots[2];		/* what its lines can hold */
+	uint64_t unescape[2];		/* text slots written with backslash escapes (+E, json converter) */
+	uint64_t unescape_extra;
+	struct extra extra[EXTRAS_MAX];
+	uint32_t nextra;
+	struct capture cap[CAPTURE_SIDES][CAPTURES_MAX];
+	uint32_t ncap[CAPTURE_SIDES];	/* names known; 0: none */
+	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
+};
+
+static inline bool format_has(const struct format *f, enum slot s)
+{
+	return f->slots[s >> 6] >> (s & 63) & 1;
+}
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * parse/formats.c - the formats of a run: built-in ones, and what --format names.
+ */
+#include "parse/parse.h"
+#include "parse/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static const struct {
+	struct slice name, text;
+	bool automatic;
+} builtin[] = {
+#define BUILTIN(name, automatic, since, text, sample) \
+	{ { name, sizeof(name) - 1 }, { text, sizeof(text) - 1 }, automatic },
+#include "formats/builtin.def"
+#undef BUILTIN
+};
+
+#define BUILTINS (sizeof(builtin) / sizeof(builtin[0]))
+
+static bool add(struct formats *set, struct slice name, struct slice text, const struct naming *naming,
+		struct err *err)
+{
+	struct format *f;
+	bool regex = slice_starts(text, SLICE("re:"));
+
+	if (set->n == FORMATS_MAX)
+		return err_set(err, EXIT_CONFIG, "more than %d formats", FORMATS_MAX);
+	f = arena_alloc(set->arena, sizeof(*f));
+	f->name = arena_copy(set->arena, name);
+	text = arena_copy(set->arena, text);
+	if (regex ? !regex_compile(f, slice_skip(text, 3), naming, set->arena, err) :
+		    !program_compile(f, text, naming, set->arena, err))
+		return false;
+	if (!format_complete(f, err))
+		return false;
+	set->v[set->n++] = f;
+	return true;
+}
+
+bool formats_add_auto(struct formats *set, const struct naming *naming, struct err *err)
+{
+	for (size_t i = 0; i < BUILTINS; i++)
+		if (builtin[i].automatic && !add(set, builtin[i].name, builtin[i].text, naming, err))
+			return false;
+	return true;
+}
+
+static bool add_line(struct formats *set, struct slice line, const char *path, unsigned number,
+		     const struct naming *naming, struct err *err)
+{
+	char name[288];
+
+	if (line.len && line.p[line.len - 1] == '\r')
+		line.len--;
+	if (slice_trim(line).len == 0 || *line.p == '#')
+		return true;
+	snprintf(name, sizeof(name), "%.256s:%u", path, number);
+	if (add(set, slice_str(name), line, naming, err))
+		return true;
+	err->line = number;
+	return err_where(err, "%s", path);
+}
+
+/* A format a line, `#` comments. */
+static bool add_file(struct formats *set, const char *path, const struct naming *naming, struct err *err)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t cap = 0;
+	unsigned number = 0;
+	ssize_t n;
+	bool ok = true;
+
+	if (!file)
+		return err_set(err, EXIT_CONFIG, "cannot open the format file %s: %m", path);
+	while (ok && (n = getline(&line, &cap, file)) >= 0) {
+		n -= n && line[n - 1] == '\n';
+		ok = add_line(set, slice_of(line, (size_t)n), path, ++number, naming, err);
+	}
+	free(line);
+	fclose(file);
+	return ok;
+}
+
+static bool unknown(struct slice arg, struct err *err)
+{
+	char names[256] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < BUILTINS; i++)
+		n += (size_t)snprintf(names + n, sizeof(names) - n, " %s", builtin[i].name.p);
+	return err_at(err, EXIT_CONFIG, arg.p, arg.len, 0,
+		      "no format has this name, no file either, and it is no log-format (no %%): expected auto%s, "
+		      "re:PATTERN, a file, or a text with %%-aliases", names);
+}
+
+bool formats_add(struct formats *set, struct slice arg, const struct naming *naming, struct err *err)
+{
+	char path[4096], name[32];
+	struct stat st;
+
+	if (slice_eq(arg, SLICE("auto")))
+		return formats_add_auto(set, naming, err);
+	for (size_t i = 0; i < BUILTINS; i++)
+		if (slice_eq(builtin[i].name, arg))
+			return add(set, arg, builtin[i].text, naming, err);
+	snprintf(path, sizeof(path), "%.*s", (int)(arg.len < sizeof(path) ? arg.len : 0), arg.p);
+	if (!slice_starts(arg, SLICE("re:")) && slice_find(arg, '%') == arg.len)
+		return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? add_file(set, path, naming, err) :
+								     unknown(arg, err);
+	snprintf(name, sizeof(name), "format %u", set->n + 1);
+	return add(set, slice_str(name), arg, naming, err);
+}
+
+/* ---- haspan formats ---------------------------------------------------------------------------------- */
+
+void formats_print(void)
+{
+	static const struct {
+		const char *name, *since, *text, *sample;
+	} rows[] = {
+#define BUILTIN(name, automatic, since, text, sample) { name, since, text, sample },
+#include "formats/builtin.def"
+#undef BUILTIN
+	};
+
+	printf("Formats (--format NAME)\n");
+	for (size_t i = 0; i < BUILTINS; i++)
+		printf("\n%s (HAProxy %s+)%s\n  %s\n  e.g. %s\n", rows[i].name, rows[i].since,
+		       builtin[i].automatic ? "" : ", only when named", rows[i].text, rows[i].sample);
+	printf("\nFields (aliases of log-format, and names for --map and groups of re:)\n\n");
+	for (int s = 0; s < SLOT_MAX; s++)
+		if (slot_info[s].name.len)
+			printf("  %s%-16s %-5s %s\n", s < SLOT_accept_us ? "%" : " ", slot_info[s].name.p,
+			       slot_info[s].since.p, slot_info[s].meaning.p);
+}

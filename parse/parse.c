@@ -1,0 +1,192 @@
+/*
+ * parse/parse.c - from message to record: which format, then clean strings.
+ */
+#include "parse/parse.h"
+
+#include "core/scan.h"
+#include "parse/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define RECENT_NONE UINT16_MAX
+
+void parser_init(struct parser *p, const struct formats *formats)
+{
+	*p = (struct parser){ .formats = formats, .scratch = malloc(SCRATCH_SIZE) };
+	if (!p->scratch) {
+		fprintf(stderr, "haspan: out of memory: asked for %zu bytes\n", SCRATCH_SIZE);
+		abort();
+	}
+}
+
+void parser_free(struct parser *p)
+{
+	free(p->scratch);
+	p->scratch = NULL;
+}
+
+void parser_thread_free(void)
+{
+	regex_thread_free();
+}
+
+/* ---- which format ------------------------------------------------------------------------------------ */
+
+static inline enum run run_format(struct parser *p, uint32_t n)
+{
+	const struct format *f = p->formats->v[n];
+
+	return f->regex ? regex_run(f, &p->rec, &p->day) : program_run(f, &p->rec, &p->day, false, NULL);
+}
+
+static void remember(struct recent *recent, uint16_t format)
+{
+	uint16_t carried = format;
+
+	for (int k = 0; k < FORMATS_RECENT; k++) {
+		uint16_t was = recent->v[k];
+
+		recent->v[k] = carried;
+		if (was == format || was == RECENT_NONE)
+			return;
+		carried = was;
+	}
+}
+
+static bool find_format(struct parser *p, struct recent *recent)
+{
+	for (int k = 0; k < FORMATS_RECENT && recent->v[k] != RECENT_NONE; k++)
+		if (run_format(p, recent->v[k]) == RUN_YES) {
+			if (k)
+				remember(recent, recent->v[k]);
+			return true;
+		}
+	for (uint32_t n = 0; n < p->formats->n; n++) {
+		bool tried = false;
+
+		for (int k = 0; k < FORMATS_RECENT; k++)
+			tried |= recent->v[k] == n;
+		if (!tried && run_format(p, n) == RUN_YES) {
+			remember(recent, (uint16_t)n);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A cut line is worth a span when it still says when the request began and how long something took. */
+static bool cut_is_useful(const struct record *r)
+{
+	static const enum slot date[] = { SLOT_tr, SLOT_trg, SLOT_trl, SLOT_t, SLOT_T, SLOT_Tl, SLOT_Ts,
+					  SLOT_accept_us, SLOT_request_us };
+	static const enum slot timer[] = { SLOT_Ta, SLOT_Tt, SLOT_TR, SLOT_Tq, SLOT_Tw, SLOT_Tc, SLOT_Tr };
+	bool dated = false, timed = false;
+
+	for (size_t k = 0; k < sizeof(date) / sizeof(date[0]); k++)
+		dated |= record_has(r, date[k]);
+	for (size_t k = 0; k < sizeof(timer) / sizeof(timer[0]); k++)
+		timed |= record_has(r, timer[k]);
+	return dated && timed;
+}
+
+/*
+ * A line that HAProxy cut at its length limit fits a format but for its end: the format that read most of it
+ * is the one. No limit is shorter than 80 bytes with the newline (configuration manual, "log", len).
+ */
+static bool find_cut(struct parser *p, size_t raw_len)
+{
+	uint32_t best = 0, best_depth = 0, depth;
+
+	if (raw_len < 79)
+		return false;
+	for (uint32_t n = 0; n < p->formats->n; n++) {
+		const struct format *f = p->formats->v[n];
+
+		if (!f->regex && f->mode != MODE_ERROR && program_run(f, &p->rec, &p->day, true, &depth) == RUN_CUT &&
+		    cut_is_useful(&p->rec) && depth > best_depth) {
+			best = n;
+			best_depth = depth;
+		}
+	}
+	if (best_depth == 0)
+		return false;
+	program_run(p->formats->v[best], &p->rec, &p->day, true, &depth);
+	p->rec.flags |= RECORD_TRUNCATED;
+	return true;
+}
+
+/* ---- clean strings ----------------------------------------------------------------------------------- */
+
+static struct slice clean(struct parser *p, struct slice s, bool hash, bool backslash)
+{
+	unsigned dirt = scan_dirt(s.p, s.p + s.len);
+	char *out = p->scratch + p->scratch_used;
+	size_t n;
+
+	hash &= (dirt & SCAN_HASH) != 0;
+	backslash &= (dirt & SCAN_BACKSLASH) != 0;
+	if (!hash && !backslash && (!(dirt & SCAN_HIGH) || text_valid(s)))
+		return s;
+	/* Fields do not overlap, so there is always room; the groups of a pattern may, and then one is dropped. */
+	if (SCRATCH_SIZE - p->scratch_used < 3 * s.len)
+		return slice_of("", 0);
+	n = text_clean(s, hash, backslash, out);
+	p->scratch_used += n;
+	return slice_of(out, n);
+}
+
+static bool is_text(enum field_type t)
+{
+	return t == TYPE_NAME || t == TYPE_RAW || t == TYPE_ESC || t == TYPE_REQ || t == TYPE_FT || t == TYPE_STATE ||
+	       t == TYPE_IP;
+}
+
+static void clean_record(struct parser *p)
+{
+	struct record *r = &p->rec;
+	const struct format *f = r->format;
+
+	p->scratch_used = 0;
+	for (int word = 0; word < 2; word++)
+		for (uint64_t bits = r->have[word]; bits; bits &= bits - 1) {
+			int s = word * 64 + __builtin_ctzll(bits);
+			enum field_type t = slot_info[s].type;
+
+			if (slot_info[s].name.len && is_text(t))
+				r->v[s].text = clean(p, r->v[s].text, t == TYPE_ESC || t == TYPE_REQ,
+						     f->unescape[word] >> (s & 63) & 1);
+		}
+	for (uint64_t bits = r->have_extra; bits; bits &= bits - 1) {
+		int k = __builtin_ctzll(bits);
+
+		r->extra[k] = clean(p, r->extra[k], false, f->unescape_extra >> k & 1);
+	}
+	for (int side = 0; side < CAPTURE_SIDES; side++)
+		for (uint32_t k = 0; k < r->cap[side].n; k++)
+			r->cap[side].v[k] = clean(p, r->cap[side].v[k], true, false);
+}
+
+enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *recent)
+{
+	p->rec.msg = f->msg;
+	if (f->flags & FRAME_TORN)
+		return PARSED_REJECTED;
+	if (f->msg.len == 0)
+		return PARSED_OTHER;
+	if (!find_format(p, recent)) {
+		if (notice_match(f->msg))
+			return PARSED_OTHER;
+		/* The date in front was no envelope but the format's own first field? */
+		if (f->flags & FRAME_BARE_ISO)
+			p->rec.msg = slice_of(f->raw.p, (size_t)(f->msg.p + f->msg.len - f->raw.p));
+		if (!(f->flags & FRAME_BARE_ISO) || !find_format(p, recent)) {
+			p->rec.msg = f->msg;
+			if (!find_cut(p, f->raw.len))
+				return PARSED_REJECTED;
+		}
+	}
+	if (scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
+		clean_record(p);
+	return PARSED_REQUEST;
+}

@@ -1,0 +1,78 @@
+/*
+ * parse/parse.h - the parse room: message to record.
+ */
+#ifndef PARSE_PARSE_H
+#define PARSE_PARSE_H
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "ingest/frame.h"
+#include "parse/date.h"
+#include "parse/format.h"
+
+struct naming;
+
+/* All formats of a run; immutable once the workers start. */
+struct formats {
+	struct arena *arena;		/* lent; where formats live */
+	struct format *v[FORMATS_MAX];
+	uint32_t n;
+};
+
+/* The formats that matched last at one origin, most recent first: indices into struct formats, or 0xffff. */
+struct recent {
+	uint16_t v[FORMATS_RECENT];
+};
+
+/* What a worker needs besides: owned by it. */
+struct parser {
+	const struct formats *formats;
+	struct record rec;
+	struct day_memo day;
+	char *scratch;			/* SCRATCH_SIZE bytes */
+	size_t scratch_used;
+};
+
+enum parsed {
+	PARSED_REQUEST,		/* the record holds a request */
+	PARSED_OTHER,		/* a line of HAProxy's that is no traffic */
+	PARSED_REJECTED,	/* not understood */
+};
+
+/*
+ * Add the format that the user named: NAME (formats/builtin.def), `auto`, `re:PATTERN`, a file (a format a
+ * line, `#` comments), or the text of a log-format. false: `err` has line, column, caret (EXIT_CONFIG).
+ */
+bool formats_add(struct formats *set, struct slice arg, const struct naming *naming, struct err *err);
+
+/* The built-in formats that `auto` tries. */
+bool formats_add_auto(struct formats *set, const struct naming *naming, struct err *err);
+
+/* `haspan formats`: all that is known, on standard output. */
+void formats_print(void);
+
+/* Allocates its scratch; aborts when out of memory. */
+void parser_init(struct parser *p, const struct formats *formats);
+void parser_free(struct parser *p);
+
+/* Gives back what libraries keep for the calling thread. */
+void parser_thread_free(void);
+
+/*
+ * Parse the message of `f` into p->rec. `recent` belongs to the origin of `f` and only makes it faster: it is
+ * reset with every pass, so that what a line becomes does not depend on what a thread saw before.
+ * Strings in the record are valid UTF-8, HAProxy's escapes decoded. Pure but for `p` and `recent`.
+ */
+enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *recent);
+
+/* A line that HAProxy writes but that is no traffic (server state, start and stop, health checks). */
+bool notice_match(struct slice msg);
+
+/* HAProxy's #XX and, with `backslash`, backslash escapes decoded, bytes that are not UTF-8 replaced by U+FFFD;
+ * `out` has room for 3 bytes per input byte. Returns the length. */
+size_t text_clean(struct slice in, bool hash, bool backslash, char *out);
+
+/* Is it valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF)? */
+bool text_valid(struct slice s);
+
+#endif

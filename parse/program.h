@@ -1,0 +1,126 @@
+/*
+ * parse/program.h - private to parse/: a log-format as a program. compile.c writes it, run.c runs it.
+ *
+ * Each instruction reads one field and then the literal text that HAProxy writes behind it; the literal is how
+ * the end of a text field is found. It is the dual of how h2o compiles an access-log format to elements with
+ * a suffix.
+ */
+#ifndef PARSE_PROGRAM_H
+#define PARSE_PROGRAM_H
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "parse/date.h"
+#include "parse/format.h"
+
+enum op {
+	OP_LITERAL,		/* nothing but the literal: the text before the first field */
+	OP_WORD,		/* text without a blank, up to the literal */
+	OP_TEXT,		/* text up to the literal */
+	OP_RAW,			/* the same, but the text may hold the literal: run.c can go back to it */
+	OP_REST,		/* text to the end of the line */
+	OP_NUMBER,		/* [+-] digits; '-' alone is absent */
+	OP_HEX,			/* hexadecimal digits (+X) */
+	OP_IP,			/* address */
+	OP_HEX_IP,		/* 8 or 32 hexadecimal digits (+X) */
+	OP_ADDR,		/* address ':' port in one go, port in slot2: an IPv6 address has no brackets */
+	OP_DATE,		/* 21/Nov/2026:08:15:44.900 */
+	OP_DATEZ,		/* 21/Nov/2026:08:15:44 +0000 */
+	OP_STATE2, OP_STATE4,	/* termination state */
+	OP_BLOCK,		/* {a|b}, or nothing at all, then without its literal */
+	OP_LIST,		/* "a" "b" …, to the end or to what can't be a member */
+	OP_END,
+};
+
+enum insn_flag {
+	INSN_EXTRA = 1,		/* `slot` is an index into the format's extra fields */
+	INSN_PARTIAL = 2,	/* a cut value is still worth keeping */
+	INSN_REST_OPTIONAL = 4,	/* all that follows may be missing */
+	INSN_FRONTEND = 8,	/* %ft: a '~' behind the name means TLS */
+	INSN_CAPTURE = 16,	/* one captured header: `slot` is its number, `side` its side */
+	INSN_EMPTY = 32,	/* may be empty */
+};
+
+struct insn {
+	uint8_t op;
+	uint8_t flags;
+	uint8_t slot, slot2;
+	uint8_t side;		/* enum capture_side */
+	uint8_t first;		/* first byte of the literal; 0 when there is none */
+	uint16_t lit_len;
+	const char *lit;	/* lent by the format's arena */
+	uint16_t column;	/* of the field in the format's text, from 0: for messages */
+};
+
+/* How a user names what HAProxy does not name. Lent by the configuration. */
+struct naming {
+	const struct slice *map_from, *map_to;	/* --map FROM=TO */
+	uint32_t nmap;
+	const struct slice *request, *response;	/* --capture-request, --capture-response */
+	uint32_t nrequest, nresponse;
+};
+
+/* The type and name of a slot. */
+extern const struct slot_info {
+	struct slice name;	/* alias or name; empty for a derived slot */
+	enum field_type type;
+	struct slice since, meaning;
+} slot_info[SLOT_MAX];
+
+/* The slot of an alias or name, or -1. */
+int slot_find(struct slice name);
+
+/*
+ * Compile `text` into `f` (zeroed but for name), all memory from `arena`.
+ * false: `err` points at the column (EXIT_CONFIG).
+ */
+bool program_compile(struct format *f, struct slice text, const struct naming *naming, struct arena *arena,
+		     struct err *err);
+
+/* Settle what kind of lines these are; false when they do not say when a request began or how long it took. */
+bool format_complete(struct format *f, struct err *err);
+
+/* Give `f` the captures that --capture-request and --capture-response name. */
+void format_captures(struct format *f, const struct naming *naming, struct arena *arena);
+
+/* What a field named `name` (an expression, an explicit name, a regex group) is: fills slot or extra. */
+struct binding {
+	int slot;		/* -1: an extra field */
+	int side, index;	/* slot == -2: capture number `index` of `side` */
+	struct slice key;	/* slot == -1: attribute key */
+	bool backslash;		/* written by the json converter */
+};
+void binding_resolve(struct binding *b, struct slice expr, struct slice name, const struct naming *naming,
+		     struct arena *arena);
+
+/* Add an extra field to `f`; returns its index, or -1 when there are EXTRAS_MAX already. */
+int format_add_extra(struct format *f, struct slice name, struct slice key, enum field_type type);
+
+/* ---- run.c ------------------------------------------------------------------------------------------- */
+
+enum run {
+	RUN_NO,			/* not this format */
+	RUN_CUT,		/* all of it fits, but the line ends too early */
+	RUN_YES,
+};
+
+/*
+ * Run `f` on r->msg; sets r->have, plus, flags, fields. `cut`: accept a line that ends early (RUN_CUT), and
+ * say in `*depth` how many instructions were done. Reads up to BLOCK_PAD bytes behind the message. Pure.
+ */
+enum run program_run(const struct format *f, struct record *r, struct day_memo *day, bool cut, uint32_t *depth);
+
+/* ---- regex.c ----------------------------------------------------------------------------------------- */
+
+bool regex_compile(struct format *f, struct slice pattern, const struct naming *naming, struct arena *arena,
+		   struct err *err);
+/* Gives back what PCRE2 needed in this thread. */
+void regex_thread_free(void);
+
+enum run regex_run(const struct format *f, struct record *r, struct day_memo *day);
+
+/* ---- values, for regex.c: `text` as a field of type `t`; false: it has not that form ------------------- */
+
+bool value_parse(enum field_type t, struct slice text, enum slot s, struct record *r, struct day_memo *day);
+
+#endif

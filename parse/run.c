@@ -1,0 +1,571 @@
+/*
+ * parse/run.c - the hot path: a compiled log-format reads one line. No allocation, no libc, no locale.
+ */
+#include "core/scan.h"
+#include "parse/program.h"
+
+/*
+ * A raw field may hold the text that ends it (a cookie with a blank, a header with a quote): when the rest of
+ * the line then does not fit, the program goes back and takes the next place where the text stands.
+ */
+struct choice {
+	const struct insn *insn;
+	const char *start, *next;
+	uint64_t have[2], plus[2], have_extra;
+	uint32_t ncap[CAPTURE_SIDES];
+};
+
+struct runner {
+	const struct format *f;
+	struct record *r;
+	const char *end;
+	struct choice choice[CHOICES_MAX];
+	unsigned nchoices, tries;
+};
+
+/* ---- storing ----------------------------------------------------------------------------------------- */
+
+/* HAProxy writes '-' for what is not there. */
+static inline bool absent(struct slice s)
+{
+	return s.len == 0 || (s.len == 1 && *s.p == '-');
+}
+
+static inline void store_text(struct record *r, const struct insn *i, struct slice s)
+{
+	if (i->flags & INSN_EXTRA) {
+		r->extra[i->slot] = s;
+		if (!absent(s))
+			r->have_extra |= UINT64_C(1) << i->slot;
+	} else if (i->flags & INSN_CAPTURE) {
+		struct captures *c = &r->cap[i->side];
+
+		while (c->n <= i->slot)
+			c->v[c->n++] = (struct slice){ NULL, 0 };
+		c->v[i->slot] = absent(s) ? (struct slice){ NULL, 0 } : s;
+	} else if (!absent(s)) {
+		if (i->flags & INSN_FRONTEND) {
+			bool tls = s.p[s.len - 1] == '~';
+
+			s.len -= tls;
+			record_set_num(r, SLOT_x_tls, tls);
+		}
+		record_set_text(r, (enum slot)i->slot, s);
+	}
+}
+
+/* ---- literals ---------------------------------------------------------------------------------------- */
+
+enum found { FOUND, FOUND_NOT, FOUND_END };
+
+/*
+ * Does the literal of `i` stand at `*pp`? Then `*pp` moves behind it. FOUND_END: the line ends within it.
+ * A line may lack the blank at its end (relays trim it) when nothing has to follow.
+ */
+static inline enum found literal(const struct insn *i, const char **pp, const char *end)
+{
+	const char *p = *pp;
+	size_t left = (size_t)(end - p), n = i->lit_len;
+
+	if (n == 1 && left) {
+		*pp = p + 1;
+		return *p == (char)i->first ? FOUND : FOUND_NOT;
+	}
+	if (left >= n) {
+		if (n && (*p != (char)i->first || (n > 1 && memcmp(p + 1, i->lit + 1, n - 1) != 0)))
+			return FOUND_NOT;
+		*pp = p + n;
+		return FOUND;
+	}
+	if (left && memcmp(p, i->lit, left) != 0)
+		return FOUND_NOT;
+	if ((i->flags & INSN_REST_OPTIONAL) && left == n - 1 && i->lit[left] == ' ') {
+		*pp = end;
+		return FOUND;
+	}
+	return FOUND_END;
+}
+
+/* The first place in [p, end) where the literal of `i` stands, or NULL; `*after` is behind it. */
+static inline const char *literal_find(const struct insn *i, const char *p, const char *end, const char **after)
+{
+	size_t n = i->lit_len;
+
+	for (const char *q = p; (q = scan_byte(q, end, (char)i->first)) < end; q++)
+		if (n == 1 || ((size_t)(end - q) >= n && memcmp(q + 1, i->lit + 1, n - 1) == 0)) {
+			*after = q + n;
+			return q;
+		}
+	if ((i->flags & INSN_REST_OPTIONAL) && i->lit[n - 1] == ' ' && (size_t)(end - p) >= n - 1 &&
+	    memcmp(end - (n - 1), i->lit, n - 1) == 0) {
+		*after = end;
+		return end - (n - 1);
+	}
+	return NULL;
+}
+
+/*
+ * Behind a field that is not there: HAProxy merges separators, so the blank that would begin the literal was
+ * written before the field.
+ */
+static inline enum found literal_without_blank(const struct insn *i, const char **pp, const char *end)
+{
+	struct insn rest = *i;
+
+	if (i->first == ' ') {
+		rest.lit++;
+		rest.lit_len--;
+		rest.first = rest.lit_len ? (uint8_t)*rest.lit : 0;
+	}
+	return literal(&rest, pp, end);
+}
+
+/* ---- fields ------------------------------------------------------------------------------------------ */
+
+static inline bool is_digit(char c)
+{
+	return (unsigned char)(c - '0') <= 9;
+}
+
+static inline int hex_digit(char c)
+{
+	return is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* [+-] digits. Returns where they end, or NULL; `*has` is false for a lone '-' or nothing at all. */
+static inline const char *number(const char *p, const char *end, int64_t *num, bool *has, bool *plus)
+{
+	bool minus = p < end && *p == '-';
+	int64_t n = 0;
+	const char *start;
+
+	*plus = p < end && *p == '+';
+	p += minus || *plus;
+	for (start = p; p < end && is_digit(*p); p++) {
+		if (p - start >= 18)
+			return NULL;
+		n = n * 10 + (*p - '0');
+	}
+	*has = p > start;
+	if (!*has && *plus)
+		return NULL;
+	*num = minus ? -n : n;
+	return p;
+}
+
+/* An address as HAProxy writes it: IPv4, IPv6 without brackets, `unix`, or '-'. */
+static inline bool is_address(struct slice s)
+{
+	if (s.len == 0 || s.len > 45)
+		return false;
+	if (*s.p == 'u' || *s.p == '-')
+		return slice_eq(s, SLICE("unix")) || s.len == 1;
+	for (size_t k = 0; k < s.len; k++)
+		if (hex_digit(s.p[k]) < 0 && s.p[k] != '.' && s.p[k] != ':')
+			return false;
+	return true;
+}
+
+/* Letters of %ts: cause and state (src/stream.c, sess_term_cond and sess_fin_state). */
+static inline bool is_state(const char *p)
+{
+	return memchr("-LcCsSPRIDKU", p[0], 12) && memchr("-RCHDLQT", p[1], 8);
+}
+
+/* {a|b|c}: `p` is behind the '{', `close` at the '}'. */
+static void block_split(struct captures *c, const char *p, const char *close)
+{
+	c->n = 0;
+	for (;;) {
+		const char *bar = scan_byte(p, close, '|');
+
+		if (c->n < CAPTURES_MAX)
+			c->v[c->n++] = slice_to(p, bar);
+		if (bar == close)
+			return;
+		p = bar + 1;
+	}
+}
+
+/* "a" "b" …, or words when their number is known. Returns where the list ends; NULL: it is cut. */
+static const char *list_read(const struct insn *i, const struct format *f, struct captures *c, const char *p,
+			     const char *end)
+{
+	uint32_t known = f->ncap[i->side], max = known ? known : CAPTURES_MAX;
+
+	c->n = 0;
+	while (c->n < max && p < end) {
+		bool quoted = *p == '"';
+		const char *q = scan_byte(p + quoted, end, quoted ? '"' : ' ');
+		struct slice s;
+
+		if (!quoted && !known)
+			break;
+		if (quoted && q == end)
+			return NULL;
+		s = slice_to(p + quoted, q);
+		c->v[c->n++] = absent(s) ? (struct slice){ NULL, 0 } : s;
+		p = q + quoted;
+		if (c->n == max || p == end || *p != ' ' || p + 1 == end || (!known && p[1] != '"'))
+			break;
+		p++;
+	}
+	return p;
+}
+
+/* ---- going back -------------------------------------------------------------------------------------- */
+
+static inline void choice_push(struct runner *x, const struct insn *i, const char *start, const char *next)
+{
+	struct record *r = x->r;
+
+	if (x->nchoices == CHOICES_MAX)
+		return;
+	x->choice[x->nchoices++] = (struct choice){ i, start, next, { r->have[0], r->have[1] },
+						    { r->plus[0], r->plus[1] }, r->have_extra,
+						    { r->cap[0].n, r->cap[1].n } };
+}
+
+/* Take the last raw field up to its next possible end. Returns its instruction, or NULL; `*pp` is behind it. */
+static const struct insn *choice_next(struct runner *x, const char **pp)
+{
+	while (x->nchoices && x->tries) {
+		struct choice *c = &x->choice[x->nchoices - 1];
+		const char *after, *at = literal_find(c->insn, c->next, x->end, &after);
+		struct record *r = x->r;
+
+		x->tries--;
+		if (!at) {
+			x->nchoices--;
+			continue;
+		}
+		c->next = at + 1;
+		for (int k = 0; k < 2; k++) {
+			r->have[k] = c->have[k];
+			r->plus[k] = c->plus[k];
+			r->cap[k].n = c->ncap[k];
+		}
+		r->have_extra = c->have_extra;
+		store_text(r, c->insn, slice_to(c->start, at));
+		*pp = after;
+		return c->insn;
+	}
+	return NULL;
+}
+
+/* ---- the program ------------------------------------------------------------------------------------- */
+
+/* One instruction at `*pp`. FOUND: stored, `*pp` behind field and literal. */
+static inline enum found step(struct runner *x, const struct insn *i, const char **pp, struct day_memo *day, bool cut)
+{
+	const char *p = *pp, *end = x->end, *q, *after;
+	struct record *r = x->r;
+	enum found found;
+	bool has, plus;
+	int64_t num;
+
+	switch ((enum op)i->op) {
+	case OP_LITERAL:
+		return literal(i, pp, end);
+	case OP_WORD:
+		for (q = p;; q++) {
+			q = scan_either(q, end, (char)i->first, ' ');
+			if (q == end && !(i->flags & INSN_REST_OPTIONAL))
+				return FOUND_END;
+			after = q;
+			found = literal(i, &after, end);
+			if (found == FOUND)
+				break;
+			if (found == FOUND_END || *q == ' ')
+				return found;
+		}
+		if (q == p && !(i->flags & INSN_EMPTY))
+			return FOUND_NOT;
+		store_text(r, i, slice_to(p, q));
+		*pp = after;
+		return FOUND;
+	case OP_TEXT:
+	case OP_RAW:
+		q = literal_find(i, p, end, &after);
+		if (!q) {
+			if (cut && (i->flags & INSN_PARTIAL))
+				store_text(r, i, slice_to(p, end));
+			return FOUND_END;
+		}
+		if (i->op == OP_RAW)
+			choice_push(x, i, p, q + 1);
+		store_text(r, i, slice_to(p, q));
+		*pp = after;
+		return FOUND;
+	case OP_REST:
+		store_text(r, i, slice_to(p, end));
+		*pp = end;
+		return FOUND;
+	case OP_NUMBER:
+		q = number(p, end, &num, &has, &plus);
+		if (!q || (!has && q == p && !(i->flags & INSN_EMPTY)))
+			return q && q == end ? FOUND_END : FOUND_NOT;
+		found = literal(i, &q, end);
+		if (found != FOUND)
+			return found;
+		if (has)
+			record_set_num(r, (enum slot)i->slot, num);
+		if (plus)
+			r->plus[i->slot >> 6] |= UINT64_C(1) << (i->slot & 63);
+		*pp = q;
+		return FOUND;
+	case OP_HEX:
+		for (num = 0, q = p; q < end && q - p < 15 && hex_digit(*q) >= 0; q++)
+			num = num * 16 + hex_digit(*q);
+		if (q == p && q < end && *q == '-')
+			q++, num = -1;
+		else if (q == p)
+			return q == end ? FOUND_END : FOUND_NOT;
+		found = literal(i, &q, end);
+		if (found != FOUND)
+			return found;
+		if (num >= 0)
+			record_set_num(r, (enum slot)i->slot, num);
+		*pp = q;
+		return FOUND;
+	case OP_HEX_IP:
+		for (q = p; q < end && q - p < 32 && hex_digit(*q) >= 0; q++)
+			;
+		if (q == end && i->lit_len)
+			return FOUND_END;
+		if (q - p != 8 && q - p != 32)
+			return FOUND_NOT;
+		found = literal(i, &q, end);
+		if (found != FOUND)
+			return found;
+		store_text(r, i, slice_to(p, p + (q - p) - i->lit_len));
+		*pp = q;
+		return FOUND;
+	case OP_IP:
+		q = i->lit_len ? literal_find(i, p, end, &after) : end;
+		if (!q)
+			return FOUND_END;
+		if (!i->lit_len)
+			after = end;
+		if (!is_address(slice_to(p, q)))
+			return FOUND_NOT;
+		store_text(r, i, slice_to(p, q));
+		*pp = after;
+		return FOUND;
+	case OP_ADDR:
+		q = i->lit_len ? literal_find(i, p, end, &after) : end;
+		if (!q)
+			return FOUND_END;
+		if (!i->lit_len)
+			after = end;
+		for (end = q; q > p && is_digit(q[-1]); q--)
+			;
+		if (q == end && q > p && q[-1] == '-')
+			q--;
+		if (q <= p + 1 || q[-1] != ':' || end - q > 6 || !is_address(slice_to(p, q - 1)))
+			return FOUND_NOT;
+		store_text(r, i, slice_to(p, q - 1));
+		if (number(q, end, &num, &has, &plus) && has)
+			record_set_num(r, (enum slot)i->slot2, num);
+		*pp = after;
+		return FOUND;
+	case OP_DATE:
+	case OP_DATEZ:
+		q = p + (i->op == OP_DATE ? DATE_LEN : DATEZ_LEN);
+		if (q > end)
+			return FOUND_END;
+		if (i->op == OP_DATE ? !date_parse(p, day, &num) : !datez_parse(p, day, &num))
+			return FOUND_NOT;
+		found = literal(i, &q, end);
+		if (found != FOUND)
+			return found;
+		record_set_num(r, (enum slot)i->slot, num);
+		*pp = q;
+		return FOUND;
+	case OP_STATE2:
+	case OP_STATE4:
+		q = p + (i->op == OP_STATE2 ? 2 : 4);
+		if (q > end)
+			return FOUND_END;
+		if (!is_state(p))
+			return FOUND_NOT;
+		found = literal(i, &q, end);
+		if (found != FOUND)
+			return found;
+		record_set_text(r, (enum slot)i->slot, slice_of(p, i->op == OP_STATE2 ? 2 : 4));
+		*pp = q;
+		return FOUND;
+	case OP_BLOCK:
+		if (p == end || *p != '{')
+			return literal_without_blank(i, pp, end);
+		q = scan_byte(p, end, '}');
+		if (q == end)
+			return FOUND_END;
+		block_split(&r->cap[i->side], p + 1, q);
+		q++;
+		found = literal(i, &q, end);
+		if (found == FOUND)
+			*pp = q;
+		return found;
+	case OP_LIST:
+		q = list_read(i, x->f, &r->cap[i->side], p, end);
+		if (!q)
+			return FOUND_END;
+		if (q == p)
+			return literal_without_blank(i, pp, end);
+		found = literal(i, &q, end);
+		if (found == FOUND)
+			*pp = q;
+		return found;
+	case OP_END:
+		break;
+	}
+	return FOUND_NOT;
+}
+
+/*
+ * The usual case of the two most frequent instructions: an unsigned number or a word, and one byte behind it.
+ * false: nothing was done, the general step decides.
+ */
+static inline bool quick_step(struct record *r, const struct insn *i, const char **pp, const char *end)
+{
+	const char *p = *pp, *q = p;
+
+	if (i->op == OP_NUMBER) {
+		uint64_t n = 0;
+
+		for (; q < end && is_digit(*q) && q - p < 18; q++)
+			n = n * 10 + (unsigned)(*q - '0');
+		if (q == p || q == end || *q != (char)i->first || i->lit_len != 1)
+			return false;
+		record_set_num(r, (enum slot)i->slot, (int64_t)n);
+	} else if (i->op == OP_WORD && i->lit_len == 1) {
+		q = scan_either(p, end, (char)i->first, ' ');
+		if (q == end || q == p || *q != (char)i->first)
+			return false;
+		store_text(r, i, slice_to(p, q));
+	} else {
+		return false;
+	}
+	*pp = q + 1;
+	return true;
+}
+
+/* A single block of captures: only the names that the user gave can tell its side. */
+static void settle_blocks(const struct format *f, struct record *r)
+{
+	struct captures *req = &r->cap[CAPTURE_REQUEST], *res = &r->cap[CAPTURE_RESPONSE];
+
+	if (!format_has(f, SLOT_hr) || !format_has(f, SLOT_hs) || req->n == 0 || res->n != 0)
+		return;
+	if (f->ncap[CAPTURE_RESPONSE] && !f->ncap[CAPTURE_REQUEST]) {
+		*res = *req;
+		req->n = 0;
+	} else if (!f->ncap[CAPTURE_REQUEST]) {
+		r->flags |= RECORD_ONE_BLOCK;
+	}
+}
+
+static void record_reset(struct record *r, const struct format *f)
+{
+	r->format = f;
+	r->have[0] = r->have[1] = 0;
+	r->plus[0] = r->plus[1] = 0;
+	r->have_extra = 0;
+	r->flags = 0;
+	r->cap[0].n = r->cap[1].n = 0;
+}
+
+enum run program_run(const struct format *f, struct record *r, struct day_memo *day, bool cut, uint32_t *depth)
+{
+	struct runner x;
+	const struct insn *i = f->prog;
+	const char *p = r->msg.p;
+
+	x.f = f;
+	x.r = r;
+	x.end = p + r->msg.len;
+	x.nchoices = 0;
+	x.tries = BACKTRACKS_MAX;
+	record_reset(r, f);
+	for (;; i++) {
+		enum found found;
+
+		if (quick_step(r, i, &p, x.end))
+			continue;
+		found = i->op == OP_END && p == x.end ? FOUND : step(&x, i, &p, day, cut);
+		if (found == FOUND) {
+			if (i->op != OP_END)
+				continue;
+			settle_blocks(f, r);
+			return RUN_YES;
+		}
+		if (cut) {
+			*depth = (uint32_t)(i - f->prog);
+			if (found == FOUND_END)
+				settle_blocks(f, r);
+			return found == FOUND_END ? RUN_CUT : RUN_NO;
+		}
+		if (!x.nchoices || !(i = choice_next(&x, &p)))
+			return RUN_NO;
+	}
+}
+
+/* ---- single values, for patterns ------------------------------------------------------------------------ */
+
+static bool number_whole(struct slice s, enum slot slot, struct record *r)
+{
+	bool has, plus;
+	int64_t num;
+
+	if (number(s.p, s.p + s.len, &num, &has, &plus) != s.p + s.len || !has)
+		return false;
+	record_set_num(r, slot, num);
+	if (plus)
+		r->plus[slot >> 6] |= UINT64_C(1) << (slot & 63);
+	return true;
+}
+
+bool value_parse(enum field_type t, struct slice s, enum slot slot, struct record *r, struct day_memo *day)
+{
+	struct insn i = { .slot = (uint8_t)slot, .flags = t == TYPE_FT ? INSN_FRONTEND : 0 };
+	int64_t num;
+
+	switch (t) {
+	case TYPE_INT:
+	case TYPE_MS:
+	case TYPE_PORT:
+	case TYPE_MSEC:
+	case TYPE_SEC:
+	case TYPE_US:
+		return absent(s) || number_whole(s, slot, r);
+	case TYPE_DATE:
+		if (s.len != DATE_LEN || !date_parse(s.p, day, &num))
+			return false;
+		record_set_num(r, slot, num);
+		return true;
+	case TYPE_DATEZ:
+		if (s.len != DATEZ_LEN || !datez_parse(s.p, day, &num))
+			return false;
+		record_set_num(r, slot, num);
+		return true;
+	case TYPE_STATE:
+		if ((s.len != 2 && s.len != 4) || !is_state(s.p))
+			return false;
+		record_set_text(r, slot, s);
+		return true;
+	case TYPE_IP:
+		if (!is_address(s))
+			return false;
+		store_text(r, &i, s);
+		return true;
+	case TYPE_BLOCK:
+		if (s.len >= 2 && s.p[0] == '{' && s.p[s.len - 1] == '}')
+			s = slice_of(s.p + 1, s.len - 2);
+		block_split(&r->cap[slot == SLOT_hs], s.p, s.p + s.len);
+		return true;
+	default:
+		store_text(r, &i, s);
+		return true;
+	}
+}

@@ -1,0 +1,447 @@
+#include "pipeline.h"
+
+#include "core/log.h"
+#include "core/sha256.h"
+#include "core/stop.h"
+#include "ingest/ingest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct tally {
+#define COUNTER(name, identity, meaning) uint64_t name;
+#include "formats/counters.def"
+#undef COUNTER
+};
+
+/* Who wrote the lines of a pass: one group of spans, one memory of formats. */
+struct origin {
+	struct slice host;
+	uint16_t first, last;		/* frames, chained by frame.next */
+};
+
+/* Hash of hosts to origins; twice as large as the number of origins. */
+#define ORIGIN_BUCKETS (2 * 2048)
+
+struct worker {
+	struct pipeline *pipeline;
+	pthread_t thread;
+	struct block block;
+	struct parser parser;
+	struct rebuilder rebuilder;
+	struct trace trace;
+	struct wire wire[SINKS_MAX];
+	struct buf rejects;
+	struct tally tally;		/* of the block */
+	struct frame frames[FRAMES_MAX];
+	struct origin origins[ORIGINS_MAX];
+	uint16_t buckets[ORIGIN_BUCKETS];
+	uint32_t norigins;
+};
+
+struct pipeline {
+	const struct config *c;
+	struct sink *sinks[SINKS_MAX];
+	uint32_t nsinks;
+	struct worker *workers;
+	int rejects;			/* descriptor, or -1 */
+	const char *rejects_failed;
+
+	pthread_mutex_t input;		/* who holds it reads the next block */
+	struct source *source;
+	uint32_t next_source;
+	uint64_t next_seq;
+	bool ended;
+	struct err *err;
+
+	pthread_mutex_t output;		/* who holds it hands a block's effects over, in order */
+	pthread_cond_t turn;
+	uint64_t next_out;
+	struct tally total;
+};
+
+/* ---- one pass over up to FRAMES_MAX lines ---------------------------------------------------------------- */
+
+static uint32_t host_hash(struct slice host)
+{
+	uint32_t h = 2166136261u;	/* FNV-1a: hosts are short and few */
+
+	for (size_t i = 0; i < host.len; i++)
+		h = (h ^ (unsigned char)host.p[i]) * 16777619u;
+	return h;
+}
+
+static uint16_t origin_of(struct worker *w, struct slice host)
+{
+	uint32_t at = host_hash(host) % ORIGIN_BUCKETS;
+
+	for (; w->buckets[at] != FRAME_NONE; at = (at + 1) % ORIGIN_BUCKETS)
+		if (slice_eq(w->origins[w->buckets[at]].host, host))
+			return w->buckets[at];
+	w->buckets[at] = (uint16_t)w->norigins;
+	w->origins[w->norigins] = (struct origin){ host, FRAME_NONE, FRAME_NONE };
+	return (uint16_t)w->norigins++;
+}
+
+/* Peel all frames and chain them by origin, so that each origin's spans stand together. */
+static void sort_frames(struct worker *w, uint32_t n)
+{
+	w->norigins = 0;
+	memset(w->buckets, 0xff, sizeof(w->buckets));
+	for (uint32_t i = 0; i < n; i++) {
+		struct frame *f = &w->frames[i];
+		struct origin *o;
+
+		if (f->flags & FRAME_TORN)
+			f->host = f->msg = slice_of(f->raw.p, 0);
+		else
+			envelope_peel(f);
+		f->origin = i && slice_eq(f->host, f[-1].host) ? f[-1].origin : origin_of(w, f->host);
+		f->next = FRAME_NONE;
+		o = &w->origins[f->origin];
+		if (o->first == FRAME_NONE)
+			o->first = (uint16_t)i;
+		else
+			w->frames[o->last].next = (uint16_t)i;
+		o->last = (uint16_t)i;
+	}
+}
+
+/* A request: its spans to every sink. `open`: which sinks have a group open for this origin. */
+static void request(struct worker *w, const struct frame *f, size_t mark[], bool *open)
+{
+	const struct pipeline *p = w->pipeline;
+	bool sampled = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
+
+	w->tally.requests++;
+	w->tally.truncated += record_has(&w->parser.rec, SLOT_x_truncated);
+	w->tally.spans += w->trace.n;
+	if (!sampled) {
+		w->tally.unsampled += w->trace.n;
+		return;
+	}
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		const struct encoder *e = p->sinks[k]->encoder;
+
+		if (!*open)
+			e->open(&w->wire[k].bytes, &p->c->resource, f->host, &mark[k]);
+		e->trace(&w->wire[k].bytes, &w->parser.rec, &w->trace);
+		w->wire[k].spans += w->trace.n;
+	}
+	*open = true;
+}
+
+static void origin_frames(struct worker *w, const struct origin *o)
+{
+	const struct pipeline *p = w->pipeline;
+	size_t mark[SINKS_MAX] = { 0 };
+	struct recent recent;
+	bool open = false;
+
+	memset(&recent, 0xff, sizeof(recent));
+	for (uint16_t i = o->first; i != FRAME_NONE; i = w->frames[i].next) {
+		struct frame *f = &w->frames[i];
+
+		w->tally.lines += !(f->flags & FRAME_CONTINUES);
+		switch (parse_frame(&w->parser, f, &recent)) {
+		case PARSED_REQUEST:
+			request(w, f, mark, &open);
+			break;
+		case PARSED_OTHER:
+			w->tally.other++;
+			break;
+		case PARSED_REJECTED:
+			w->tally.rejected += !(f->flags & FRAME_CONTINUES);
+			f->flags |= FRAME_REJECTED;
+			break;
+		}
+	}
+	for (uint32_t k = 0; open && k < p->nsinks; k++)
+		p->sinks[k]->encoder->close(&w->wire[k].bytes, mark[k]);
+}
+
+static void keep_rejects(struct worker *w, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (w->frames[i].flags & FRAME_REJECTED) {
+			buf_slice(&w->rejects, w->frames[i].raw);
+			if (!(w->frames[i].flags & FRAME_OPEN))
+				buf_char(&w->rejects, '\n');
+		}
+}
+
+static void process(struct worker *w)
+{
+	const struct pipeline *p = w->pipeline;
+	size_t at = 0;
+	uint32_t n;
+
+	while ((n = frame_cut(&w->block, &at, w->frames, FRAMES_MAX)) != 0) {
+		sort_frames(w, n);
+		for (uint32_t o = 0; o < w->norigins; o++)
+			origin_frames(w, &w->origins[o]);
+		if (p->rejects >= 0)
+			keep_rejects(w, n);
+	}
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (p->sinks[k]->encoder->seal)
+			p->sinks[k]->encoder->seal(&w->wire[k].bytes);
+	w->tally.invalid_contexts = w->rebuilder.invalid_contexts;
+	w->rebuilder.invalid_contexts = 0;
+}
+
+/* ---- input and output ------------------------------------------------------------------------------------ */
+
+/* The next block of the next source that has one. */
+static bool next_block(struct pipeline *p, struct worker *w)
+{
+	bool got = false;
+
+	pthread_mutex_lock(&p->input);
+	while (!got && !p->ended) {
+		if (stop_requested()) {
+			p->ended = true;
+		} else if (!p->source) {
+			p->ended = p->next_source == p->c->nsources;
+			if (!p->ended)
+				p->source = source_open(p->c->sources[p->next_source++], p->err);
+		} else if (source_fill(p->source, &w->block, p->err) == FILL_BLOCK) {
+			w->block.seq = p->next_seq++;
+			got = true;
+		} else {
+			source_close(p->source);
+			p->source = NULL;
+		}
+	}
+	pthread_mutex_unlock(&p->input);
+	return got;
+}
+
+static void write_rejects(struct pipeline *p, struct buf *b)
+{
+	size_t at = 0;
+
+	while (at < b->len && !p->rejects_failed) {
+		ssize_t n = write(p->rejects, b->p + at, b->len - at);
+
+		if (n < 0 && errno != EINTR) {
+			p->rejects_failed = p->c->rejects;
+			log_error("cannot write to %s: %m; rejected lines are counted, but not kept", p->c->rejects);
+		}
+		at += n > 0 ? (size_t)n : 0;
+	}
+	b->len = 0;
+}
+
+static void tally_add(struct tally *to, struct tally *from)
+{
+#define COUNTER(name, identity, meaning) to->name += from->name;
+#include "formats/counters.def"
+#undef COUNTER
+	*from = (struct tally){ 0 };
+}
+
+/* Effects become visible in the order of the blocks: outputs are the same whatever the number of threads. */
+static void hand_over(struct pipeline *p, struct worker *w)
+{
+	pthread_mutex_lock(&p->output);
+	while (p->next_out != w->block.seq)
+		pthread_cond_wait(&p->turn, &p->output);
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		w->wire[k].seq = w->block.seq;
+		if (w->wire[k].bytes.len)
+			p->sinks[k]->ops->submit(p->sinks[k], &w->wire[k]);
+	}
+	write_rejects(p, &w->rejects);
+	tally_add(&p->total, &w->tally);
+	p->next_out++;
+	pthread_cond_broadcast(&p->turn);
+	pthread_mutex_unlock(&p->output);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	while (next_block(w->pipeline, w)) {
+		process(w);
+		hand_over(w->pipeline, w);
+	}
+	sha256_thread_free();
+	parser_thread_free();
+	return NULL;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------- */
+
+static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
+{
+	w->pipeline = p;
+	block_alloc(&w->block);
+	parser_init(&w->parser, &p->c->formats);
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		w->wire[k].bytes.max = WIRE_MAX;
+	w->rejects.max = WIRE_MAX;
+	return rebuilder_init(&w->rebuilder, &p->c->rules, p->c->timezone, err);
+}
+
+static bool open_sinks(struct pipeline *p, struct err *err)
+{
+	for (; p->nsinks < p->c->nsinks; p->nsinks++) {
+		p->sinks[p->nsinks] = sink_open(p->c->sinks[p->nsinks], &p->c->export, err);
+		if (!p->sinks[p->nsinks]) {
+			if (p->c->sink_from[p->nsinks])
+				options_blame(p->c->sink_from[p->nsinks], err);
+			return false;
+		}
+	}
+	if (p->c->rejects) {
+		p->rejects = open(p->c->rejects, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (p->rejects < 0) {
+			err_set(err, EXIT_CONFIG, "cannot write to it: %m");
+			return err_where(err, "%s", p->c->rejects);
+		}
+	}
+	return true;
+}
+
+/* A file that is not there must show before the first byte is sent anywhere. */
+static bool check_sources(const struct config *c, struct err *err)
+{
+	for (uint32_t i = 0; i < c->nsources; i++) {
+		struct source *s = source_open(c->sources[i], err);
+
+		if (!s)
+			return false;
+		source_close(s);
+	}
+	return true;
+}
+
+struct pipeline *pipeline_open(const struct config *c, struct err *err)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
+
+	if (!p || !(p->workers = calloc(c->threads, sizeof(*p->workers)))) {
+		free(p);
+		err_set(err, EXIT_CONFIG, "out of memory");
+		return NULL;
+	}
+	p->c = c;
+	p->rejects = -1;
+	pthread_mutex_init(&p->input, NULL);
+	pthread_mutex_init(&p->output, NULL);
+	pthread_cond_init(&p->turn, NULL);
+	if (check_sources(c, err) && (c->check_only || open_sinks(p, err))) {
+		unsigned i = 0;
+
+		while (i < c->threads && worker_init(&p->workers[i], p, err))
+			i++;
+		if (i == c->threads)
+			return p;
+	}
+	pipeline_close(p);
+	return NULL;
+}
+
+void pipeline_run(struct pipeline *p, struct err *err)
+{
+	unsigned started = 0;
+
+	p->err = err;
+	while (started < p->c->threads &&
+	       pthread_create(&p->workers[started].thread, NULL, worker_main, &p->workers[started]) == 0)
+		started++;
+	if (started == 0)
+		err_set(err, EXIT_CONFIG, "cannot start a thread");
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(p->workers[i].thread, NULL);
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		p->sinks[k]->ops->finish(p->sinks[k]);
+}
+
+static unsigned long long u(uint64_t n)
+{
+	return n;
+}
+
+static int print_lines(char *out, size_t size, const struct tally *t)
+{
+	return snprintf(out, size, "lines=%llu requests=%llu merged=%llu other=%llu rejected=%llu", u(t->lines),
+			u(t->requests), u(t->merged), u(t->other), u(t->rejected));
+}
+
+static int print_spans(char *out, size_t size, const struct tally *t, const struct sink_tally *s)
+{
+	return snprintf(out, size, "spans=%llu restored=%llu exported=%llu unsampled=%llu filtered=%llu refused=%llu "
+				   "dropped=%llu held=%llu", u(t->spans), u(t->restored), u(s->exported),
+			u(t->unsampled), u(t->filtered), u(s->refused), u(s->dropped), u(s->held));
+}
+
+void pipeline_summary(struct pipeline *p)
+{
+	char text[2048 + SINKS_MAX * 1024];
+	struct sink_tally s;
+	size_t n;
+
+	pthread_mutex_lock(&p->output);
+	n = (size_t)print_lines(text, sizeof(text), &p->total);
+	if (p->nsinks == 1) {
+		p->sinks[0]->ops->tally(p->sinks[0], &s);
+		text[n++] = ' ';
+		n += (size_t)print_spans(text + n, sizeof(text) - n, &p->total, &s);
+	}
+	n += (size_t)snprintf(text + n, sizeof(text) - n, " truncated=%llu invalid_contexts=%llu\n",
+			      u(p->total.truncated), u(p->total.invalid_contexts));
+	for (uint32_t k = 0; p->nsinks > 1 && k < p->nsinks; k++) {
+		p->sinks[k]->ops->tally(p->sinks[k], &s);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "sink=%.200s ", p->sinks[k]->uri);
+		n += (size_t)print_spans(text + n, sizeof(text) - n, &p->total, &s);
+		text[n++] = '\n';
+	}
+	pthread_mutex_unlock(&p->output);
+	fwrite(text, 1, n, stderr);
+}
+
+int pipeline_exit_code(struct pipeline *p)
+{
+	int code = p->c->strict && p->total.rejected ? EXIT_CHECK : EXIT_DONE;
+
+	if (p->rejects_failed)
+		code = EXIT_CONFIG;
+	if (p->err && (int)p->err->code > code)
+		code = (int)p->err->code;
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		struct sink_tally s;
+
+		p->sinks[k]->ops->tally(p->sinks[k], &s);
+		if (p->sinks[k]->failed || s.refused || s.dropped || s.held)
+			code = EXIT_EXPORT;
+	}
+	return code;
+}
+
+void pipeline_close(struct pipeline *p)
+{
+	source_close(p->source);
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		p->sinks[k]->ops->free(p->sinks[k]);
+	for (unsigned i = 0; i < p->c->threads; i++) {
+		struct worker *w = &p->workers[i];
+
+		block_free(&w->block);
+		parser_free(&w->parser);
+		rebuilder_free(&w->rebuilder);
+		buf_free(&w->rejects);
+		for (uint32_t k = 0; k < SINKS_MAX; k++)
+			buf_free(&w->wire[k].bytes);
+	}
+	if (p->rejects >= 0)
+		close(p->rejects);
+	free(p->workers);
+	free(p);
+}

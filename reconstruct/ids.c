@@ -1,0 +1,110 @@
+#include "reconstruct/ids.h"
+
+#include "core/sha256.h"
+
+/* A line's own hash need not be computed by anyone else: take the fast one (xxHash, header only). */
+#define XXH_INLINE_ALL
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include <xxhash.h>
+#pragma GCC diagnostic pop
+
+/* All zero is no id (W3C Trace Context, section 3.2.2.3). */
+static uint64_t nonzero(uint64_t id)
+{
+	return id ? id : 1;
+}
+
+/* splitmix64's finisher: a bijection, so that different inputs never meet. */
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+	return x ^ x >> 31;
+}
+
+/* What the ids of one request are made of. */
+struct seeds {
+	uint64_t hi, lo;		/* trace id, if nobody else gave one */
+	uint64_t server, client;
+};
+
+static struct seeds from_unique_id(struct slice id, const struct record *r)
+{
+	struct slice frontend = record_text(r, SLOT_x_frontend);
+	uint64_t trace[4], span[4];
+	char joint[1 + 256];
+
+	joint[0] = '|';
+	frontend.len = frontend.len < 256 ? frontend.len : 256;
+	memcpy(joint + 1, frontend.p ? frontend.p : "", frontend.len);
+	sha256(id, slice_of("", 0), trace);
+	sha256(id, slice_of(joint, 1 + frontend.len), span);
+	return (struct seeds){ trace[0], trace[1], span[1], span[0] };
+}
+
+static struct seeds from_line(const struct record *r)
+{
+	XXH128_hash_t h = XXH3_128bits(r->msg.p, r->msg.len);
+
+	return (struct seeds){ h.high64, h.low64, mix(h.low64 + 1), mix(h.high64 ^ UINT64_C(0x9e3779b97f4a7c15)) };
+}
+
+/* A trace id that the line holds: 32 digits, or 16, of either case. */
+static bool logged_trace(const struct record *r, uint64_t *hi, uint64_t *lo)
+{
+	struct slice s = record_text(r, SLOT_trace_id);
+	char lower[32];
+
+	if (s.len != 16 && s.len != 32)
+		return false;
+	memset(lower, '0', sizeof(lower));
+	for (size_t i = 0; i < s.len; i++)
+		lower[32 - s.len + i] = slice_lower(s.p[i]);
+	return context_hex(slice_of(lower, 16), 16, hi) && context_hex(slice_of(lower + 16, 16), 16, lo) &&
+	       (*hi || *lo);
+}
+
+static bool logged_span(const struct record *r, uint64_t *id)
+{
+	struct slice s = record_text(r, SLOT_span_id);
+	char lower[16];
+
+	if (s.len != 16)
+		return false;
+	for (size_t i = 0; i < 16; i++)
+		lower[i] = slice_lower(s.p[i]);
+	return context_hex(slice_of(lower, 16), 16, id) && *id;
+}
+
+void ids_make(const struct record *r, const struct context *parent, struct trace *t)
+{
+	struct slice unique = record_text(r, SLOT_ID);
+	struct seeds seeds = unique.len ? from_unique_id(unique, r) : from_line(r);
+	uint64_t client, server = nonzero(seeds.server);
+
+	if (parent) {
+		t->id_hi = parent->hi;
+		t->id_lo = parent->lo;
+	} else if (!logged_trace(r, &t->id_hi, &t->id_lo)) {
+		t->id_hi = seeds.hi;
+		t->id_lo = nonzero(seeds.lo);
+	}
+	if (!logged_span(r, &client))
+		client = nonzero(seeds.client);
+	/* A logged id that by chance is SERVER's own would make a span its own parent. */
+	if (client == server)
+		server = nonzero(mix(server));
+	for (uint32_t i = 0; i < t->n; i++) {
+		struct span *s = &t->span[i];
+
+		s->id = s->role == ROLE_SERVER ? server :
+			s->role == ROLE_CLIENT ? client :
+						 nonzero(mix(server + s->role * UINT64_C(0x9e3779b97f4a7c15)));
+		s->parent = s->role > ROLE_CLIENT && t->has_client ? client : server;
+	}
+	t->span[0].parent = parent ? parent->parent : 0;
+	t->span[0].parent_remote = parent && parent->parent;
+}

@@ -1,0 +1,21 @@
+/*
+ * reconstruct/ids.h - trace and span ids (contract sections 4.2 to 4.4): a pure function of the line.
+ */
+#ifndef RECONSTRUCT_IDS_H
+#define RECONSTRUCT_IDS_H
+
+#include "parse/format.h"
+#include "reconstruct/context.h"
+#include "reconstruct/span.h"
+
+/*
+ * Give the trace and all its spans their ids. `parent`: the caller's context, or NULL.
+ *
+ *   trace id    the parent's; else a logged trace_id; else SHA-256(unique-id)[0..15]; else XXH3-128(message)
+ *   CLIENT      a logged span_id; else SHA-256(unique-id '|' frontend)[0..7]; else from XXH3-128(message)
+ *   SERVER      SHA-256(unique-id '|' frontend)[8..15]; else from XXH3-128(message)
+ *   phases      from SERVER's id and the role, mixed by a bijection: distinct within a request
+ */
+void ids_make(const struct record *r, const struct context *parent, struct trace *t);
+
+#endif

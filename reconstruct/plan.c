@@ -1,0 +1,153 @@
+/*
+ * reconstruct/plan.c - which attributes spans of a format can carry, and their keys, encoded once.
+ */
+#include "reconstruct/plan.h"
+
+#include "reconstruct/reconstruct.h"
+
+enum { S = 1, C = 2, L = 4 };
+
+static const struct row {
+	struct slice key;
+	enum slot slot;
+	enum attr_type type;
+	unsigned spans;
+} rows[] = {
+#define ATTR(key, slot, type, spans) { { key, sizeof(key) - 1 }, SLOT_##slot, ATTR_##type, spans },
+#include "formats/attrs.def"
+#undef ATTR
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* Every row, all captures of both sides, all extra fields, three blocks. */
+#define PLAN_MAX (ROWS + 2 * CAPTURES_MAX + EXTRAS_MAX + 3)
+
+/* Can a record of this format have the slot? Derived slots follow from several: assume they can. */
+static bool possible(const struct format *f, enum slot s)
+{
+	return s >= SLOT_x_tls || format_has(f, s) || s == SLOT_user_agent;
+}
+
+static struct slice proto_key(struct arena *arena, struct slice key)
+{
+	char *p = arena_alloc(arena, key.len + 4 + PLAN_KEY_COPY);
+	size_t n = 0;
+
+	p[n++] = 0x0a;			/* KeyValue.key */
+	if (key.len >= 128)
+		p[n++] = (char)((key.len & 127) | 128);
+	p[n++] = (char)(key.len >= 128 ? key.len >> 7 : key.len);
+	memcpy(p + n, key.p, key.len);
+	n += key.len;
+	p[n++] = 0x12;			/* KeyValue.value */
+	return slice_of(p, n);
+}
+
+/* Keys hold no byte that JSON escapes: names of options are checked, others are made of known letters. */
+static struct slice json_key(struct arena *arena, struct slice key)
+{
+	static const char head[] = "{\"key\":\"", tail[] = "\",\"value\":{";
+	char *p = arena_alloc(arena, key.len + sizeof(head) + sizeof(tail));
+
+	memcpy(p, head, sizeof(head) - 1);
+	memcpy(p + sizeof(head) - 1, key.p, key.len);
+	memcpy(p + sizeof(head) - 1 + key.len, tail, sizeof(tail) - 1);
+	return slice_of(p, sizeof(head) - 1 + key.len + sizeof(tail) - 1);
+}
+
+struct builder {
+	struct arena *arena;
+	struct attr attr[PLAN_MAX];
+	uint32_t n;
+};
+
+/* Keys are unique within a span (OTLP, Span.attributes): the first one stays. */
+static void add(struct builder *b, enum attr_from from, size_t index, enum attr_type type, struct slice key)
+{
+	if (key.len == 0)
+		return;
+	for (uint32_t i = 0; i < b->n; i++)
+		if (slice_eq(b->attr[i].key, key))
+			return;
+	b->attr[b->n++] = (struct attr){ (uint8_t)type, (uint8_t)from, (uint16_t)index, key,
+					 proto_key(b->arena, key), json_key(b->arena, key) };
+}
+
+static void add_rows(struct builder *b, const struct format *f, unsigned spans)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if ((rows[i].spans & spans) && possible(f, rows[i].slot))
+			add(b, FROM_SLOT, rows[i].slot, rows[i].type, rows[i].key);
+}
+
+static void add_captures(struct builder *b, const struct format *f)
+{
+	static const struct slice prefix[CAPTURE_SIDES] = { { "http.request.header.", 20 },
+							    { "http.response.header.", 21 } };
+	static const struct slice whole[CAPTURE_SIDES] = { { "haproxy.captures.request", 24 },
+							   { "haproxy.captures.response", 25 } };
+	static const enum slot slots[CAPTURE_SIDES][2] = { { SLOT_hr, SLOT_hrl }, { SLOT_hs, SLOT_hsl } };
+
+	for (int side = 0; side < CAPTURE_SIDES; side++) {
+		if (!format_has(f, slots[side][0]) && !format_has(f, slots[side][1]))
+			continue;
+		for (uint32_t k = 0; k < f->ncap[side]; k++) {
+			const struct capture *c = &f->cap[side][k];
+			char *p;
+
+			if (c->context || c->name.len == 0)
+				continue;
+			p = arena_alloc(b->arena, prefix[side].len + c->name.len);
+			memcpy(p, prefix[side].p, prefix[side].len);
+			memcpy(p + prefix[side].len, c->name.p, c->name.len);
+			add(b, side ? FROM_RESPONSE_CAPTURE : FROM_REQUEST_CAPTURE, k, ATTR_LIST,
+			    slice_of(p, prefix[side].len + c->name.len));
+		}
+		if (f->ncap[side] == 0)
+			add(b, FROM_BLOCK, (size_t)side, ATTR_LISTS, whole[side]);
+	}
+	if (!f->ncap[CAPTURE_REQUEST] && !f->ncap[CAPTURE_RESPONSE])
+		add(b, FROM_ONE_BLOCK, CAPTURE_REQUEST, ATTR_LISTS, SLICE("haproxy.captures"));
+}
+
+static void add_extras(struct builder *b, const struct format *f)
+{
+	for (uint32_t k = 0; k < f->nextra; k++) {
+		bool header = slice_starts(f->extra[k].key, SLICE("http.request.header.")) ||
+			      slice_starts(f->extra[k].key, SLICE("http.response.header."));
+
+		add(b, FROM_EXTRA, k, header ? ATTR_LIST : f->extra[k].type == TYPE_INT ? ATTR_NUMBER_TEXT :
+				      f->extra[k].type == TYPE_NAME ? ATTR_BOOL_TEXT : ATTR_TEXT, f->extra[k].key);
+	}
+}
+
+static struct attrs copy(const struct builder *b)
+{
+	struct attr *v = arena_alloc(b->arena, b->n * sizeof(*v) + 1);
+
+	memcpy(v, b->attr, b->n * sizeof(*v));
+	return (struct attrs){ v, b->n };
+}
+
+static struct attrs make(const struct format *f, struct arena *arena, unsigned spans)
+{
+	struct builder b = { .arena = arena };
+
+	add_rows(&b, f, spans);
+	if (spans & S) {
+		add_captures(&b, f);
+		add_extras(&b, f);
+	}
+	return copy(&b);
+}
+
+void plan_make(struct format *f, struct arena *arena)
+{
+	struct plan *p = arena_alloc(arena, sizeof(*p));
+
+	p->server = make(f, arena, S);
+	p->server_alone = make(f, arena, S | L);
+	p->client = make(f, arena, C | L);
+	f->plan = p;
+}

@@ -1,0 +1,97 @@
+/*
+ * reconstruct/plan.h - which attributes a span of a given format can carry, worked out once at start.
+ *
+ * A row says: if the record has this slot, the span has this attribute. Encoders walk the rows; the keys come
+ * pre-encoded for each of them.
+ */
+#ifndef RECONSTRUCT_PLAN_H
+#define RECONSTRUCT_PLAN_H
+
+#include "core/err.h"
+#include "parse/record.h"
+
+/* How a value leaves. */
+enum attr_type {
+	ATTR_TEXT,		/* string */
+	ATTR_INT,		/* integer */
+	ATTR_TIMER,		/* integer, milliseconds; negative means absent */
+	ATTR_BOOL,		/* boolean; the slot's number is not 0 */
+	ATTR_LIST,		/* array of one string: a captured header (semantic conventions) */
+	ATTR_LISTS,		/* array of strings: a whole block of captures without names */
+	ATTR_NUMBER_TEXT,	/* integer, from digits in text: %(name:sint)[…] */
+	ATTR_BOOL_TEXT,		/* boolean, from "1" or "true" in text */
+};
+
+/* Where the value lies. */
+enum attr_from { FROM_SLOT, FROM_EXTRA, FROM_REQUEST_CAPTURE, FROM_RESPONSE_CAPTURE, FROM_BLOCK,
+		 FROM_ONE_BLOCK };
+
+/* Bytes that are readable from key_proto.p on, whatever its length: keys are copied as one piece. */
+#define PLAN_KEY_COPY 48
+
+struct attr {
+	uint8_t type;		/* enum attr_type */
+	uint8_t from;		/* enum attr_from */
+	uint16_t index;		/* slot, extra, capture or side */
+	struct slice key;
+	struct slice key_proto;	/* KeyValue.key with its tag and length, and the tag of KeyValue.value */
+	struct slice key_json;	/* {"key":"…","value":{ */
+};
+
+/* The rows of one kind of span. */
+struct attrs {
+	const struct attr *v;
+	uint32_t n;
+};
+
+/* By role: only SERVER and CLIENT have rows; a phase carries its error.type alone. */
+struct plan {
+	struct attrs server;
+	struct attrs server_alone;	/* SERVER without a CLIENT: what is known of the server goes here too */
+	struct attrs client;
+};
+
+/* Is the attribute `a` there? Then its text or number is in `*out`. */
+static inline bool attr_value(const struct attr *a, const struct record *r, union value *out)
+{
+	if (__builtin_expect(a->from == FROM_SLOT, 1)) {
+		*out = r->v[a->index];
+		return record_has(r, (enum slot)a->index) && (a->type != ATTR_TIMER || out->num >= 0);
+	}
+	switch (a->from) {
+	case FROM_EXTRA:
+		out->text = r->extra[a->index];
+		return r->have_extra >> a->index & 1;
+	case FROM_BLOCK:
+		return r->cap[a->index].n > 0 && !(r->flags & RECORD_ONE_BLOCK);
+	case FROM_ONE_BLOCK:
+		return r->cap[a->index].n > 0 && (r->flags & RECORD_ONE_BLOCK);
+	default: {
+		const struct captures *c = &r->cap[a->from - FROM_REQUEST_CAPTURE];
+
+		if (a->index >= c->n || c->v[a->index].len == 0)
+			return false;
+		out->text = c->v[a->index];
+		return true;
+	}
+	}
+}
+
+/* %(name:sint)[…] and %(name:bool)[…]: HAProxy writes them as text. false: it is no number after all. */
+static inline bool attr_number(struct slice s, int64_t *out)
+{
+	bool minus = s.len && *s.p == '-';
+	uint64_t n;
+
+	if (!slice_uint(minus ? slice_skip(s, 1) : s, &n))
+		return false;
+	*out = minus ? -(int64_t)n : (int64_t)n;
+	return true;
+}
+
+static inline bool attr_truth(struct slice s)
+{
+	return s.len && (*s.p == '1' || *s.p == 't');
+}
+
+#endif

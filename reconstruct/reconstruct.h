@@ -1,0 +1,71 @@
+/*
+ * reconstruct/reconstruct.h - the reconstruct room: record to spans.
+ */
+#ifndef RECONSTRUCT_RECONSTRUCT_H
+#define RECONSTRUCT_RECONSTRUCT_H
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "ingest/frame.h"
+#include "parse/format.h"
+#include "reconstruct/plan.h"
+#include "reconstruct/span.h"
+#include "reconstruct/zone.h"
+
+/* Which phases are drawn (contract section 3). */
+enum phases { PHASES_AUTO, PHASES_ALL, PHASES_NONE };
+
+/* Who may name the parent, in this order (--propagators). */
+enum propagator { PROPAGATOR_W3C, PROPAGATOR_B3, PROPAGATOR_B3_MULTI, PROPAGATOR_JAEGER, PROPAGATOR_XRAY, PROPAGATOR_MAX };
+
+/* --sampler: what becomes of a request whose caller did not decide, and whether the caller may. */
+struct sampler {
+	bool parent_based;
+	uint64_t keep_below;	/* of 2^63: keep if (last 8 bytes of the trace id >> 1) is below it */
+};
+
+/* What the user chose; immutable while workers run. Lent by the configuration. */
+struct rules {
+	enum phases phases;
+	uint8_t propagators[PROPAGATOR_MAX];	/* enum propagator */
+	uint32_t npropagators;
+	struct sampler sampler;
+	struct slice routes[256];		/* --route templates */
+	uint32_t nroutes;
+};
+
+/* A worker's own state. */
+struct rebuilder {
+	const struct rules *rules;
+	struct zone zone;
+	char *scratch;				/* LINE_MAX_BYTES: a tracestate without blanks, a redacted query */
+	uint64_t invalid_contexts;		/* headers that were there but not valid: counted, ignored */
+};
+
+/* `timezone`: as of zone_init. Allocates the scratch; false with `err` filled (EXIT_USAGE). */
+bool rebuilder_init(struct rebuilder *rb, const struct rules *rules, struct slice timezone, struct err *err);
+void rebuilder_free(struct rebuilder *rb);
+
+/*
+ * The spans of the request in `r`, which came in `f`. Fills the derived slots of `r` and all of `t`.
+ * Returns whether the request is sampled. A pure function of the record (and, for dates without a zone, of
+ * the envelope's); strings in `t` are lent by the record, tables, the rules and `rb`, until the next call.
+ */
+bool rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, struct trace *t);
+
+/*
+ * `parentbased_always_on`, `traceidratio:0.1` and the other values of OTEL_TRACES_SAMPLER, `arg` its
+ * argument or empty. false with `err` filled (EXIT_USAGE).
+ */
+bool sampler_parse(struct slice name, struct slice arg, struct sampler *out, struct err *err);
+
+/* `tracecontext,b3,…`: names of OTEL_PROPAGATORS. `baggage` and `none` carry no parent. */
+bool propagators_parse(struct slice list, struct rules *rules, struct err *err);
+
+/* Which attributes spans of this format can carry. Call once per format, at start. */
+void plan_make(struct format *f, struct arena *arena);
+
+/* Why a phase failed, for a person: the words for an error.type of formats/termination.def, or empty. */
+struct slice failure_words(struct slice state);
+
+#endif
