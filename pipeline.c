@@ -45,6 +45,7 @@ struct worker {
 
 struct pipeline {
 	const struct config *c;
+	struct formats formats;		/* the configuration's, in an order of their own */
 	struct sink *sinks[SINKS_MAX];
 	uint32_t nsinks;
 	struct worker *workers;
@@ -60,7 +61,7 @@ struct pipeline {
 
 	pthread_mutex_t output;		/* who holds it hands a block's effects over, in order */
 	pthread_cond_t turn;
-	uint64_t next_out;
+	uint64_t next_out;		/* the first block has taught the formats' order once this is 1 */
 	struct tally total;
 };
 
@@ -190,6 +191,8 @@ static void process(struct worker *w)
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		if (p->sinks[k]->encoder->seal)
 			p->sinks[k]->encoder->seal(&w->wire[k].bytes);
+	if (w->block.seq == 0)
+		formats_learn(&w->pipeline->formats, w->parser.matches);
 	w->tally.invalid_contexts = w->rebuilder.invalid_contexts;
 	w->rebuilder.invalid_contexts = 0;
 }
@@ -245,6 +248,15 @@ static void tally_add(struct tally *to, struct tally *from)
 	*from = (struct tally){ 0 };
 }
 
+/* The first block settles in which order formats are tried: nobody starts on another before it is done. */
+static void wait_for_first(struct pipeline *p, uint64_t seq)
+{
+	pthread_mutex_lock(&p->output);
+	while (seq != 0 && p->next_out == 0)
+		pthread_cond_wait(&p->turn, &p->output);
+	pthread_mutex_unlock(&p->output);
+}
+
 /* Effects become visible in the order of the blocks: outputs are the same whatever the number of threads. */
 static void hand_over(struct pipeline *p, struct worker *w)
 {
@@ -268,6 +280,7 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 
 	while (next_block(w->pipeline, w)) {
+		wait_for_first(w->pipeline, w->block.seq);
 		process(w);
 		hand_over(w->pipeline, w);
 	}
@@ -282,7 +295,7 @@ static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
 {
 	w->pipeline = p;
 	block_alloc(&w->block);
-	parser_init(&w->parser, &p->c->formats);
+	parser_init(&w->parser, &p->formats);
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		w->wire[k].bytes.max = WIRE_MAX;
 	w->rejects.max = WIRE_MAX;
@@ -332,6 +345,7 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 		return NULL;
 	}
 	p->c = c;
+	p->formats = c->formats;
 	p->rejects = -1;
 	pthread_mutex_init(&p->input, NULL);
 	pthread_mutex_init(&p->output, NULL);

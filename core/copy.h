@@ -28,7 +28,7 @@
 static inline char *copy_short(char *out, const char *p, size_t n)
 {
 #ifdef COPY_WIDE
-	if (__builtin_expect(n <= 32 && ((uintptr_t)p & 4095) <= 4096 - 32, 1)) {
+	if (__builtin_expect(n - 1 < 32 && ((uintptr_t)p & 4095) <= 4096 - 32, 1)) {	/* not 0: p may be NULL */
 		__m128i a, b;
 
 		__asm__("" : "+r"(p));	/* the compiler need not know that this may read behind the string */

@@ -1,6 +1,5 @@
 #include "export/endpoint.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* The URI while it is read. */

@@ -186,50 +186,47 @@ static inline char *short_head(char *p, const struct attr *a, size_t value)
 	return p + 3 + key;
 }
 
-static inline bool short_attr(char **pp, const struct attr *a, union value v)
+static inline bool short_attr(char **pp, const struct attr *a, const union value *v)
 {
 	size_t key = a->key_proto.len;
 	char *p = *pp;
 
-	switch ((enum attr_type)a->type) {
-	case ATTR_TEXT:
-		if (key + 3 + v.text.len > 127 || key > PLAN_KEY_COPY)
+	if (a->type == ATTR_TEXT) {
+		if (key + 3 + v->text.len > 127 || key > PLAN_KEY_COPY)
 			return false;
-		p = short_head(p, a, 2 + v.text.len);
+		p = short_head(p, a, 2 + v->text.len);
 		p[0] = VALUE_STRING;
-		p[1] = (char)v.text.len;
-		*pp = copy_short(p + 2, v.text.p, v.text.len);
+		p[1] = (char)v->text.len;
+		*pp = copy_short(p + 2, v->text.p, v->text.len);
 		return true;
-	case ATTR_INT:
-	case ATTR_TIMER:
-		if ((uint64_t)v.num > 16383 || key > PLAN_KEY_COPY)
-			return false;
-		p = short_head(p, a, v.num < 128 ? 2 : 3);
-		p[0] = VALUE_INT;
-		p[1] = (char)(v.num < 128 ? v.num : (v.num & 127) | 128);
-		p[2] = (char)(v.num >> 7);
-		*pp = p + (v.num < 128 ? 2 : 3);
-		return true;
-	default:
-		return false;
 	}
+	if (a->type > ATTR_TIMER || (uint64_t)v->num > 16383 || key > PLAN_KEY_COPY)
+		return false;
+	p = short_head(p, a, v->num < 128 ? 2 : 3);
+	p[0] = VALUE_INT;
+	p[1] = (char)(v->num < 128 ? v->num : (v->num & 127) | 128);
+	p[2] = (char)(v->num >> 7);
+	*pp = p + (v->num < 128 ? 2 : 3);
+	return true;
 }
 
 static void attributes(struct buf *out, const struct attrs *attrs, const struct record *r)
 {
 	char *p = buf_room(out, attrs->n * SHORT_ATTR);
+	const struct attr *a = attrs->v, *slots = a + attrs->nslots, *end = a + attrs->n;
 	union value v;
 
-	for (uint32_t i = 0; i < attrs->n; i++) {
-		const struct attr *a = &attrs->v[i];
-
-		if (!attr_value(a, r, &v) || short_attr(&p, a, v))
+	for (; a < slots; a++) {
+		if (!attr_slot(a, r) || short_attr(&p, a, &r->v[a->index]))
 			continue;
 		done(out, p);
-		attr_any(out, a, r, v);
-		p = buf_room(out, (attrs->n - i) * SHORT_ATTR);
+		attr_any(out, a, r, r->v[a->index]);
+		p = buf_room(out, (size_t)(end - a) * SHORT_ATTR);
 	}
 	done(out, p);
+	for (; a < end; a++)
+		if (attr_value(a, r, &v))
+			attr_any(out, a, r, v);
 }
 
 static const struct attr error_type = {

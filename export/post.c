@@ -2,7 +2,6 @@
 
 #include "export/curl_api.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 

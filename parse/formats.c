@@ -36,8 +36,22 @@ static bool add(struct formats *set, struct slice name, struct slice text, const
 		return false;
 	if (!format_complete(f, err))
 		return false;
+	set->order[set->n] = (uint16_t)set->n;
 	set->v[set->n++] = f;
 	return true;
+}
+
+void formats_learn(struct formats *set, const uint32_t *matches)
+{
+	/* Insertion keeps the order of equals; a run has few formats that match anything. */
+	for (uint32_t i = 1; i < set->n; i++) {
+		uint16_t f = set->order[i];
+		uint32_t k = i;
+
+		for (; k > 0 && matches[set->order[k - 1]] < matches[f]; k--)
+			set->order[k] = set->order[k - 1];
+		set->order[k] = f;
+	}
 }
 
 bool formats_add_auto(struct formats *set, const struct naming *naming, struct err *err)

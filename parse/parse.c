@@ -58,17 +58,20 @@ static bool find_format(struct parser *p, struct recent *recent)
 {
 	for (int k = 0; k < FORMATS_RECENT && recent->v[k] != RECENT_NONE; k++)
 		if (run_format(p, recent->v[k]) == RUN_YES) {
+			p->matches[recent->v[k]]++;
 			if (k)
 				remember(recent, recent->v[k]);
 			return true;
 		}
-	for (uint32_t n = 0; n < p->formats->n; n++) {
+	for (uint32_t i = 0; i < p->formats->n; i++) {
+		uint16_t n = p->formats->order[i];
 		bool tried = false;
 
 		for (int k = 0; k < FORMATS_RECENT; k++)
 			tried |= recent->v[k] == n;
 		if (!tried && run_format(p, n) == RUN_YES) {
-			remember(recent, (uint16_t)n);
+			p->matches[n]++;
+			remember(recent, n);
 			return true;
 		}
 	}

@@ -12,11 +12,12 @@
 
 struct naming;
 
-/* All formats of a run; immutable once the workers start. */
+/* All formats of a run. Immutable once the workers start, but for `order`, which is settled once. */
 struct formats {
 	struct arena *arena;		/* lent; where formats live */
 	struct format *v[FORMATS_MAX];
 	uint32_t n;
+	uint16_t order[FORMATS_MAX];	/* in which they are tried: as given, then as formats_learn says */
 };
 
 /* The formats that matched last at one origin, most recent first: indices into struct formats, or 0xffff. */
@@ -29,6 +30,7 @@ struct parser {
 	const struct formats *formats;
 	struct record rec;
 	struct day_memo day;
+	uint32_t matches[FORMATS_MAX];	/* lines by format so far */
 	char *scratch;			/* SCRATCH_SIZE bytes */
 	size_t scratch_used;
 };
@@ -47,6 +49,13 @@ bool formats_add(struct formats *set, struct slice arg, const struct naming *nam
 
 /* The built-in formats that `auto` tries. */
 bool formats_add_auto(struct formats *set, const struct naming *naming, struct err *err);
+
+/*
+ * Try the formats from now on in the order of how many lines they matched (`matches`), equal ones as given.
+ * Called once, after the first block and before the second, so that what a line becomes depends on the input
+ * alone, never on the timing of threads.
+ */
+void formats_learn(struct formats *set, const uint32_t *matches);
 
 /* `haspan formats`: all that is known, on standard output. */
 void formats_print(void);

@@ -434,9 +434,10 @@ static inline bool quick_step(struct record *r, const struct insn *i, const char
 	if (i->op == OP_NUMBER) {
 		uint64_t n = 0;
 
-		for (; q < end && is_digit(*q) && q - p < 18; q++)
-			n = n * 10 + (unsigned)(*q - '0');
-		if (q == p || q == end || *q != (char)i->first || i->lit_len != 1)
+		/* Without a look at the end: 18 digits behind it are still within the pad. */
+		for (unsigned digit; (digit = (unsigned)(*q - '0')) <= 9 && q - p < 18; q++)
+			n = n * 10 + digit;
+		if (q == p || q >= end || *q != (char)i->first || i->lit_len != 1)
 			return false;
 		record_set_num(r, (enum slot)i->slot, (int64_t)n);
 	} else if (i->op == OP_WORD && i->lit_len == 1) {

@@ -23,10 +23,43 @@ static const struct row {
 /* Every row, all captures of both sides, all extra fields, three blocks. */
 #define PLAN_MAX (ROWS + 2 * CAPTURES_MAX + EXTRAS_MAX + 3)
 
-/* Can a record of this format have the slot? Derived slots follow from several: assume they can. */
+/* What a derived slot comes from: without any of these it is never filled. */
+static const struct {
+	enum slot slot, from[8];	/* ends at SLOT_o */
+} origins[] = {
+	{ SLOT_x_method_original, { SLOT_r, SLOT_HM } },
+	{ SLOT_x_method, { SLOT_r, SLOT_HM } },
+	{ SLOT_x_version, { SLOT_r, SLOT_HV } },
+	{ SLOT_x_path, { SLOT_r, SLOT_HU, SLOT_HP, SLOT_HPO } },
+	{ SLOT_x_route, { SLOT_r, SLOT_HU, SLOT_HP, SLOT_HPO } },
+	{ SLOT_x_query, { SLOT_r, SLOT_HU, SLOT_HQ } },
+	{ SLOT_x_tls_version, { SLOT_sslv } },
+	{ SLOT_x_resumed, { SLOT_tls_resumed } },
+	{ SLOT_x_redispatched, { SLOT_rc } },
+	{ SLOT_x_status, { SLOT_ST } },
+	{ SLOT_x_status_server, { SLOT_ST } },
+	{ SLOT_x_frontend, { SLOT_ft, SLOT_f } },
+	{ SLOT_x_server, { SLOT_s } },
+};
+
+/* Can a record of this format have the slot? */
 static bool possible(const struct format *f, enum slot s)
 {
-	return s >= SLOT_x_tls || format_has(f, s) || s == SLOT_user_agent;
+	if (s == SLOT_user_agent || s == SLOT_host)	/* captured headers may fill these */
+		return true;
+	if (s == SLOT_x_transport)
+		return f->mode == MODE_TCP;
+	if (s < SLOT_x_tls)
+		return format_has(f, s);
+	for (size_t i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {
+		if (origins[i].slot != s)
+			continue;
+		for (int k = 0; k < 8 && origins[i].from[k] != SLOT_o; k++)
+			if (format_has(f, origins[i].from[k]))
+				return true;
+		return false;
+	}
+	return true;
 }
 
 static struct slice proto_key(struct arena *arena, struct slice key)
@@ -70,8 +103,16 @@ static void add(struct builder *b, enum attr_from from, size_t index, enum attr_
 	for (uint32_t i = 0; i < b->n; i++)
 		if (slice_eq(b->attr[i].key, key))
 			return;
-	b->attr[b->n++] = (struct attr){ (uint8_t)type, (uint8_t)from, (uint16_t)index, key,
-					 proto_key(b->arena, key), json_key(b->arena, key) };
+	b->attr[b->n++] = (struct attr){
+		.bit = from == FROM_SLOT ? UINT64_C(1) << (index & 63) : 0,
+		.word = from == FROM_SLOT ? (uint8_t)(index >> 6) : 0,
+		.type = (uint8_t)type,
+		.from = (uint8_t)from,
+		.index = (uint8_t)index,
+		.key = key,
+		.key_proto = proto_key(b->arena, key),
+		.key_json = json_key(b->arena, key),
+	};
 }
 
 static void add_rows(struct builder *b, const struct format *f, unsigned spans)
@@ -122,24 +163,27 @@ static void add_extras(struct builder *b, const struct format *f)
 	}
 }
 
-static struct attrs copy(const struct builder *b)
+static struct attrs copy(const struct builder *b, uint32_t nslots)
 {
 	struct attr *v = arena_alloc(b->arena, b->n * sizeof(*v) + 1);
 
 	memcpy(v, b->attr, b->n * sizeof(*v));
-	return (struct attrs){ v, b->n };
+	return (struct attrs){ v, b->n, nslots };
 }
 
 static struct attrs make(const struct format *f, struct arena *arena, unsigned spans)
 {
 	struct builder b = { .arena = arena };
 
+	uint32_t nslots;
+
 	add_rows(&b, f, spans);
+	nslots = b.n;
 	if (spans & S) {
 		add_captures(&b, f);
 		add_extras(&b, f);
 	}
-	return copy(&b);
+	return copy(&b, nslots);
 }
 
 void plan_make(struct format *f, struct arena *arena)

@@ -30,18 +30,20 @@ enum attr_from { FROM_SLOT, FROM_EXTRA, FROM_REQUEST_CAPTURE, FROM_RESPONSE_CAPT
 #define PLAN_KEY_COPY 48
 
 struct attr {
+	uint64_t bit;		/* FROM_SLOT: of record.have[word]; else 0 */
+	uint8_t word;
 	uint8_t type;		/* enum attr_type */
 	uint8_t from;		/* enum attr_from */
-	uint16_t index;		/* slot, extra, capture or side */
+	uint8_t index;		/* slot, extra, capture or side */
 	struct slice key;
 	struct slice key_proto;	/* KeyValue.key with its tag and length, and the tag of KeyValue.value */
 	struct slice key_json;	/* {"key":"…","value":{ */
 };
 
-/* The rows of one kind of span. */
+/* The rows of one kind of span; those from slots come first. */
 struct attrs {
 	const struct attr *v;
-	uint32_t n;
+	uint32_t n, nslots;
 };
 
 /* By role: only SERVER and CLIENT have rows; a phase carries its error.type alone. */
@@ -51,14 +53,21 @@ struct plan {
 	struct attrs client;
 };
 
+/* The attribute `a` from a slot: the common case, worth a test of its own. */
+static inline bool attr_slot(const struct attr *a, const struct record *r)
+{
+	return (r->have[a->word] & a->bit) && (a->type != ATTR_TIMER || r->v[a->index].num >= 0);
+}
+
 /* Is the attribute `a` there? Then its text or number is in `*out`. */
 static inline bool attr_value(const struct attr *a, const struct record *r, union value *out)
 {
-	if (__builtin_expect(a->from == FROM_SLOT, 1)) {
-		*out = r->v[a->index];
-		return record_has(r, (enum slot)a->index) && (a->type != ATTR_TIMER || out->num >= 0);
-	}
+	const struct captures *c;
+
 	switch (a->from) {
+	case FROM_SLOT:
+		*out = r->v[a->index];
+		return attr_slot(a, r);
 	case FROM_EXTRA:
 		out->text = r->extra[a->index];
 		return r->have_extra >> a->index & 1;
@@ -66,14 +75,12 @@ static inline bool attr_value(const struct attr *a, const struct record *r, unio
 		return r->cap[a->index].n > 0 && !(r->flags & RECORD_ONE_BLOCK);
 	case FROM_ONE_BLOCK:
 		return r->cap[a->index].n > 0 && (r->flags & RECORD_ONE_BLOCK);
-	default: {
-		const struct captures *c = &r->cap[a->from - FROM_REQUEST_CAPTURE];
-
+	default:
+		c = &r->cap[a->from - FROM_REQUEST_CAPTURE];
 		if (a->index >= c->n || c->v[a->index].len == 0)
 			return false;
 		out->text = c->v[a->index];
 		return true;
-	}
 	}
 }
 

@@ -5,9 +5,9 @@
                  [--decoder own|package] [--cert PEM --key PEM [--client-ca PEM]]
 
 Prints `listening PORT` when it is ready. Takes protobuf and JSON, gzip or not, on any path that
-ends in /v1/traces. SPANS gets one JSON object per acknowledged span (trace_id, span_id, parent_span_id,
-name, kind, sha256 of the request's bytes; `"rejected": true` for those of a partial success),
-REQUESTS one per request.
+ends in /v1/traces. SPANS gets one JSON object per acknowledged span (trace_id, span_id,
+parent_span_id, name, kind, sha256 of the request's bytes; `"rejected": true` for those of a partial
+success), REQUESTS one per request.
 
 The script is a list of behaviours for consecutive requests, then 200 for ever:
 
@@ -25,6 +25,7 @@ The script is a list of behaviours for consecutive requests, then 200 for ever:
     hang                 no answer at all
     413>BYTES            not a request: from now on every larger body is answered 413
     413>BYTES:early      the same, without reading the body
+    413>BYTES:rude       the connection is reset instead, unless the client asks first (Expect)
 
 and `*N` behind any of them repeats it.
 """
@@ -218,7 +219,7 @@ class State:
     def __init__(self, args):
         self.lock = threading.Lock()
         self.script = read_script(args.script)
-        self.limit, self.early = None, False
+        self.limit, self.manner = None, ""
         self.out = open(args.out, "a", buffering=1) if args.out else None
         self.log = open(args.log, "a", buffering=1) if args.log else None
         self.decode = decode_package if args.decoder == "package" else decode_own
@@ -228,8 +229,8 @@ class State:
 
     def take_limits(self):
         while self.script and self.script[0].startswith("413>"):
-            limit, *options = self.script.pop(0)[4:].split(":")
-            self.limit, self.early = int(limit), "early" in options
+            limit, _, self.manner = self.script.pop(0)[4:].partition(":")
+            self.limit = int(limit)
 
     def next_step(self):
         with self.lock:
@@ -275,7 +276,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return limit is not None and int(self.headers.get("Content-Length", 0)) > limit
 
     def handle_expect_100(self):
-        if self.too_large() and self.state.early:
+        if self.too_large() and self.state.manner:
             self.begin()
             self.answer(413, failure(self.as_json, "too large"), "413 to Expect")
             self.close_connection = True
@@ -290,7 +291,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.begin()
-        if self.too_large() and self.state.early:
+        if self.too_large() and self.state.manner == "rude":
+            return self.vanish(Step("reset"))
+        if self.too_large() and self.state.manner == "early":
             self.close_connection = True
             return self.answer(413, failure(self.as_json, "too large"), "413 early")
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -99,7 +99,7 @@ static Otlp__ExportTraceServiceRequest *make_request(uint64_t first, const struc
 static void put_hex(struct buf *out, const ProtobufCBinaryData *id)
 {
 	for (size_t i = 0; i < id->len; i++) {
-		sprintf(buf_room(out, 3), "%02x", id->data[i]);
+		snprintf(buf_room(out, 3), 3, "%02x", id->data[i]);
 		out->len += 2;
 	}
 }

@@ -462,6 +462,14 @@ def a_single_trace_too_large_is_refused():
 
 
 @case
+def too_large_and_hung_up_is_asked_before_the_next_try():
+    run = Run("413>9000:rude", wires=2, traces=50, pad=300, json=1, give_up=30000, backoff_max=50)
+    all_exported(run)
+    traces_are_whole(run, 3)
+    assert 413 in run.statuses() and 0 in run.statuses(), run.statuses()
+
+
+@case
 def too_large_said_before_the_body_was_read():
     run = Run("413>60000:early", wires=2, traces=400, pad=3000, spans=2, give_up=30000)
     all_exported(run)

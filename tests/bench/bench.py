@@ -220,6 +220,7 @@ class Report:
     def __init__(self, path):
         self.path = path
         self.text = []
+        self.noted = set()
         self.over = 0
         self.failed = 0
 
@@ -233,9 +234,10 @@ class Report:
         cells = [c.ljust(w) for c, w in zip((name, value, ratio, limit), self.WIDTHS)]
         self.line("  ".join(cells) + "  " + verdict)
 
-    def note(self, text):
-        """Something to look at, said once."""
-        if "note: " + text not in self.text:
+    def note(self, kind, text):
+        """Something to look at, said once a kind."""
+        if kind not in self.noted:
+            self.noted.add(kind)
             self.line("note: " + text)
 
     def skip(self, name, why):
@@ -310,7 +312,8 @@ class Bench:
         if got["lines"] != lines or got["requests"] < lines - odd or got["rejected"] > odd:
             raise Failed("%d lines, but %s" % (lines, " ".join("%s=%d" % x for x in got.items())))
         if (r.word("truncated") or 0) > odd:
-            self.report.note("truncated=%d of %d lines, though none is" % (r.word("truncated"), lines))
+            self.report.note("truncated", "haspan calls %d of %d lines truncated, none is" % (
+                r.word("truncated"), lines))
         return r
 
     def start_of(self, attr, times=9, **kw):
@@ -643,6 +646,8 @@ def main():
     n, path = bench.n, bench.data.lines(bench.n)
     report.line("haspan bench, %s" % time.strftime("%Y-%m-%d %H:%M:%S %Z"))
     report.line(machine())
+    if os.getloadavg()[0] > 0.5:
+        report.note("load", "the machine is busy: don't believe the wall times, measure again")
     report.line("%d httplog lines, %.1f MB, %d pairs" % (n, os.path.getsize(path) / 1e6, bench.pairs))
     measure(args, bench, report)
     report.line()
