@@ -1,16 +1,23 @@
 # haspan. `make` builds build/haspan; `make demo` and `make check` do their own set-up.
+#
+#   make                the program            make check     everything that CI runs
+#   make demo           real logs as trees     make fuzz      each fuzzer for FUZZ_SECONDS (600)
+#   make install        PREFIX, DESTDIR        make bench     side by side with halog
+#
+# Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
+# HARD=1 (tiny buffers, so that every edge is met), BUILD=folder.
 
-VERSION  := $(shell git describe --tags --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo 0.0.0)
+VERSION  := $(shell git describe --tags --dirty 2>/dev/null || cat VERSION)
 BUILD    ?= build
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export
-LIBS     := libpcre2-8 jansson libprotobuf-c libcurl libcrypto zlib libzstd liblzma
+LIBS     := libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith
-STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION)"' -include core/banned.h
+STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION:v%=%)"'
 
 ifdef SAN
 CFLAGS   += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -24,7 +31,7 @@ WARN     += -Werror
 endif
 ifndef V
 Q        := @
-say       = @printf '  %-5s %s\n' $(1) $(2);
+say       = @printf '  %-5s %s\n' $(1) $(2)
 endif
 
 GEN      := $(BUILD)/gen
@@ -32,19 +39,19 @@ CPPFLAGS += -I. -I$(GEN)
 SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
-TESTS    := $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 LDLIBS    = $(shell pkg-config --libs $(LIBS)) -lpthread -ldl -lm
 
 all: $(BUILD)/haspan
 
 $(BUILD)/haspan: $(BUILD)/main.o $(OBJ)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS) -Wl,--as-needed
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(LDLIBS)
 
-$(BUILD)/%.o: %.c $(PROTO)
+$(BUILD)/%.o: %.c | $(PROTO)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(STD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(STD) -include core/banned.h $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(GEN)/%.pb-c.c: %.proto
 	$(call say,PROTO,$<)
@@ -55,7 +62,70 @@ $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# The version is compiled in: a new one rebuilds the two files that say it.
+$(BUILD)/version: FORCE
+	$(Q)mkdir -p $(BUILD)
+	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+$(BUILD)/main.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
+
+# ---- tests ---------------------------------------------------------------------------------------------
+
+$(BUILD)/tests/test_noalloc: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
+$(BUILD)/tests/%: tests/%.c $(OBJ)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) -Wall -Wextra $(CPPFLAGS) -Itests $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(OBJ) \
+		-Wl,--as-needed -lcmocka $(LDLIBS)
+
+$(BUILD)/gen_lines: tests/bench/gen.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
+
+units: $(UNITS) $(BUILD)/tests/http_driver
+demo:
+	$(Q)./setup.sh build
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/demo.sh
+
+check:
+	$(Q)./setup.sh check
+	$(Q)tests/check.sh
+
+layers:
+	$(Q)tests/layers.sh
+
+fuzz:
+	$(Q)./setup.sh check
+	$(Q)tests/fuzz/run.sh $${FUZZ_SECONDS:-600}
+
+bench: all $(BUILD)/gen_lines
+	$(Q)python3 tests/bench/bench.py $(BENCH)
+
+golden-update: all
+	$(Q)tests/golden.sh --update
+
+# ---- the rest ------------------------------------------------------------------------------------------
+
+$(BUILD)/haspan.1: doc/haspan.1.in $(BUILD)/haspan
+	$(Q)awk '/^@OPTIONS@$$/ { while (("$(BUILD)/haspan --help=man" | getline line) > 0) print line; next } \
+		{ gsub(/@VERSION@/, "$(VERSION)"); print }' $< > $@
+
+man: $(BUILD)/haspan.1
+
+install: all man
+	install -D -m 755 $(BUILD)/haspan $(DESTDIR)$(PREFIX)/bin/haspan
+	install -D -m 644 $(BUILD)/haspan.1 $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1
+
+dist:
+	git archive --prefix=haspan-$(VERSION)/ -o $(BUILD)/haspan-$(VERSION).tar.gz HEAD
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all units demo check layers fuzz bench golden-update man install dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
--include $(OBJ:.o=.d) $(BUILD)/main.d
+-include $(OBJ:.o=.d) $(BUILD)/main.d $(UNITS:=.d)

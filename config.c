@@ -3,7 +3,6 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "otel_env.h"
-#include "parse/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -51,7 +51,7 @@ static size_t escape_one(struct buf *out, struct slice s)
 
 	if (c == 0xe2) {
 		if (s.len >= 3 && (unsigned char)s.p[1] == 0x80 && ((unsigned char)s.p[2] | 1) == 0xa9) {
-			out->len = (size_t)(unicode(p, 0x2028 + (s.p[2] & 1u)) - out->p);
+			out->len = (size_t)(unicode(p, 0x2028u + ((unsigned char)s.p[2] & 1u)) - out->p);
 			return 3;
 		}
 		*p = *s.p;

@@ -62,11 +62,46 @@ static inline const char *scan_either(const char *p, const char *end, char a, ch
 #endif
 }
 
+/*
+ * The decimal number of 1 to 7 digits at `p`, of which 8 bytes are readable: its value, and in `*digits` its
+ * length; 0 when there is no digit or there are more than 7. No loop and no branch: log lines are full of numbers
+ * whose length nobody can predict.
+ */
+static inline uint64_t scan_number(const char *p, unsigned *digits)
+{
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	uint64_t v, other;
+	unsigned n;
+
+	__builtin_memcpy(&v, p, 8);
+	v ^= UINT64_C(0x3030303030303030);
+	/* The high bit of each byte that is no digit; the lowest of them ends the number. */
+	other = ((v + UINT64_C(0x7676767676767676)) | v) & UINT64_C(0x8080808080808080);
+	n = other ? (unsigned)__builtin_ctzll(other) >> 3 : 8;
+	if (n - 1 > 6) {
+		*digits = 0;
+		return 0;
+	}
+	*digits = n;
+	v <<= 64 - 8 * n;		/* leading zeros instead of what stands behind */
+	v = (v * 10 + (v >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
+	v = (v * 100 + (v >> 16)) & UINT64_C(0x0000ffff0000ffff);
+	return (v * 10000 + (v >> 32)) & UINT32_MAX;
+#else
+	uint64_t n = 0;
+	unsigned len = 0;
+
+	for (; len < 8 && p[len] >= '0' && p[len] <= '9'; len++)
+		n = n * 10 + (unsigned)(p[len] - '0');
+	*digits = len < 8 ? len : 0;
+	return n;
+#endif
+}
+
 /* What a line contains that needs a second look before it may leave as a string. */
 enum scan_dirt {
 	SCAN_HIGH = 1,		/* a byte >= 0x80: may be invalid UTF-8 */
 	SCAN_HASH = 2,		/* '#': may be one of HAProxy's #XX escapes */
-	SCAN_BACKSLASH = 4,	/* '\': may be an escape of +E */
 };
 
 /* The `enum scan_dirt` bits of [p, end). */
@@ -75,31 +110,26 @@ static inline unsigned scan_dirt(const char *p, const char *end)
 	unsigned dirt = 0;
 #ifdef SCAN_WIDE
 	if (end - p >= 16) {
-		const __m128i hash = _mm_set1_epi8('#'), back = _mm_set1_epi8('\\');
-		__m128i high = _mm_setzero_si128(), hashes = high, backs = high;
+		const __m128i hash = _mm_set1_epi8('#');
+		const char *last = end - 16;
+		__m128i high = _mm_setzero_si128(), hashes = high;
 
-		for (;; p += 16) {
-			__m128i got;
+		for (;; p = p + 16 < last ? p + 16 : last) {	/* the last bytes, some of them twice */
+			__m128i got = _mm_loadu_si128((const __m128i *)(const void *)p);
 
-			if (end - p < 16)
-				p = end - 16;	/* the last bytes, some of them twice */
-			got = _mm_loadu_si128((const __m128i *)(const void *)p);
 			high = _mm_or_si128(high, got);
 			hashes = _mm_or_si128(hashes, _mm_cmpeq_epi8(got, hash));
-			backs = _mm_or_si128(backs, _mm_cmpeq_epi8(got, back));
-			if (p + 16 == end)
+			if (p == last)
 				break;
 		}
 		dirt |= _mm_movemask_epi8(high) ? SCAN_HIGH : 0;
 		dirt |= _mm_movemask_epi8(hashes) ? SCAN_HASH : 0;
-		dirt |= _mm_movemask_epi8(backs) ? SCAN_BACKSLASH : 0;
 		return dirt;
 	}
 #endif
 	for (; p < end; p++) {
 		dirt |= (unsigned char)*p >= 0x80 ? SCAN_HIGH : 0;
 		dirt |= *p == '#' ? SCAN_HASH : 0;
-		dirt |= *p == '\\' ? SCAN_BACKSLASH : 0;
 	}
 	return dirt;
 }

@@ -35,7 +35,7 @@ enum { FLAG_KNOWN = 0x100, FLAG_REMOTE = 0x200 };
 
 static inline size_t varint_len(uint64_t n)
 {
-	return n < 128 ? 1 : ((size_t)(63 - __builtin_clzll(n)) + 7) / 7;
+	return __builtin_expect(n < 128, 1) ? 1 : ((size_t)(63 - __builtin_clzll(n)) + 7) / 7;
 }
 
 static inline char *varint(char *p, uint64_t n)
@@ -120,11 +120,13 @@ static inline void attr_bool(struct buf *out, const struct attr *a, bool b)
 /* ArrayValue of strings. */
 static void attr_list(struct buf *out, const struct attr *a, const struct slice *v, uint32_t n)
 {
-	size_t array = 0;
+	size_t array = 0, text;
 	char *p;
 
-	for (uint32_t i = 0; i < n; i++)
-		array += 1 + varint_len(text_len(v[i])) + text_len(v[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		text = text_len(v[i]);
+		array += 1 + varint_len(text) + text;
+	}
 	p = attr_head(out, a, 1 + varint_len(array) + array);
 	*p++ = VALUE_ARRAY;
 	p = varint(p, array);
@@ -188,11 +190,10 @@ static inline char *short_head(char *p, const struct attr *a, size_t value)
 
 static inline bool short_attr(char **pp, const struct attr *a, const union value *v)
 {
-	size_t key = a->key_proto.len;
 	char *p = *pp;
 
 	if (a->type == ATTR_TEXT) {
-		if (key + 3 + v->text.len > 127 || key > PLAN_KEY_COPY)
+		if (v->text.len > a->short_text)
 			return false;
 		p = short_head(p, a, 2 + v->text.len);
 		p[0] = VALUE_STRING;
@@ -200,7 +201,7 @@ static inline bool short_attr(char **pp, const struct attr *a, const union value
 		*pp = copy_short(p + 2, v->text.p, v->text.len);
 		return true;
 	}
-	if (a->type > ATTR_TIMER || (uint64_t)v->num > 16383 || key > PLAN_KEY_COPY)
+	if (a->type > ATTR_TIMER || (uint64_t)v->num > 16383 || !a->short_text)
 		return false;
 	p = short_head(p, a, v->num < 128 ? 2 : 3);
 	p[0] = VALUE_INT;
@@ -253,10 +254,9 @@ static void span(struct buf *out, const struct record *r, const struct trace *t,
 {
 	uint32_t flags = t->flags | FLAG_KNOWN | (s->parent_remote ? FLAG_REMOTE : 0);
 	char *p = buf_room(out, 160 + t->state.len + s->name.len);
-	size_t at;
+	size_t at = out->len + 1;
 
 	*p++ = SS_SPANS;
-	at = (size_t)(p - out->p);
 	p += 2;
 	*p++ = SPAN_TRACE_ID;
 	*p++ = 16;

@@ -6,7 +6,6 @@
 #include "core/civil.h"
 #include "export/export.h"
 #include "parse/format.h"
-#include "reconstruct/reconstruct.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -209,8 +208,6 @@ static void bar(struct buf *out, const struct span *s, const struct span *root)
 
 static void tree_trace(struct buf *out, const struct record *r, const struct trace *t)
 {
-	struct slice words = failure_words(record_text(r, record_has(r, SLOT_tsc) ? SLOT_tsc : SLOT_ts));
-
 	head(out, r, t);
 	ids(out, r, t);
 	for (uint32_t i = 0; i < t->n; i++) {
@@ -222,9 +219,9 @@ static void tree_trace(struct buf *out, const struct record *r, const struct tra
 			style(out, STYLE_RED);
 			buf_lit(out, "  ✗ ");
 			buf_slice(out, s->error_type);
-			if (s->kind == KIND_INTERNAL && words.len) {
+			if (s->kind == KIND_INTERNAL && t->words.len) {
 				buf_lit(out, ": ");
-				buf_slice(out, words);
+				buf_slice(out, t->words);
 			}
 			style(out, STYLE_NONE);
 		}

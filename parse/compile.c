@@ -407,6 +407,12 @@ static bool finish(struct compiler *c)
 		i->flags |= INSN_REST_OPTIONAL;
 		optional = blank && (i->op == OP_BLOCK || i->op == OP_LIST);
 	}
+	for (struct insn *i = c->prog; i <= last; i++) {
+		i->bit = UINT64_C(1) << (i->slot & 63);
+		i->word = i->slot >> 6;
+		i->plain = i->op == OP_WORD && i->lit_len == 1 && i->flags == 0;
+		i->plain |= i->op == OP_NUMBER && i->lit_len == 1;
+	}
 	c->prog[c->n++] = (struct insn){ .op = OP_END };
 	return true;
 }
@@ -474,6 +480,7 @@ bool program_compile(struct format *f, struct slice text, const struct naming *n
 		prog = arena_alloc(arena, c.n * sizeof(*prog));
 		memcpy(prog, c.prog, c.n * sizeof(*prog));
 		f->prog = prog;
+		f->escaped = f->unescape[0] || f->unescape[1] || f->unescape_extra;
 		f->nprog = c.n;
 	}
 	free(c.prog);

@@ -128,7 +128,7 @@ static struct slice clean(struct parser *p, struct slice s, bool hash, bool back
 	size_t n;
 
 	hash &= (dirt & SCAN_HASH) != 0;
-	backslash &= (dirt & SCAN_BACKSLASH) != 0;
+	backslash = backslash && memchr(s.p, '\\', s.len);
 	if (!hash && !backslash && (!(dirt & SCAN_HIGH) || text_valid(s)))
 		return s;
 	/* Fields do not overlap, so there is always room; the groups of a pattern may, and then one is dropped. */
@@ -189,7 +189,7 @@ enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *
 				return PARSED_REJECTED;
 		}
 	}
-	if (scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
+	if (p->rec.format->escaped || scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
 		clean_record(p);
 	return PARSED_REQUEST;
 }

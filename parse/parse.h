@@ -10,7 +10,16 @@
 #include "parse/date.h"
 #include "parse/format.h"
 
-struct naming;
+/* How a user names what HAProxy does not name. Lent by the configuration. */
+struct naming {
+	const struct slice *map_from, *map_to;	/* --map FROM=TO */
+	uint32_t nmap;
+	const struct slice *request, *response;	/* --capture-request, --capture-response */
+	uint32_t nrequest, nresponse;
+};
+
+/* The slot of an alias or of a name of formats/fields.def, or -1. */
+int slot_find(struct slice name);
 
 /* All formats of a run. Immutable once the workers start, but for `order`, which is settled once. */
 struct formats {

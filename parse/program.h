@@ -8,10 +8,7 @@
 #ifndef PARSE_PROGRAM_H
 #define PARSE_PROGRAM_H
 
-#include "core/arena.h"
-#include "core/err.h"
-#include "parse/date.h"
-#include "parse/format.h"
+#include "parse/parse.h"
 
 enum op {
 	OP_LITERAL,		/* nothing but the literal: the text before the first field */
@@ -50,14 +47,9 @@ struct insn {
 	uint16_t lit_len;
 	const char *lit;	/* lent by the format's arena */
 	uint16_t column;	/* of the field in the format's text, from 0: for messages */
-};
-
-/* How a user names what HAProxy does not name. Lent by the configuration. */
-struct naming {
-	const struct slice *map_from, *map_to;	/* --map FROM=TO */
-	uint32_t nmap;
-	const struct slice *request, *response;	/* --capture-request, --capture-response */
-	uint32_t nrequest, nresponse;
+	bool plain;		/* a word or number with a literal of one byte: quick_step may try it */
+	uint8_t word;		/* of record.have … */
+	uint64_t bit;		/* … and the bit in it, of `slot` */
 };
 
 /* The type and name of a slot. */
@@ -66,9 +58,6 @@ extern const struct slot_info {
 	enum field_type type;
 	struct slice since, meaning;
 } slot_info[SLOT_MAX];
-
-/* The slot of an alias or name, or -1. */
-int slot_find(struct slice name);
 
 /*
  * Compile `text` into `f` (zeroed but for name), all memory from `arena`.

@@ -156,14 +156,17 @@ static inline const char *number(const char *p, const char *end, int64_t *num, b
 /* An address as HAProxy writes it: IPv4, IPv6 without brackets, `unix`, or '-'. */
 static inline bool is_address(struct slice s)
 {
+	static const bool foreign[256] = { [0 ... '-'] = true, ['/'] = true, [';' ... '@'] = true,
+					   ['G' ... '`'] = true, ['g' ... 255] = true };
+	bool bad = false;
+
 	if (s.len == 0 || s.len > 45)
 		return false;
 	if (*s.p == 'u' || *s.p == '-')
 		return slice_eq(s, SLICE("unix")) || s.len == 1;
 	for (size_t k = 0; k < s.len; k++)
-		if (hex_digit(s.p[k]) < 0 && s.p[k] != '.' && s.p[k] != ':')
-			return false;
-	return true;
+		bad |= foreign[(unsigned char)s.p[k]];
+	return !bad;
 }
 
 /* Letters of %ts: cause and state (src/stream.c, sess_term_cond and sess_fin_state). */
@@ -425,29 +428,27 @@ static inline enum found step(struct runner *x, const struct insn *i, const char
 
 /*
  * The usual case of the two most frequent instructions: an unsigned number or a word, and one byte behind it.
- * false: nothing was done, the general step decides.
+ * false: nothing was done, the general step decides. Reads 8 bytes behind the end (BLOCK_PAD).
  */
 static inline bool quick_step(struct record *r, const struct insn *i, const char **pp, const char *end)
 {
-	const char *p = *pp, *q = p;
+	const char *p = *pp, *q;
 
 	if (i->op == OP_NUMBER) {
-		uint64_t n = 0;
+		unsigned digits;
+		uint64_t n = scan_number(p, &digits);
 
-		/* Without a look at the end: 18 digits behind it are still within the pad. */
-		for (unsigned digit; (digit = (unsigned)(*q - '0')) <= 9 && q - p < 18; q++)
-			n = n * 10 + digit;
-		if (q == p || q >= end || *q != (char)i->first || i->lit_len != 1)
+		q = p + digits;
+		if (digits == 0 || q >= end || *q != (char)i->first)
 			return false;
-		record_set_num(r, (enum slot)i->slot, (int64_t)n);
-	} else if (i->op == OP_WORD && i->lit_len == 1) {
-		q = scan_either(p, end, (char)i->first, ' ');
-		if (q == end || q == p || *q != (char)i->first)
-			return false;
-		store_text(r, i, slice_to(p, q));
+		r->v[i->slot].num = (int64_t)n;
 	} else {
-		return false;
+		q = scan_either(p, end, (char)i->first, ' ');
+		if (q == end || q - p < 2 || *q != (char)i->first)
+			return false;
+		r->v[i->slot].text = slice_to(p, q);
 	}
+	r->have[i->word] |= i->bit;
 	*pp = q + 1;
 	return true;
 }
@@ -492,7 +493,7 @@ enum run program_run(const struct format *f, struct record *r, struct day_memo *
 	for (;; i++) {
 		enum found found;
 
-		if (quick_step(r, i, &p, x.end))
+		if (i->plain && quick_step(r, i, &p, x.end))
 			continue;
 		found = i->op == OP_END && p == x.end ? FOUND : step(&x, i, &p, day, cut);
 		if (found == FOUND) {

@@ -109,6 +109,7 @@ static void add(struct builder *b, enum attr_from from, size_t index, enum attr_
 		.type = (uint8_t)type,
 		.from = (uint8_t)from,
 		.index = (uint8_t)index,
+		.short_text = key.len + 3 <= PLAN_KEY_COPY ? (uint8_t)(127 - 3 - (key.len + 3)) : 0,
 		.key = key,
 		.key_proto = proto_key(b->arena, key),
 		.key_json = json_key(b->arena, key),

@@ -35,6 +35,7 @@ struct attr {
 	uint8_t type;		/* enum attr_type */
 	uint8_t from;		/* enum attr_from */
 	uint8_t index;		/* slot, extra, capture or side */
+	uint8_t short_text;	/* the longest text that keeps every length of the protobuf in one byte; 0: none */
 	struct slice key;
 	struct slice key_proto;	/* KeyValue.key with its tag and length, and the tag of KeyValue.value */
 	struct slice key_json;	/* {"key":"…","value":{ */

@@ -65,7 +65,4 @@ bool propagators_parse(struct slice list, struct rules *rules, struct err *err);
 /* Which attributes spans of this format can carry. Call once per format, at start. */
 void plan_make(struct format *f, struct arena *arena);
 
-/* Why a phase failed, for a person: the words for an error.type of formats/termination.def, or empty. */
-struct slice failure_words(struct slice state);
-
 #endif

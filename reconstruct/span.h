@@ -42,6 +42,7 @@ struct trace {
 	uint32_t n;
 	uint64_t id_hi, id_lo;		/* trace id; first byte in the most significant bits of `hi` */
 	struct slice state;		/* tracestate of the parent; empty: none */
+	struct slice words;		/* why a phase failed, for a person; empty: none did */
 	uint8_t flags;			/* W3C trace flags: bit 0 sampled, bit 1 random */
 	bool has_client;
 	char code[4];			/* status code as text, for error.type */

@@ -58,13 +58,6 @@ static const struct termination *termination(char cause, char state)
 	return t;
 }
 
-struct slice failure_words(struct slice state)
-{
-	if (state.len < 2 || state.p[0] == '-')
-		return slice_of("", 0);
-	return termination(state.p[0], state.p[1])->words;
-}
-
 /* ---- timers ------------------------------------------------------------------------------------------ */
 
 static int64_t clamp(int64_t v, int64_t lo, int64_t hi)
@@ -263,9 +256,11 @@ static void set_status(struct shape *x, struct record *r)
 	} else {
 		status = 0;
 	}
-	if (x->failed >= 0)
+	if (x->failed >= 0) {
 		set_error(server, termination(x->cause, x->state)->type);
-	else if (status >= 500)
+		x->t->words = termination(x->cause, x->state)->words;
+	}
+	if (x->failed < 0 && status >= 500)
 		set_error(server, code);
 	if (!client)
 		return;
@@ -324,6 +319,7 @@ void timers_rebuild(struct record *r, enum phases phases, uint64_t start_ns, str
 
 	t->n = 0;
 	t->has_client = false;
+	t->words = slice_of("", 0);
 	if (r->format->mode == MODE_ERROR) {
 		connection_error(r, start_ns, &x);
 		return;

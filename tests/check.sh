@@ -1,0 +1,48 @@
+#!/bin/bash
+# Everything that CI runs. Each step prints its own last line; the first failure ends it.
+set -eu
+export MAKEFLAGS=--no-print-directory
+jobs=$(nproc)
+passed=0
+
+step() {
+	local name=$1 start=$SECONDS
+	shift
+	echo "== $name"
+	"$@" || { echo "FAILED: $name" >&2; echo "$passed passed, 1 failed"; exit 1; }
+	passed=$((passed + 1))
+	echo "   ($((SECONDS - start)) s)"
+}
+
+units() {
+	local build=$1 t out
+	for t in "$build"/tests/test_*; do
+		[ -x "$t" ] || continue
+		case $t in *.d) continue ;; esac
+		out=$("$t" 2>&1) || { echo "$out"; return 1; }
+		echo "   ${t##*/}: $(echo "$out" | grep -c '\[       OK \]') passed"
+	done
+}
+
+step "build with gcc, warnings are errors" make -j"$jobs" DEV=1 BUILD=build CC=gcc all units build/gen_lines
+step "layers" tests/layers.sh
+step "unit tests (gcc)" units build
+step "samples" tests/golden.sh
+step "real captures against the independent oracle" tests/captures.sh
+step "the oracle itself" python3 tests/oracle/test_oracle.py -q
+step "command line" tests/cli.sh
+step "accounting and hostile input" python3 tests/robust.py
+step "decoded by opentelemetry-proto" python3 tests/decode.py
+step "OTLP/HTTP against a collector" python3 tests/http_sink.py
+step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
+step "unit tests (clang)" units build/clang
+step "samples (clang)" env HASPAN=build/clang/haspan tests/golden.sh
+step "build with ASan and UBSan" make -j"$jobs" DEV=1 BUILD=build/san CC=clang SAN=address,undefined CFLAGS='-O1 -g' all units
+step "unit tests (ASan, UBSan)" units build/san
+step "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
+step "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/robust.py
+step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
+step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh
+step "fuzzers over their seeds" tests/fuzz/run.sh smoke
+step "manual" sh -c 'make man && mandoc -Tlint -Werror build/haspan.1'
+echo "$passed passed, 0 failed"

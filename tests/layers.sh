@@ -1,0 +1,34 @@
+#!/bin/sh
+# Who may include what: a room sees the types to its left, never their functions, and nothing to its right.
+# A library lives in one file.
+set -eu
+awk '
+function may(file, inc,    room) {
+	room = file; sub(/\/.*/, "", room)
+	if (inc ~ /^core\//) return 1
+	if (inc ~ /^formats\//) return room ~ /^(parse|reconstruct)$/ || file !~ /\//
+	if (file !~ /\//) return inc !~ /\// || inc ~ /^(ingest\/ingest|parse\/parse|reconstruct\/reconstruct|export\/export)\.h$/
+	if (inc ~ "^" room "/") return 1
+	if (room == "parse") return inc ~ /^ingest\/frame\.h$/
+	if (room == "reconstruct") return inc ~ /^(ingest\/frame|parse\/(record|format))\.h$/
+	if (room == "export") return inc ~ /^(parse\/(record|format)|reconstruct\/(span|plan))\.h$/
+	return 0
+}
+/^[ \t]*#[ \t]*include[ \t]+"/ {
+	inc = $0; sub(/^[^"]*"/, "", inc); sub(/".*/, "", inc)
+	if (!may(FILENAME, inc)) { printf "%s:%d: must not include %s\n", FILENAME, FNR, inc; bad = 1 }
+}
+/^[ \t]*#[ \t]*include[ \t]+</ {
+	inc = $0; sub(/^[^<]*</, "", inc); sub(/>.*/, "", inc)
+	lib = inc ~ /^pcre2/ ? "pcre2" : inc ~ /^openssl/ ? "openssl" : inc ~ /^zstd/ ? "zstd" : \
+	      inc ~ /^lzma/ ? "lzma" : inc ~ /^xxhash/ ? "xxhash" : inc ~ /^curl/ ? "curl" : ""
+	if (lib != "" && FILENAME !~ /\.h$/) {
+		if (lib in home && home[lib] != FILENAME) {
+			printf "%s:%d: %s lives in %s already\n", FILENAME, FNR, lib, home[lib]; bad = 1
+		}
+		home[lib] = FILENAME
+	}
+}
+END { exit bad }
+' *.c *.h core/*.[ch] ingest/*.[ch] parse/*.[ch] reconstruct/*.[ch] export/*.[ch] | sed 's|^\./||' || exit 1
+echo "layers: 1 passed, 0 failed"
