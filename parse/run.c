@@ -256,175 +256,240 @@ static const struct insn *choice_next(struct runner *x, const char **pp)
 	return NULL;
 }
 
-/* ---- the program ------------------------------------------------------------------------------------- */
+/* ---- instructions ------------------------------------------------------------------------------------ */
 
-/* One instruction at `*pp`. FOUND: stored, `*pp` behind field and literal. */
-static inline enum found step(struct runner *x, const struct insn *i, const char **pp, struct day_memo *day, bool cut)
+/*
+ * Each reads its field at `*pp` and the literal behind it. FOUND: stored, `*pp` behind both. FOUND_END: the
+ * line ends too early. FOUND_NOT: something else stands there.
+ */
+
+static enum found step_word(const struct runner *x, const struct insn *i, const char **pp)
 {
-	const char *p = *pp, *end = x->end, *q, *after;
-	struct record *r = x->r;
+	const char *p = *pp, *q = p, *after;
+
+	for (;; q++) {
+		enum found found;
+
+		q = scan_either(q, x->end, (char)i->first, ' ');
+		if (q == x->end && !(i->flags & INSN_REST_OPTIONAL))
+			return FOUND_END;
+		after = q;
+		found = literal(i, &after, x->end);
+		if (found == FOUND)
+			break;
+		if (found == FOUND_END || *q == ' ')
+			return found;
+	}
+	if (q == p && !(i->flags & INSN_EMPTY))
+		return FOUND_NOT;
+	store_text(x->r, i, slice_to(p, q));
+	*pp = after;
+	return FOUND;
+}
+
+static enum found step_text(struct runner *x, const struct insn *i, const char **pp, bool cut)
+{
+	const char *p = *pp, *after, *q = literal_find(i, p, x->end, &after);
+
+	if (!q) {
+		if (cut && (i->flags & INSN_PARTIAL))
+			store_text(x->r, i, slice_to(p, x->end));
+		return FOUND_END;
+	}
+	if (i->op == OP_RAW)
+		choice_push(x, i, p, q + 1);
+	store_text(x->r, i, slice_to(p, q));
+	*pp = after;
+	return FOUND;
+}
+
+/* Take the literal behind a number at `q`, then store the number. */
+static enum found store_number(struct record *r, const struct insn *i, const char *q, const char *end, int64_t num,
+			       bool has, const char **pp)
+{
+	enum found found = literal(i, &q, end);
+
+	if (found == FOUND) {
+		if (has)
+			record_set_num(r, (enum slot)i->slot, num);
+		*pp = q;
+	}
+	return found;
+}
+
+static enum found step_number(const struct runner *x, const struct insn *i, const char **pp)
+{
+	bool has, plus;
+	int64_t num;
+	const char *q = number(*pp, x->end, &num, &has, &plus);
 	enum found found;
+
+	if (!q)
+		return FOUND_NOT;
+	if (q == *pp && !(i->flags & INSN_EMPTY))
+		return q == x->end ? FOUND_END : FOUND_NOT;
+	found = store_number(x->r, i, q, x->end, num, has, pp);
+	if (found == FOUND && plus)
+		x->r->plus[i->slot >> 6] |= UINT64_C(1) << (i->slot & 63);
+	return found;
+}
+
+static enum found step_hex(const struct runner *x, const struct insn *i, const char **pp)
+{
+	const char *p = *pp, *q = p;
+	int64_t num = 0;
+
+	for (; q < x->end && q - p < 15 && hex_digit(*q) >= 0; q++)
+		num = num * 16 + hex_digit(*q);
+	if (q == p && q < x->end && *q == '-')
+		return store_number(x->r, i, q + 1, x->end, 0, false, pp);
+	if (q == p)
+		return q == x->end ? FOUND_END : FOUND_NOT;
+	return store_number(x->r, i, q, x->end, num, true, pp);
+}
+
+/* Where an address ends; NULL: the line ends before. `*after` is behind its literal. */
+static const char *address_end(const struct runner *x, const struct insn *i, const char *p, const char **after)
+{
+	*after = x->end;
+	return i->lit_len ? literal_find(i, p, x->end, after) : x->end;
+}
+
+static enum found step_ip(const struct runner *x, const struct insn *i, const char **pp)
+{
+	const char *after, *q = address_end(x, i, *pp, &after);
+	struct slice s;
+
+	if (!q)
+		return FOUND_END;
+	s = slice_to(*pp, q);
+	if (i->op == OP_IP ? !is_address(s) : s.len != 8 && s.len != 32)
+		return FOUND_NOT;
+	for (size_t k = 0; i->op == OP_HEX_IP && k < s.len; k++)
+		if (hex_digit(s.p[k]) < 0)
+			return FOUND_NOT;
+	store_text(x->r, i, s);
+	*pp = after;
+	return FOUND;
+}
+
+/* From the end backwards: digits or '-', a colon, and the rest is the address. */
+static enum found step_addr(const struct runner *x, const struct insn *i, const char **pp)
+{
+	const char *p = *pp, *after, *end = address_end(x, i, p, &after), *q = end;
 	bool has, plus;
 	int64_t num;
 
+	if (!end)
+		return FOUND_END;
+	while (q > p && is_digit(q[-1]))
+		q--;
+	if (q == end && q > p && q[-1] == '-')
+		q--;
+	if (q <= p + 1 || q[-1] != ':' || end - q > 6 || !is_address(slice_to(p, q - 1)))
+		return FOUND_NOT;
+	store_text(x->r, i, slice_to(p, q - 1));
+	if (number(q, end, &num, &has, &plus) && has)
+		record_set_num(x->r, (enum slot)i->slot2, num);
+	*pp = after;
+	return FOUND;
+}
+
+static enum found step_date(const struct runner *x, const struct insn *i, const char **pp, struct day_memo *day)
+{
+	const char *p = *pp, *q = p + (i->op == OP_DATE ? DATE_LEN : DATEZ_LEN);
+	int64_t num;
+
+	if (q > x->end)
+		return FOUND_END;
+	if (i->op == OP_DATE ? !date_parse(p, day, &num) : !datez_parse(p, day, &num))
+		return FOUND_NOT;
+	return store_number(x->r, i, q, x->end, num, true, pp);
+}
+
+static enum found step_state(const struct runner *x, const struct insn *i, const char **pp)
+{
+	size_t n = i->op == OP_STATE2 ? 2 : 4;
+	const char *p = *pp, *q = p + n;
+	enum found found;
+
+	if (q > x->end)
+		return FOUND_END;
+	if (!is_state(p))
+		return FOUND_NOT;
+	found = literal(i, &q, x->end);
+	if (found == FOUND) {
+		record_set_text(x->r, (enum slot)i->slot, slice_of(p, n));
+		*pp = q;
+	}
+	return found;
+}
+
+static enum found step_captures(const struct runner *x, const struct insn *i, const char **pp)
+{
+	struct captures *c = &x->r->cap[i->side];
+	const char *p = *pp, *q;
+	enum found found;
+
+	if (i->op == OP_LIST) {
+		q = list_read(i, x->f, c, p, x->end);
+		if (!q)
+			return FOUND_END;
+	} else if (p == x->end || *p != '{') {
+		q = p;
+	} else {
+		q = scan_byte(p, x->end, '}');
+		if (q == x->end)
+			return FOUND_END;
+		block_split(c, p + 1, q++);
+	}
+	if (q == p)
+		return literal_without_blank(i, pp, x->end);
+	found = literal(i, &q, x->end);
+	if (found == FOUND)
+		*pp = q;
+	return found;
+}
+
+static enum found step(struct runner *x, const struct insn *i, const char **pp, struct day_memo *day, bool cut)
+{
 	switch ((enum op)i->op) {
 	case OP_LITERAL:
-		return literal(i, pp, end);
+		return literal(i, pp, x->end);
 	case OP_WORD:
-		for (q = p;; q++) {
-			q = scan_either(q, end, (char)i->first, ' ');
-			if (q == end && !(i->flags & INSN_REST_OPTIONAL))
-				return FOUND_END;
-			after = q;
-			found = literal(i, &after, end);
-			if (found == FOUND)
-				break;
-			if (found == FOUND_END || *q == ' ')
-				return found;
-		}
-		if (q == p && !(i->flags & INSN_EMPTY))
-			return FOUND_NOT;
-		store_text(r, i, slice_to(p, q));
-		*pp = after;
-		return FOUND;
+		return step_word(x, i, pp);
 	case OP_TEXT:
 	case OP_RAW:
-		q = literal_find(i, p, end, &after);
-		if (!q) {
-			if (cut && (i->flags & INSN_PARTIAL))
-				store_text(r, i, slice_to(p, end));
-			return FOUND_END;
-		}
-		if (i->op == OP_RAW)
-			choice_push(x, i, p, q + 1);
-		store_text(r, i, slice_to(p, q));
-		*pp = after;
-		return FOUND;
+		return step_text(x, i, pp, cut);
 	case OP_REST:
-		store_text(r, i, slice_to(p, end));
-		*pp = end;
+		store_text(x->r, i, slice_to(*pp, x->end));
+		*pp = x->end;
 		return FOUND;
 	case OP_NUMBER:
-		q = number(p, end, &num, &has, &plus);
-		if (!q || (!has && q == p && !(i->flags & INSN_EMPTY)))
-			return q && q == end ? FOUND_END : FOUND_NOT;
-		found = literal(i, &q, end);
-		if (found != FOUND)
-			return found;
-		if (has)
-			record_set_num(r, (enum slot)i->slot, num);
-		if (plus)
-			r->plus[i->slot >> 6] |= UINT64_C(1) << (i->slot & 63);
-		*pp = q;
-		return FOUND;
+		return step_number(x, i, pp);
 	case OP_HEX:
-		for (num = 0, q = p; q < end && q - p < 15 && hex_digit(*q) >= 0; q++)
-			num = num * 16 + hex_digit(*q);
-		if (q == p && q < end && *q == '-')
-			q++, num = -1;
-		else if (q == p)
-			return q == end ? FOUND_END : FOUND_NOT;
-		found = literal(i, &q, end);
-		if (found != FOUND)
-			return found;
-		if (num >= 0)
-			record_set_num(r, (enum slot)i->slot, num);
-		*pp = q;
-		return FOUND;
-	case OP_HEX_IP:
-		for (q = p; q < end && q - p < 32 && hex_digit(*q) >= 0; q++)
-			;
-		if (q == end && i->lit_len)
-			return FOUND_END;
-		if (q - p != 8 && q - p != 32)
-			return FOUND_NOT;
-		found = literal(i, &q, end);
-		if (found != FOUND)
-			return found;
-		store_text(r, i, slice_to(p, p + (q - p) - i->lit_len));
-		*pp = q;
-		return FOUND;
+		return step_hex(x, i, pp);
 	case OP_IP:
-		q = i->lit_len ? literal_find(i, p, end, &after) : end;
-		if (!q)
-			return FOUND_END;
-		if (!i->lit_len)
-			after = end;
-		if (!is_address(slice_to(p, q)))
-			return FOUND_NOT;
-		store_text(r, i, slice_to(p, q));
-		*pp = after;
-		return FOUND;
+	case OP_HEX_IP:
+		return step_ip(x, i, pp);
 	case OP_ADDR:
-		q = i->lit_len ? literal_find(i, p, end, &after) : end;
-		if (!q)
-			return FOUND_END;
-		if (!i->lit_len)
-			after = end;
-		for (end = q; q > p && is_digit(q[-1]); q--)
-			;
-		if (q == end && q > p && q[-1] == '-')
-			q--;
-		if (q <= p + 1 || q[-1] != ':' || end - q > 6 || !is_address(slice_to(p, q - 1)))
-			return FOUND_NOT;
-		store_text(r, i, slice_to(p, q - 1));
-		if (number(q, end, &num, &has, &plus) && has)
-			record_set_num(r, (enum slot)i->slot2, num);
-		*pp = after;
-		return FOUND;
+		return step_addr(x, i, pp);
 	case OP_DATE:
 	case OP_DATEZ:
-		q = p + (i->op == OP_DATE ? DATE_LEN : DATEZ_LEN);
-		if (q > end)
-			return FOUND_END;
-		if (i->op == OP_DATE ? !date_parse(p, day, &num) : !datez_parse(p, day, &num))
-			return FOUND_NOT;
-		found = literal(i, &q, end);
-		if (found != FOUND)
-			return found;
-		record_set_num(r, (enum slot)i->slot, num);
-		*pp = q;
-		return FOUND;
+		return step_date(x, i, pp, day);
 	case OP_STATE2:
 	case OP_STATE4:
-		q = p + (i->op == OP_STATE2 ? 2 : 4);
-		if (q > end)
-			return FOUND_END;
-		if (!is_state(p))
-			return FOUND_NOT;
-		found = literal(i, &q, end);
-		if (found != FOUND)
-			return found;
-		record_set_text(r, (enum slot)i->slot, slice_of(p, i->op == OP_STATE2 ? 2 : 4));
-		*pp = q;
-		return FOUND;
+		return step_state(x, i, pp);
 	case OP_BLOCK:
-		if (p == end || *p != '{')
-			return literal_without_blank(i, pp, end);
-		q = scan_byte(p, end, '}');
-		if (q == end)
-			return FOUND_END;
-		block_split(&r->cap[i->side], p + 1, q);
-		q++;
-		found = literal(i, &q, end);
-		if (found == FOUND)
-			*pp = q;
-		return found;
 	case OP_LIST:
-		q = list_read(i, x->f, &r->cap[i->side], p, end);
-		if (!q)
-			return FOUND_END;
-		if (q == p)
-			return literal_without_blank(i, pp, end);
-		found = literal(i, &q, end);
-		if (found == FOUND)
-			*pp = q;
-		return found;
+		return step_captures(x, i, pp);
 	case OP_END:
 		break;
 	}
-	return FOUND_NOT;
+	return *pp == x->end ? FOUND : FOUND_NOT;
 }
+
+/* ---- the program ------------------------------------------------------------------------------------- */
 
 /*
  * The usual case of the two most frequent instructions: an unsigned number or a word, and one byte behind it.
@@ -495,7 +560,7 @@ enum run program_run(const struct format *f, struct record *r, struct day_memo *
 
 		if (i->plain && quick_step(r, i, &p, x.end))
 			continue;
-		found = i->op == OP_END && p == x.end ? FOUND : step(&x, i, &p, day, cut);
+		found = step(&x, i, &p, day, cut);
 		if (found == FOUND) {
 			if (i->op != OP_END)
 				continue;

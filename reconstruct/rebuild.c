@@ -9,12 +9,12 @@
 
 #include <stdlib.h>
 
-bool rebuilder_init(struct rebuilder *rb, const struct rules *rules, struct slice timezone, struct err *err)
+bool rebuilder_init(struct rebuilder *rb, const struct rules *rules, struct slice zone_name, struct err *err)
 {
 	*rb = (struct rebuilder){ .rules = rules, .scratch = malloc(2 * LINE_MAX_BYTES) };
 	if (!rb->scratch)
 		return err_set(err, EXIT_CONFIG, "out of memory");
-	zone_init(&rb->zone, timezone);
+	zone_init(&rb->zone, zone_name);
 	return true;
 }
 

@@ -42,8 +42,8 @@ struct rebuilder {
 	uint64_t invalid_contexts;		/* headers that were there but not valid: counted, ignored */
 };
 
-/* `timezone`: as of zone_init. Allocates the scratch; false with `err` filled (EXIT_USAGE). */
-bool rebuilder_init(struct rebuilder *rb, const struct rules *rules, struct slice timezone, struct err *err);
+/* `zone_name`: as of zone_init. Allocates the scratch; false with `err` filled (EXIT_USAGE). */
+bool rebuilder_init(struct rebuilder *rb, const struct rules *rules, struct slice zone_name, struct err *err);
 void rebuilder_free(struct rebuilder *rb);
 
 /*
