@@ -7,8 +7,7 @@ static const unsigned char special[256] = {
 	[0 ... 0x1f] = 1, ['"'] = 1, ['\\'] = 1, [0x7f] = 1, [0xe2] = 2,
 };
 
-/* How many bytes from the start need no escape. */
-static size_t plain_len(struct slice s)
+size_t json_plain(struct slice s)
 {
 	size_t i = 0;
 
@@ -71,7 +70,7 @@ static size_t escape_one(struct buf *out, struct slice s)
 void json_escape(struct buf *out, struct slice s)
 {
 	while (s.len) {
-		size_t n = plain_len(s);
+		size_t n = json_plain(s);
 
 		if (n) {
 			copy_short(buf_room(out, n), s.p, n);

@@ -12,4 +12,7 @@
  */
 void json_escape(struct buf *out, struct slice s);
 
+/* How many bytes from the start of `s` need no escape. Never reads behind it. */
+size_t json_plain(struct slice s);
+
 #endif

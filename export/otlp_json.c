@@ -12,14 +12,13 @@
 static char *decimal(char *p, uint64_t n)
 {
 	char digits[20];
-	size_t len = 0;
+	size_t at = sizeof(digits);
 
 	do
-		digits[len++] = (char)('0' + n % 10);
+		digits[--at] = (char)('0' + n % 10);
 	while (n /= 10);
-	while (len)
-		*p++ = digits[--len];
-	return p;
+	memcpy(p, digits + at, sizeof(digits) - at);
+	return p + sizeof(digits) - at;
 }
 
 static char *signed_decimal(char *p, int64_t n)
@@ -29,16 +28,34 @@ static char *signed_decimal(char *p, int64_t n)
 	return decimal(p, n < 0 ? -(uint64_t)n : (uint64_t)n);
 }
 
-static char *hex64(char *p, uint64_t n)
+/* Eight nibbles to hex digits at once, first digit in the lowest byte. */
+static inline uint64_t hex_digits(uint32_t n)
 {
-	static const char digits[] = "0123456789abcdef";
+	uint64_t v = __builtin_bswap32(n), letters;
 
-	for (int shift = 60; shift >= 0; shift -= 4)
-		*p++ = digits[n >> shift & 15];
-	return p;
+	v = (v | v << 16) & UINT64_C(0x0000ffff0000ffff);
+	v = (v | v << 8) & UINT64_C(0x00ff00ff00ff00ff);
+	v = (v >> 4 | v << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	letters = (v + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+	return v + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
 }
 
-#define LITERAL(p, text) (memcpy((p), text, sizeof(text) - 1), (p) + sizeof(text) - 1)
+static char *hex64(char *p, uint64_t n)
+{
+	uint64_t hi = hex_digits((uint32_t)(n >> 32)), lo = hex_digits((uint32_t)n);
+
+	memcpy(p, &hi, 8);
+	memcpy(p + 8, &lo, 8);
+	return p + 16;
+}
+
+static inline char *put(char *p, const char *text, size_t n)
+{
+	memcpy(p, text, n);
+	return p + n;
+}
+
+#define LITERAL(p, text) put(p, "" text, sizeof(text) - 1)
 
 static void done(struct buf *out, const char *p)
 {
@@ -84,18 +101,12 @@ static void value_list(struct buf *out, const struct slice *v, uint32_t n)
 	buf_lit(out, "]}");
 }
 
-static void value(struct buf *out, const struct attr *a, const struct record *r, union value v)
+/* The shapes that are neither plain text nor a number in a slot. */
+static void value_any(struct buf *out, const struct attr *a, const struct record *r, union value v)
 {
 	int64_t num;
 
 	switch ((enum attr_type)a->type) {
-	case ATTR_TEXT:
-		value_text(out, v.text);
-		break;
-	case ATTR_INT:
-	case ATTR_TIMER:
-		value_int(out, v.num);
-		break;
 	case ATTR_BOOL:
 		value_bool(out, v.num != 0);
 		break;
@@ -114,7 +125,39 @@ static void value(struct buf *out, const struct attr *a, const struct record *r,
 	case ATTR_BOOL_TEXT:
 		value_bool(out, attr_truth(v.text));
 		break;
+	case ATTR_TEXT:
+	case ATTR_INT:
+	case ATTR_TIMER:
+		break;
 	}
+}
+
+/* Comma and key; returns where the value goes, with room for `n` bytes of it and 32 more. */
+static inline char *attr_head(struct buf *out, const struct attr *a, bool first, size_t n)
+{
+	char *p = buf_room(out, a->key_json.len + PLAN_JSON_COPY + n + 32);
+
+	if (!first)
+		*p++ = ',';
+	if (a->key_json.len <= PLAN_JSON_COPY)
+		memcpy(p, a->key_json.p, PLAN_JSON_COPY);
+	else
+		memcpy(p, a->key_json.p, a->key_json.len);
+	return p + a->key_json.len;
+}
+
+static void attr_text(struct buf *out, const struct attr *a, bool first, struct slice s)
+{
+	size_t plain = json_plain(s);
+	char *p = copy_short(attr_head(out, a, first, s.len), s.p, plain);
+
+	if (plain == s.len) {
+		done(out, LITERAL(p, "\"}}"));
+		return;
+	}
+	done(out, p);
+	json_escape(out, slice_skip(s, plain));
+	buf_lit(out, "\"}}");
 }
 
 static void attributes(struct buf *out, const struct attrs *attrs, const struct record *r, bool first)
@@ -125,12 +168,16 @@ static void attributes(struct buf *out, const struct attrs *attrs, const struct 
 
 		if (!attr_value(a, r, &v))
 			continue;
-		if (!first)
-			buf_char(out, ',');
+		if (a->type == ATTR_TEXT) {
+			attr_text(out, a, first, v.text);
+		} else if (a->type <= ATTR_TIMER) {
+			done(out, LITERAL(signed_decimal(attr_head(out, a, first, 24), v.num), "\"}}"));
+		} else {
+			done(out, attr_head(out, a, first, 0));
+			value_any(out, a, r, v);
+			buf_lit(out, "}}");
+		}
 		first = false;
-		buf_slice(out, a->key_json);
-		value(out, a, r, v);
-		buf_lit(out, "}}");
 	}
 }
 

@@ -16,12 +16,24 @@ static bool day_parse(const char *p, struct day_memo *memo)
 	return true;
 }
 
+/* Eleven bytes in two words that overlap. */
+static inline bool same_day(const char *p, const struct day_memo *memo)
+{
+	uint64_t a, b, c, d;
+
+	memcpy(&a, p, 8);
+	memcpy(&b, memo->text, 8);
+	memcpy(&c, p + 3, 8);
+	memcpy(&d, memo->text + 3, 8);
+	return a == b && c == d;
+}
+
 /* 21/Nov/2026:08:15:44 */
 static bool second_parse(const char *p, struct day_memo *memo, int64_t *ms)
 {
 	int hour = civil_two(p + 12), min = civil_two(p + 15), sec = civil_two(p + 18);
 
-	if ((memcmp(memo->text, p, 11) != 0 && !day_parse(p, memo)) || p[11] != ':' || p[14] != ':' ||
+	if ((!same_day(p, memo) && !day_parse(p, memo)) || p[11] != ':' || p[14] != ':' ||
 	    p[17] != ':' || hour < 0 || hour > 23 || min < 0 || min > 59 || sec < 0 || sec > 60)
 		return false;
 	*ms = memo->ms + ((hour * 60 + min) * 60 + sec) * INT64_C(1000);

@@ -8,7 +8,7 @@
 
 /* The day of the last date, and its number: nearly all dates of a run share one. Zeroed at first. */
 struct day_memo {
-	char text[12];		/* 21/Nov/2026 */
+	char text[16];		/* 21/Nov/2026 */
 	int64_t ms;
 };
 

@@ -172,7 +172,12 @@ static inline bool is_address(struct slice s)
 /* Letters of %ts: cause and state (src/stream.c, sess_term_cond and sess_fin_state). */
 static inline bool is_state(const char *p)
 {
-	return memchr("-LcCsSPRIDKU", p[0], 12) && memchr("-RCHDLQT", p[1], 8);
+	static const bool cause[256] = { ['-'] = 1, ['L'] = 1, ['c'] = 1, ['C'] = 1, ['s'] = 1, ['S'] = 1, ['P'] = 1,
+					 ['R'] = 1, ['I'] = 1, ['D'] = 1, ['K'] = 1, ['U'] = 1 };
+	static const bool state[256] = { ['-'] = 1, ['R'] = 1, ['C'] = 1, ['H'] = 1, ['D'] = 1, ['L'] = 1, ['Q'] = 1,
+					 ['T'] = 1 };
+
+	return cause[(unsigned char)p[0]] && state[(unsigned char)p[1]];
 }
 
 /* {a|b|c}: `p` is behind the '{', `close` at the '}'. */

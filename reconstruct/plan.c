@@ -78,15 +78,20 @@ static struct slice proto_key(struct arena *arena, struct slice key)
 }
 
 /* Keys hold no byte that JSON escapes: names of options are checked, others are made of known letters. */
-static struct slice json_key(struct arena *arena, struct slice key)
+static struct slice json_key(struct arena *arena, struct slice key, enum attr_type type)
 {
-	static const char head[] = "{\"key\":\"", tail[] = "\",\"value\":{";
-	char *p = arena_alloc(arena, key.len + sizeof(head) + sizeof(tail));
+	static const char head[] = "{\"key\":\"";
+	const char *tail = type == ATTR_TEXT ? "\",\"value\":{\"stringValue\":\"" :
+			   type == ATTR_INT || type == ATTR_TIMER ? "\",\"value\":{\"intValue\":\"" :
+								    "\",\"value\":{";
+	size_t n = sizeof(head) - 1;
+	char *p = arena_alloc(arena, key.len + 64 + PLAN_JSON_COPY);
 
-	memcpy(p, head, sizeof(head) - 1);
-	memcpy(p + sizeof(head) - 1, key.p, key.len);
-	memcpy(p + sizeof(head) - 1 + key.len, tail, sizeof(tail) - 1);
-	return slice_of(p, sizeof(head) - 1 + key.len + sizeof(tail) - 1);
+	memcpy(p, head, n);
+	memcpy(p + n, key.p, key.len);
+	n += key.len;
+	memcpy(p + n, tail, strlen(tail));
+	return slice_of(p, n + strlen(tail));
 }
 
 struct builder {
@@ -112,7 +117,7 @@ static void add(struct builder *b, enum attr_from from, size_t index, enum attr_
 		.short_text = key.len + 3 <= PLAN_KEY_COPY ? (uint8_t)(127 - 3 - (key.len + 3)) : 0,
 		.key = key,
 		.key_proto = proto_key(b->arena, key),
-		.key_json = json_key(b->arena, key),
+		.key_json = json_key(b->arena, key, type),
 	};
 }
 

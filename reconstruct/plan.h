@@ -26,8 +26,9 @@ enum attr_type {
 enum attr_from { FROM_SLOT, FROM_EXTRA, FROM_REQUEST_CAPTURE, FROM_RESPONSE_CAPTURE, FROM_BLOCK,
 		 FROM_ONE_BLOCK };
 
-/* Bytes that are readable from key_proto.p on, whatever its length: keys are copied as one piece. */
+/* Bytes that are readable from key_proto.p and key_json.p on, whatever their length: copied as one piece. */
 #define PLAN_KEY_COPY 48
+#define PLAN_JSON_COPY 96
 
 struct attr {
 	uint64_t bit;		/* FROM_SLOT: of record.have[word]; else 0 */
@@ -38,7 +39,7 @@ struct attr {
 	uint8_t short_text;	/* the longest text that keeps every length of the protobuf in one byte; 0: none */
 	struct slice key;
 	struct slice key_proto;	/* KeyValue.key with its tag and length, and the tag of KeyValue.value */
-	struct slice key_json;	/* {"key":"…","value":{ */
+	struct slice key_json;	/* {"key":"…","value":{"stringValue":" (or intValue, or nothing but the brace) */
 };
 
 /* The rows of one kind of span; those from slots come first. */

@@ -149,8 +149,14 @@ static struct span *span_add(struct shape *x, enum span_role role, enum span_kin
 {
 	struct span *s = &x->t->span[x->t->n++];
 
-	*s = (struct span){ .start_ns = start, .end_ns = end, .name = name, .role = (uint8_t)role,
-			    .kind = (uint8_t)kind };
+	s->start_ns = start;
+	s->end_ns = end;
+	s->name = name;
+	s->error_type.len = 0;
+	s->role = (uint8_t)role;
+	s->kind = (uint8_t)kind;
+	s->status = STATUS_UNSET;
+	s->parent_remote = 0;
 	return s;
 }
 

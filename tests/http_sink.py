@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The HTTP sink (through build/http_driver) against tests/collector.py: every answer of the table.
+"""The HTTP sink (through build/tests/http_driver) against tests/collector.py: every answer of the table.
 
-    http_sink.py [--driver build/http_driver] [--loose] [NAME…]
+    http_sink.py [--driver build/tests/http_driver] [--loose] [NAME…]
 
 Each case ends with the same two questions: is exported + refused + dropped + held what was
 submitted, and does the collector hold exactly the spans that are said to be exported? `--loose`
@@ -757,7 +757,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--driver", default=os.path.join(HERE, "..", "build", "http_driver"))
+    parser.add_argument("--driver", default=os.path.join(HERE, "..", "build", "tests", "http_driver"))
     parser.add_argument("--loose", action="store_true")
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--times", type=int, default=1)

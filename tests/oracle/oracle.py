@@ -287,6 +287,11 @@ def uri_parts(uri):
     return scheme, host, path or '/', query or None
 
 
+def cut_request(line):
+    """Did HAProxy cut the request line?  It keeps 1023 bytes (tune.http.logurilen), so the version is gone."""
+    return line is not None and len(line) >= 1023 and not re.search(r' HTTP/\d\S*$', line)
+
+
 def http_attributes(values, headers):
     """(name, SERVER's, CLIENT's)"""
     method, uri, version = values.get('HM'), None, values.get('HV')
@@ -448,6 +453,8 @@ def expect(values, fmt, options, zone=None, near=None):
         sattrs['haspan.open_end'] = True
     if rough:
         sattrs['haspan.start_imprecise'] = True
+    if cut_request(values.get('r')):
+        sattrs['haspan.truncated'] = True
     sattrs.update(peer(values.get('ci'), values.get('cp')))
     if 'network.peer.address' in sattrs and not headers.keys() & {'forwarded', 'x-forwarded-for'}:
         sattrs['client.address'] = sattrs['network.peer.address']

@@ -184,6 +184,9 @@ class Meaning(unittest.TestCase):
         self.assertEqual(cut['url.path'], '/very/lo')
         self.assertNotIn('network.protocol.version', cut)
         self.assertEqual(attrs('BREW /pot HTTP/1.1')['http.request.method'], '_OTHER')
+        self.assertNotIn('haspan.truncated', cut)
+        self.assertIs(attrs(('GET /' + 'a' * 1023)[:1023])['haspan.truncated'], True)
+        self.assertNotIn('haspan.truncated', attrs('GET /%s HTTP/1.1' % ('a' * 1100)))
 
     def test_clf(self):
         got = spans('10.0.0.1 - - [21/Nov/2026:08:15:44 +0000] "GET /a HTTP/1.1" 200 68 "" "" 4000 007 '
