@@ -31,10 +31,23 @@ static const struct option_value *value(const struct maker *m, enum option_id id
 	return values(m, id);
 }
 
+/*
+ * The value `v` is refused for the reason in m->err: false. But what a variable of OpenTelemetry's says wrongly
+ * is ignored with a warning, as its specification wants: true.
+ */
+static bool refuse(struct maker *m, const struct option_value *v)
+{
+	if (!v || strncmp(v->where, "OTEL_", 5) != 0)
+		return v ? options_blame(v, m->err) : false;
+	log_warn("%s=%s is ignored: %s", v->where, v->text.p, m->err->text);
+	*m->err = (struct err){ 0 };
+	return true;
+}
+
 static bool wrong(struct maker *m, const struct option_value *v, size_t at, const char *what)
 {
 	err_at(m->err, EXIT_USAGE, v->text.p, v->text.len, at, "%s", what);
-	return options_blame(v, m->err);
+	return refuse(m, v);
 }
 
 /* ---- kinds of values ------------------------------------------------------------------------------------ */
@@ -186,6 +199,7 @@ static bool choose(struct maker *m, enum option_id id, const char *const *words,
 static bool rules(struct maker *m)
 {
 	static const char *const phases[] = { "auto", "all", "none", NULL }, *const tree[] = { "request", NULL };
+	static const char every[] = "tracecontext,b3,b3multi,jaeger,xray";
 	const struct option_value *v = value(m, OPTION_SAMPLER);
 	struct rules *r = &m->c->rules;
 	struct slice arg = v ? v->text : slice_str("parentbased_always_on"), name = slice_cut(&arg, ':');
@@ -195,11 +209,13 @@ static bool rules(struct maker *m)
 	    !choose(m, OPTION_TREE, tree, &kind, "expected request: this version has no other tree yet"))
 		return false;
 	r->phases = (enum phases)phase;
-	if (!sampler_parse(name, arg.p ? arg : slice_of("", 0), &r->sampler, m->err))
-		return v ? options_blame(v, m->err) : false;
+	sampler_parse(slice_str("parentbased_always_on"), slice_of("", 0), &r->sampler, m->err);
+	if (!sampler_parse(name, arg.p ? arg : slice_of("", 0), &r->sampler, m->err) && !refuse(m, v))
+		return false;
 	v = value(m, OPTION_PROPAGATORS);
-	if (!propagators_parse(v ? v->text : slice_str("tracecontext,b3,b3multi,jaeger,xray"), r, m->err))
-		return v ? options_blame(v, m->err) : false;
+	if (!propagators_parse(v ? v->text : slice_str(every), r, m->err) &&
+	    (!refuse(m, v) || !propagators_parse(slice_str(every), r, m->err)))
+		return false;
 	for (v = values(m, OPTION_ROUTE); v; v = v->next) {
 		if (v->text.len == 0 || *v->text.p != '/')
 			return wrong(m, v, 0, "expected a template that begins with '/', as in '/orders/{id}'");

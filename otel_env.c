@@ -85,9 +85,18 @@ const char *otel_protocol(void)
 static void endpoint(struct options *o)
 {
 	const char *traces = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), *base = variable("OTEL_EXPORTER_OTLP_ENDPOINT");
+	const char *which = variable("OTEL_TRACES_EXPORTER");
 	char url[4096];
 	size_t n;
 
+	if (which && strcasecmp(which, "otlp") != 0) {
+		if (strcasecmp(which, "none") == 0 || strcasecmp(which, "console") == 0)
+			options_add(o, OPTION_TO, LEVEL_OTEL, *which == 'n' || *which == 'N' ? "null" : "tree",
+				    "OTEL_TRACES_EXPORTER", 0);
+		else
+			log_warn("OTEL_TRACES_EXPORTER=%s is ignored: expected otlp, console or none", which);
+		return;
+	}
 	if (variable("OTEL_SDK_DISABLED") && strcasecmp(getenv("OTEL_SDK_DISABLED"), "true") == 0) {
 		options_add(o, OPTION_TO, LEVEL_OTEL, "null", "OTEL_SDK_DISABLED", 0);
 		return;
@@ -100,6 +109,8 @@ static void endpoint(struct options *o)
 		n = strlen(base);
 		snprintf(url, sizeof(url), "%s%sv1/traces", base, base[n - 1] == '/' ? "" : "/");
 		options_add(o, OPTION_TO, LEVEL_OTEL, url, "OTEL_EXPORTER_OTLP_ENDPOINT", 0);
+	} else if (which) {		/* asked for by name: the specification's default endpoint */
+		options_add(o, OPTION_TO, LEVEL_OTEL, "http://localhost:4318", "OTEL_TRACES_EXPORTER", 0);
 	}
 }
 

@@ -25,7 +25,7 @@ struct origin {
 };
 
 /* Hash of hosts to origins; twice as large as the number of origins. */
-#define ORIGIN_BUCKETS (2 * 2048)
+#define ORIGIN_BUCKETS (2 * ORIGINS_MAX)
 
 struct worker {
 	struct pipeline *pipeline;
@@ -304,14 +304,21 @@ static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
 
 static bool open_sinks(struct pipeline *p, struct err *err)
 {
-	for (; p->nsinks < p->c->nsinks; p->nsinks++) {
-		p->sinks[p->nsinks] = sink_open(p->c->sinks[p->nsinks], &p->c->export, err);
-		if (!p->sinks[p->nsinks]) {
-			if (p->c->sink_from[p->nsinks])
-				options_blame(p->c->sink_from[p->nsinks], err);
-			return false;
+	for (uint32_t k = 0; k < p->c->nsinks; k++) {
+		bool ok;
+
+		if (p->c->check_only) {
+			ok = sink_check(p->c->sinks[k], &p->c->export, err);
+		} else {
+			p->sinks[k] = sink_open(p->c->sinks[k], &p->c->export, err);
+			ok = p->sinks[k] != NULL;
+			p->nsinks += ok;
 		}
+		if (!ok)
+			return p->c->sink_from[k] ? options_blame(p->c->sink_from[k], err) : false;
 	}
+	if (p->c->check_only)
+		return true;
 	if (p->c->rejects) {
 		p->rejects = open(p->c->rejects, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		if (p->rejects < 0) {
@@ -350,7 +357,7 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	pthread_mutex_init(&p->input, NULL);
 	pthread_mutex_init(&p->output, NULL);
 	pthread_cond_init(&p->turn, NULL);
-	if (check_sources(c, err) && (c->check_only || open_sinks(p, err))) {
+	if (check_sources(c, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
 		while (i < c->threads && worker_init(&p->workers[i], p, err))

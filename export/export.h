@@ -97,6 +97,9 @@ struct export_config {
  */
 struct sink *sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
 
+/* Would sink_open succeed? Looks, but writes and sends nothing. */
+bool sink_check(struct slice uri, const struct export_config *cfg, struct err *err);
+
 /* The sinks themselves; sink_open picks. `rest` is what follows the scheme. */
 struct sink *file_sink_open(struct slice path, const struct encoder *enc, struct err *err);
 struct sink *null_sink_open(struct err *err);

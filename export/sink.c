@@ -5,6 +5,7 @@
 #include "export/tree.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Sinks of the contract that this version does not have yet: say so, do not guess. */
 static const struct slice later[] = { { "grpc://", 7 },	  { "grpcs://", 8 }, { "zipkin://", 9 },
@@ -41,4 +42,29 @@ struct sink *sink_open(struct slice uri, const struct export_config *cfg, struct
 	if (s && !s->uri)
 		s->uri = strndup(uri.p, uri.len);
 	return s;
+}
+
+bool sink_check(struct slice uri, const struct export_config *cfg, struct err *err)
+{
+	char path[4096], *slash;
+	struct sink *s;
+
+	if (!slice_starts(uri, SLICE("file:"))) {
+		s = sink_open(uri, cfg, err);
+		if (s)
+			s->ops->free(s);
+		return s != NULL;
+	}
+	snprintf(path, sizeof(path), "%.*s", (int)(uri.len - 5), uri.p + 5);
+	if (access(path, F_OK) != 0) {	/* it would be made: is the folder there? */
+		slash = strrchr(path, '/');
+		if (!slash)
+			memcpy(path, ".", 2);
+		else
+			slash[slash == path] = '\0';
+	}
+	if (access(path, W_OK) == 0)
+		return true;
+	err_set(err, EXIT_EXPORT, "cannot write to it: %m");
+	return err_where(err, "%.*s", (int)uri.len, uri.p);
 }

@@ -144,11 +144,12 @@ static int64_t before_request(const struct record *r, bool *known)
 	if (r->format->mode != MODE_HTTP || (!format_has(r->format, SLOT_TR) && format_has(r->format, SLOT_Tq)))
 		return 0;		/* the tree begins at the accept */
 	if (format_has(r->format, SLOT_Th) || format_has(r->format, SLOT_Ti))
-		return positive(r, SLOT_Ti) || record_num(r, SLOT_Ti, 0) == 0 ?
-		       positive(r, SLOT_Th) + positive(r, SLOT_Ti) : 0;
-	if (record_has(r, SLOT_Tt) && record_has(r, SLOT_Ta))
-		return record_num(r, SLOT_Tt, 0) > record_num(r, SLOT_Ta, 0) ?
-		       positive(r, SLOT_Tt) - positive(r, SLOT_Ta) : 0;
+		return record_num(r, SLOT_Ti, 0) < 0 ? 0 : positive(r, SLOT_Th) + positive(r, SLOT_Ti);
+	if (record_has(r, SLOT_Tt) && record_has(r, SLOT_Ta)) {
+		int64_t before = positive(r, SLOT_Tt) - positive(r, SLOT_Ta);
+
+		return before > 0 ? before : 0;
+	}
 	*known = false;
 	return 0;
 }
