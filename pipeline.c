@@ -267,6 +267,7 @@ static void hand_over(struct pipeline *p, struct worker *w)
 		w->wire[k].seq = w->block.seq;
 		if (w->wire[k].bytes.len)
 			p->sinks[k]->ops->submit(p->sinks[k], &w->wire[k]);
+		w->wire[k].spans = 0;
 	}
 	write_rejects(p, &w->rejects);
 	tally_add(&p->total, &w->tally);

@@ -1,7 +1,7 @@
 /*
  * export/curl_api.h - the functions of libcurl that haspan uses, loaded when they are needed.
  *
- * libcurl brings two dozen libraries: linked, it costs every run 6 ms of start-up, also those
+ * libcurl brings two dozen libraries: linked, it costs every run 7 ms of start-up, also those
  * without an HTTP sink.
  */
 #ifndef EXPORT_CURL_API_H

@@ -10,6 +10,7 @@
 #include "export/http.h"
 
 #include "core/log.h"
+#include "core/stop.h"
 #include "export/gzip.h"
 #include "export/post.h"
 #include "export/reply.h"
@@ -27,10 +28,7 @@
  */
 #define JOIN_MAX ((size_t)1024 * 1024)
 
-/*
- * How late a stop signal may be noticed by those who wait: a signal handler cannot ring a condition
- * variable.
- */
+/* How late a wish to stop may be noticed by those who wait for something else. */
 #define TICK_MS 100
 
 /* A wait without an end; any sleep is cut short by post_wake(). */
@@ -89,12 +87,6 @@ struct http_sink {
 	char reason[320];		/* of the last failure */
 };
 
-static bool never(void)
-{
-	return false;
-}
-
-bool (*http_stop_requested)(void) = never;
 struct retry_timing http_timing = RETRY_TIMING_DEFAULT;
 
 /* ---- batches --------------------------------------------------------------------------------- */
@@ -145,6 +137,7 @@ static struct batch *batch_take(const struct http_sink *s, struct wire *w)
 	b->spans = w->spans;
 	buf_shrink(&b->bytes);
 	w->bytes = (struct buf){ .max = w->bytes.max };
+	w->spans = 0;
 	/* The newline ends a line of a file; here a request ends it. */
 	if (s->e.json && b->bytes.len && b->bytes.p[b->bytes.len - 1] == '\n')
 		b->bytes.len--;
@@ -182,7 +175,7 @@ static struct batch *queue_pop(struct http_sink *s)
 /* Has a stop been asked for, and the time to drain passed? */
 static bool is_drained(struct http_sink *s)
 {
-	if (s->stop_ms == 0 && http_stop_requested())
+	if (s->stop_ms == 0 && stop_requested())
 		s->stop_ms = clock_ms();
 	return s->stop_ms && clock_ms() - s->stop_ms >= s->drain_ms;
 }

@@ -284,6 +284,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return super().handle_expect_100()
 
     def begin(self):
+        with self.state.lock:
+            self.state.take_limits()
         self.began = time.time()
         self.as_json = "json" in self.headers.get("Content-Type", "")
         self.body = b""
@@ -297,9 +299,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return self.answer(413, failure(self.as_json, "too large"), "413 early")
         self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        step = self.state.next_step()
         if self.too_large():
             return self.answer(413, failure(self.as_json, "too large"), "413")
+        step = self.state.next_step()
         if not self.path.partition("?")[0].endswith("/v1/traces"):
             return self.answer(404, failure(self.as_json, "no such path"), "404")
         try:

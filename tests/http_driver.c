@@ -12,6 +12,7 @@
 #include "export/http.h"
 
 #include "core/log.h"
+#include "core/stop.h"
 #include "export/proto/trace.pb-c.h"
 
 #include <inttypes.h>
@@ -139,7 +140,7 @@ static void fill(struct wire *w, uint64_t first, const struct settings *set)
 		otlp__export_trace_service_request__pack(q, (uint8_t *)buf_room(&w->bytes, n));
 		w->bytes.len += n;
 	}
-	w->spans = set->traces * set->spans;
+	w->spans += set->traces * set->spans;
 	otlp__export_trace_service_request__free_unpacked(q, NULL);
 }
 
@@ -150,13 +151,6 @@ struct watch {
 	atomic_uint_fast64_t before, after;	/* spans whose submit() has begun, has returned */
 	atomic_bool over;
 };
-
-static atomic_bool stopping;
-
-static bool is_stopping(void)
-{
-	return atomic_load(&stopping);
-}
 
 static void nap(unsigned long ms)
 {
@@ -191,7 +185,7 @@ static void *stop_later(void *arg)
 	const struct settings *set = arg;
 
 	nap(set->stop_ms);
-	atomic_store(&stopping, true);
+	stop_request();
 	return NULL;
 }
 
@@ -199,12 +193,12 @@ static void submit_all(struct watch *w, const struct settings *set)
 {
 	struct wire wire = { .bytes = { .max = WIRE_MAX } };
 
-	for (unsigned long i = 0; i < set->wires && !is_stopping(); i++) {
+	for (unsigned long i = 0; i < set->wires && !stop_requested(); i++) {
 		fill(&wire, 1 + i * set->traces, set);
 		wire.seq = i;
 		atomic_fetch_add(&w->before, wire.spans);
 		w->sink->ops->submit(w->sink, &wire);
-		if (wire.bytes.len || wire.bytes.max != WIRE_MAX)
+		if (wire.bytes.len || wire.spans || wire.bytes.max != WIRE_MAX)
 			abort();
 		atomic_fetch_add(&w->after, set->traces * set->spans);
 		nap(set->pause_ms);
@@ -274,7 +268,6 @@ static struct sink *open_sink(const char *uri, const struct settings *set, struc
 		.give_up_ms = (unsigned)set->give_up,
 	};
 
-	http_stop_requested = is_stopping;
 	http_timing.first_ms = (uint32_t)set->backoff;
 	http_timing.max_ms = (uint32_t)set->backoff_max;
 	http_timing.hold_ms = (uint32_t)set->hold;
@@ -295,7 +288,7 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		if (!set_one(&set, argv[i]))
 			return fprintf(stderr, "%s?\n", argv[i]), EXIT_USAGE;
-	if (argc < 2)
+	if (argc < 2 || !stop_init())
 		return EXIT_USAGE;
 	sink = open_sink(argv[1], &set, &err);
 	if (!sink)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The HTTP sink (through build/tests/http_driver) against tests/collector.py: every answer of the table.
+"""The HTTP sink (through build/tests/http_driver) against tests/collector.py: the table of answers.
 
     http_sink.py [--driver build/tests/http_driver] [--loose] [NAME…]
 
@@ -757,7 +757,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--driver", default=os.path.join(HERE, "..", "build", "tests", "http_driver"))
+    driver = os.path.join(HERE, "..", "build", "tests", "http_driver")
+    parser.add_argument("--driver", default=driver)
     parser.add_argument("--loose", action="store_true")
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--times", type=int, default=1)
