@@ -101,9 +101,8 @@ static void endpoint(struct options *o)
 		options_add(o, OPTION_TO, LEVEL_OTEL, "null", "OTEL_SDK_DISABLED", 0);
 		return;
 	}
-	if (traces) {			/* used as it is; an empty path is "/" */
-		n = strlen(traces);
-		snprintf(url, sizeof(url), "%s%s", traces, n > 8 && strchr(traces + 8, '/') ? "" : "/");
+	if (traces) {			/* used as it is, also without a path */
+		snprintf(url, sizeof(url), "%s%cexact=true", traces, strchr(traces, '?') ? '&' : '?');
 		options_add(o, OPTION_TO, LEVEL_OTEL, url, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", 0);
 	} else if (base) {
 		n = strlen(base);

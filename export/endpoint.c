@@ -8,6 +8,7 @@ struct reader {
 	struct endpoint *out;
 	struct err *err;
 	char masked[ENDPOINT_URI_MAX];	/* for messages: without secrets, same columns */
+	bool exact;			/* the path is used as it is, also an empty one */
 };
 
 static bool bad(const struct reader *r, const char *at, const char *expected)
@@ -163,6 +164,13 @@ static bool set_protocol(struct reader *r, const char *at, struct slice v)
 	       bad(r, at, "http/protobuf or http/json expected");
 }
 
+/* OTEL_EXPORTER_OTLP_TRACES_ENDPOINT is used as it is; what a user writes with a bare '/' is a base. */
+static bool set_exact(struct reader *r, const char *at, struct slice v)
+{
+	r->exact = slice_eq(v, SLICE("true"));
+	return r->exact || bad(r, at, "true expected");
+}
+
 static bool set_compression(struct reader *r, const char *at, struct slice v)
 {
 	r->out->gzip = slice_eq(v, SLICE("gzip"));
@@ -205,6 +213,7 @@ static const struct {
 	bool secret;
 } parameters[] = {
 	{ { "protocol", 8 }, set_protocol, false },
+	{ { "exact", 5 }, set_exact, false },
 	{ { "compression", 11 }, set_compression, false },
 	{ { "timeout", 7 }, set_timeout, false },
 	{ { "connections", 11 }, set_connections, false },
@@ -309,6 +318,14 @@ static bool read_authority(struct reader *r, struct slice authority, struct slic
 	return check_host(r, *host);
 }
 
+/* The path that is posted to: an OTLP endpoint without one is a base. */
+static struct slice place_of(const struct reader *r, struct slice path)
+{
+	bool bare = path.len == 0 || slice_eq(path, SLICE("/"));
+
+	return bare ? (r->exact ? SLICE("/") : SLICE("/v1/traces")) : path;
+}
+
 static bool read_uri(struct reader *r)
 {
 	struct slice scheme = r->uri, rest, host, path;
@@ -330,7 +347,7 @@ static bool read_uri(struct reader *r)
 	ok = read_query(r, rest, &kept);
 	if (ok) {
 		struct slice base = slice_to(r->uri.p, scheme.p + scheme.len + 3);
-		char *place = join(base, host, path.len ? path : SLICE("/v1/traces"));
+		char *place = join(base, host, place_of(r, path));
 
 		r->out->shown = place;
 		r->out->url = join(slice_str(place), slice_of(kept.p, kept.len), SLICE(""));

@@ -57,12 +57,14 @@ struct sink;
 
 struct sink_ops {
 	/*
-	 * Take the bytes of `w` (whose buffer is left empty, ready for reuse). Called by one thread at a time, in
+	 * Take the bytes and spans of `w`, which is left empty, ready for reuse. Called by one thread at a time, in
 	 * order of `seq`. Blocks while the sink is full: that is what slows the source.
 	 */
 	void (*submit)(struct sink *s, struct wire *w);
-	/* No more wires will come. Returns when all is answered for, or at the latest after `give_up_ms`
-	 * without any progress, or when `*stop` becomes true and `drain_ms` have passed. */
+	/*
+	 * No more wires will come. Returns when all is answered for, or after `give_up_ms` without any progress, or
+	 * `drain_ms` after a stop was asked for (core/stop.h).
+	 */
 	void (*finish)(struct sink *s);
 	/* A consistent reading; any thread, any time. */
 	void (*tally)(struct sink *s, struct sink_tally *out);
@@ -86,8 +88,8 @@ struct export_config {
 	unsigned connections;		/* requests in flight at once, at least 1 */
 	const char *ca, *cert, *key;	/* PEM files, or NULL */
 	size_t buffer_max;		/* bytes of wires held in memory */
-	unsigned drain_ms;		/* after a stop signal, or at the end of input */
-	unsigned give_up_ms;		/* at the end of input without any acknowledgement; 0: never */
+	unsigned drain_ms;		/* how long to go on sending once a stop was asked for */
+	unsigned give_up_ms;		/* how long to wait for any acknowledgement before giving up; 0: for ever */
 	bool colour;			/* for the tree */
 	unsigned width;
 };

@@ -73,13 +73,14 @@ struct http_sink {
 	size_t bytes;			/* of all batches, also of those in lanes */
 	uint64_t submitted, exported, refused;
 	bool closing;			/* nothing more will come */
+	bool blocked;			/* the input waits for room */
 	bool quit;			/* nobody waits for answers any more */
 	int64_t stop_ms;		/* when a stop was first seen; 0: not yet */
 
 	/* The thread's own: */
 	struct lane *lane;
 	int64_t gate_ms;		/* no request before: Retry-After, 401 */
-	int64_t progress_ms;		/* last acknowledgement, once there is no more input */
+	int64_t progress_ms;		/* last acknowledgement while somebody waits for one; 0: nobody does */
 	size_t join_max;
 	uint64_t random;
 	bool down;			/* a warning was said, and nothing was acknowledged since */
@@ -508,14 +509,19 @@ static bool is_over(struct http_sink *s, int64_t *sleep)
 
 	pthread_mutex_lock(&s->lock);
 	over = s->quit || (s->closing && (is_idle(s) || is_drained(s)));
-	if (s->closing && !over) {
-		/* The end of input is where giving up begins to count. */
+	if ((s->closing || s->blocked) && !over) {
+		/* Giving up counts while the end, or the input, waits for an acknowledgement. */
 		if (s->progress_ms == 0)
 			s->progress_ms = now;
 		over = s->give_up_ms && now - s->progress_ms >= s->give_up_ms;
 		*sleep = *sleep < TICK_MS ? *sleep : TICK_MS;
 	} else {
 		s->progress_ms = 0;
+	}
+	if (over && !s->closing && !s->quit) {
+		s->quit = true;
+		stop_request();		/* to read on would only make more that nobody takes */
+		pthread_cond_broadcast(&s->room);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return over;
@@ -574,13 +580,17 @@ static void http_submit(struct sink *sink, struct wire *w)
 	b = batch_take(s, w);
 	pthread_mutex_lock(&s->lock);
 	s->submitted += b->spans;
-	while (s->bytes && s->bytes + b->bytes.len > s->buffer_max && !is_drained(s))
+	s->blocked = s->bytes && s->bytes + b->bytes.len > s->buffer_max;
+	if (s->blocked)
+		post_wake(s->post);
+	while (s->bytes && s->bytes + b->bytes.len > s->buffer_max && !s->quit && !is_drained(s))
 		wait_for_room(s);
+	s->blocked = false;
 	/*
 	 * At the end of a drain there is no room and no time: held, not acknowledged, and not in
 	 * memory.
 	 */
-	kept = !s->bytes || s->bytes + b->bytes.len <= s->buffer_max;
+	kept = !s->quit && (!s->bytes || s->bytes + b->bytes.len <= s->buffer_max);
 	if (kept)
 		queue_append(s, b);
 	pthread_mutex_unlock(&s->lock);

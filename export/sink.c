@@ -11,6 +11,11 @@
 static const struct slice later[] = { { "grpc://", 7 },	  { "grpcs://", 8 }, { "zipkin://", 9 },
 				      { "kafka://", 8 },  { "html:", 5 },    { "stats", 5 } };
 
+static bool has_scheme(struct slice uri, struct slice scheme)
+{
+	return uri.len >= scheme.len && slice_ieq(slice_of(uri.p, scheme.len), scheme);
+}
+
 static struct sink *pick(struct slice uri, const struct export_config *cfg, struct err *err)
 {
 	if (slice_eq(uri, SLICE("null")))
@@ -23,10 +28,12 @@ static struct sink *pick(struct slice uri, const struct export_config *cfg, stru
 		return file_sink_open(uri, &encoder_json, err);
 	if (slice_starts(uri, SLICE("file:")))
 		return file_sink_open(slice_skip(uri, 5), &encoder_json, err);
-	if (slice_starts(uri, SLICE("http://")) || slice_starts(uri, SLICE("https://")))
+	if (has_scheme(uri, SLICE("http://")) || has_scheme(uri, SLICE("https://")))
 		return http_sink_open(uri, cfg, err);
+	/* Only the scheme is quoted: what follows may hold a password. */
+	uri.len = slice_find(uri, ':');
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (slice_starts(uri, later[i])) {
+		if (slice_starts(later[i], uri)) {
 			err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such sink yet");
 			return NULL;
 		}

@@ -512,7 +512,10 @@ static void urls_are_completed(void **state)
 	} t[] = {
 		{ "http://h:4318", "http://h:4318/v1/traces", "http://h:4318/v1/traces" },
 		{ "HTTPS://H", "HTTPS://H/v1/traces", "HTTPS://H/v1/traces" },
-		{ "http://h:4318/", "http://h:4318/", "http://h:4318/" },
+		{ "http://h:4318/", "http://h:4318/v1/traces", "http://h:4318/v1/traces" },
+		{ "http://h:4318?exact=true", "http://h:4318/", "http://h:4318/" },
+		{ "http://h:4318/?exact=true", "http://h:4318/", "http://h:4318/" },
+		{ "http://h/a?exact=true", "http://h/a", "http://h/a" },
 		{ "http://h/a/b", "http://h/a/b", "http://h/a/b" },
 		{ "http://h?x=1", "http://h/v1/traces?x=1", "http://h/v1/traces" },
 		{ "http://h/p?x=1&timeout=5&y&&z=%20", "http://h/p?x=1&y&&z=%20", "http://h/p" },
