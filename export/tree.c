@@ -189,7 +189,7 @@ static void bar(struct buf *out, const struct span *s, const struct span *root)
 {
 	unsigned columns = width - 48;
 	uint64_t total = root->end_ns - root->start_ns;
-	unsigned from = 0, to = columns;
+	unsigned from = 0, to = 1;		/* a moment is a tick */
 
 	if (total) {
 		from = (unsigned)((double)(s->start_ns - root->start_ns) / (double)total * columns);
