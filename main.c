@@ -136,7 +136,7 @@ static int dispatch(struct options *o, struct config *c, int signals)
 		err_print(&err);
 		return (int)err.code;
 	}
-	if (o->noperands == 0 && !o->v[OPTION_FROM].first && isatty(STDIN_FILENO))
+	if (o->noperands == 0 && !o->v[OPTION_FROM].first && !c->check_only && isatty(STDIN_FILENO))
 		return first_words();
 	return run(c, signals);
 }

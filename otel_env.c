@@ -137,6 +137,8 @@ static void sampler(struct options *o)
 	if (!name)
 		return;
 	snprintf(text, sizeof(text), "%s%s%s", name, arg ? ":" : "", arg ? arg : "");
+	for (char *p = text; *p && *p != ':'; p++)	/* enum values are case-insensitive */
+		*p = slice_lower(*p);
 	options_add(o, OPTION_SAMPLER, LEVEL_OTEL, text, "OTEL_TRACES_SAMPLER", 0);
 }
 
@@ -154,8 +156,31 @@ static void copies(struct options *o)
 		if (v)
 			options_add(o, table[i].id, LEVEL_OTEL, v, arena_copy(o->arena, slice_str(name)).p, 0);
 	}
-	if (variable("OTEL_PROPAGATORS"))
-		options_add(o, OPTION_PROPAGATORS, LEVEL_OTEL, getenv("OTEL_PROPAGATORS"), "OTEL_PROPAGATORS", 0);
+}
+
+/* Names that haspan does not know are left out, with a warning; `none` alone is a list too. */
+static void propagators(struct options *o)
+{
+	static const char known[] = ",tracecontext,baggage,b3,b3multi,jaeger,xray,none,";
+	const char *text = variable("OTEL_PROPAGATORS");
+	struct slice rest = slice_str(text);
+	char list[512] = "";
+	size_t n = 0;
+
+	while (text && rest.p) {
+		struct slice name = slice_trim(slice_cut(&rest, ','));
+		char word[64];
+
+		snprintf(word, sizeof(word), ",%.*s,", (int)(name.len < 60 ? name.len : 60), name.p);
+		if (!strstr(known, word))
+			log_warn("OTEL_PROPAGATORS: %.*s is ignored", (int)name.len, name.p);
+		else
+			n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%.*s", n ? "," : "", (int)name.len, name.p);
+		if (n >= sizeof(list) - 64)
+			break;
+	}
+	if (n)
+		options_add(o, OPTION_PROPAGATORS, LEVEL_OTEL, list, "OTEL_PROPAGATORS", 0);
 }
 
 static void resource(struct options *o)
@@ -188,5 +213,6 @@ void otel_env(struct options *o)
 	headers(o);
 	sampler(o);
 	copies(o);
+	propagators(o);
 	resource(o);
 }

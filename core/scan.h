@@ -2,8 +2,7 @@
  * core/scan.h - find one or two bytes, fast, in short fields.
  *
  * All functions may READ up to 15 bytes behind `end` (never before `p`): buffers carry BLOCK_PAD for that.
- * They never return anything beyond `end`. With HASPAN_SANITIZE a plain loop is used, so that tools which
- * know the exact size of a test's buffer stay quiet; tests/guard.h proves the bound of the wide one.
+ * They never return anything beyond `end`. tests/test_guard.c proves the bound.
  */
 #ifndef CORE_SCAN_H
 #define CORE_SCAN_H

@@ -113,7 +113,8 @@ static void head(struct buf *out, const struct record *r, const struct trace *t)
 		printed(out, "  %lld", (long long)status);
 	buf_lit(out, "  ");
 	duration(out, root->end_ns - root->start_ns);
-	buf_lit(out, "  ");
+	if (record_has(r, SLOT_x_frontend))
+		buf_lit(out, "  ");
 	tree_text(out, record_text(r, SLOT_x_frontend), 40);
 	if (record_has(r, SLOT_b) && !slice_eq(record_text(r, SLOT_b), record_text(r, SLOT_x_frontend))) {
 		buf_lit(out, " → ");
@@ -192,7 +193,7 @@ static void bar(struct buf *out, const struct span *s, const struct span *root)
 	unsigned from = 0, to = 1;		/* a moment is a tick */
 
 	if (total) {
-		from = (unsigned)((double)(s->start_ns - root->start_ns) / (double)total * columns);
+		from = (unsigned)((double)(s->start_ns - root->start_ns) / (double)total * columns + 0.5);
 		to = (unsigned)((double)(s->end_ns - root->start_ns) / (double)total * columns + 0.5);
 		from = from >= columns ? columns - 1 : from;
 		to = to <= from ? from + 1 : to;

@@ -270,11 +270,28 @@ static bool expand(struct source *s, const char *path, struct err *err)
 	return err->code == EXIT_DONE;
 }
 
+/* Sources of the contract that this version does not have yet: say so, do not look for a file. */
+static bool is_later(struct slice uri)
+{
+	static const struct slice later[] = { { "follow:", 7 }, { "udp://", 6 },   { "unix:", 5 },
+					      { "tcp://", 6 },	{ "tls://", 6 }, { "kafka://", 8 } };
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (slice_starts(uri, later[i]))
+			return true;
+	return false;
+}
+
 struct source *source_open(struct slice uri, struct err *err)
 {
-	struct source *s = calloc(1, sizeof(*s) + BLOCK_SIZE);
+	struct source *s;
 	char path[4096];
 
+	if (is_later(uri)) {
+		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such source yet");
+		return NULL;
+	}
+	s = calloc(1, sizeof(*s) + BLOCK_SIZE);
 	if (!s) {
 		err_set(err, EXIT_INPUT, "out of memory");
 		return NULL;

@@ -63,6 +63,16 @@ static bool is_tag(struct slice s)
 	return i > 0 && (i == s.len || (s.p[i] == '[' && s.p[s.len - 1] == ']'));
 }
 
+/* A host that can be named: printable ASCII, not too long, no NILVALUE and no tag (RFC 5424 section 6). */
+static struct slice host_of(struct slice s)
+{
+	bool named = s.len <= 255 && !slice_eq(s, SLICE("-")) && !is_tag(s);
+
+	for (size_t i = 0; i < s.len && named; i++)
+		named = s.p[i] > ' ' && s.p[i] < 0x7f;
+	return slice_of(s.p, named ? s.len : 0);
+}
+
 /* `host tag: ` or, with `bare`, `tag: ` in front of the message. */
 static struct slice peel_host_tag(struct frame *f, struct slice s, bool bare)
 {
@@ -71,9 +81,10 @@ static struct slice peel_host_tag(struct frame *f, struct slice s, bool bare)
 	if (bare && is_tag(first))
 		return skip_blanks(rest);
 	second = word(rest, &after);
-	if (first.len == 0 || first.len > 255 || !is_tag(second))
+	/* No host ends in a colon: that is a message of HAProxy's own, `acme: example.pem: …`. */
+	if (first.len == 0 || first.len > 255 || is_tag(first) || !is_tag(second))
 		return s;
-	f->host = slice_eq(first, SLICE("-")) ? slice_of(first.p, 0) : first;
+	f->host = host_of(first);
 	return skip_blanks(after);
 }
 
@@ -135,7 +146,8 @@ static bool peel_5424(struct frame *f, struct slice s)
 	rest = skip_blanks(rest);
 	if (slice_starts(rest, SLICE("\xef\xbb\xbf")))	/* MSG-UTF8's mark */
 		rest = slice_skip(rest, 3);
-	f->host = slice_eq(host, SLICE("-")) ? slice_of(host.p, 0) : host;
+	/* HAProxy's log-forward takes `haproxy[8904]:` for the host when a line came without one. */
+	f->host = host_of(host);
 	f->msg = rest;
 	return true;
 }

@@ -178,19 +178,35 @@ static bool bind_capture(struct binding *b, struct slice expr)
 	return false;
 }
 
+/* A header's name (RFC 9110 section 5.6.2): nothing else becomes part of a key. */
+static bool is_header(struct slice s)
+{
+	static const char other[] = "!#$%&'*+-.^_`|~";
+
+	for (size_t i = 0; i < s.len; i++) {
+		char c = slice_lower(s.p[i]);
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !memchr(other, c, sizeof(other) - 1))
+			return false;
+	}
+	return s.len > 0;
+}
+
 static bool bind_header(struct binding *b, struct slice expr, struct arena *arena)
 {
 	static const struct slice fetch[] = { TEXT("req.hdr"), TEXT("req.fhdr"), TEXT("hdr"), TEXT("fhdr"),
 					      TEXT("res.hdr"), TEXT("res.fhdr") };
 	static const struct slice prefix[2] = { TEXT("http.request.header."), TEXT("http.response.header.") };
-	struct slice arg;
+	struct slice args, arg;
 	bool context;
 
 	for (size_t i = 0; i < COUNT(fetch); i++) {
 		const struct slice pre = prefix[i >= 4];
 		char *p;
 
-		if (!argument(expr, fetch[i], &arg))
+		/* An occurrence behind a comma picks a value, not another name. */
+		if (!argument(expr, fetch[i], &args) || !is_header(arg = slice_cut(&args, ',')) ||
+		    slice_find(args, ')') < args.len)
 			continue;
 		b->slot = i < 4 ? header_slot(arg, &context) : -1;
 		p = arena_alloc(arena, pre.len + arg.len);
@@ -227,5 +243,5 @@ void binding_resolve(struct binding *b, struct slice expr, struct slice name, co
 	if (bind_mapped(b, plain, naming) || bind_capture(b, plain) || bind_header(b, plain, arena))
 		return;
 	b->slot = name.len ? slot_find(name) : -1;
-	b->key = own_key(name.len ? name : expr, arena);
+	b->key = own_key(name.len ? name : plain, arena);
 }

@@ -205,10 +205,20 @@ static enum op op_of(enum field_type type, unsigned options)
 	}
 }
 
-/* Which fields HAProxy puts in quotes under +Q: strings and addresses (lf_text), not numbers, dates, states. */
-static bool quotable(enum op op)
+/*
+ * Which fields HAProxy puts in quotes under +Q: strings and addresses (lf_text), not numbers, dates, states; but
+ * every sample expression is a string to it. A block of captures has its quotes only when it is there.
+ */
+static bool quotable(const struct item *it, enum op op)
 {
-	return op == OP_WORD || op == OP_RAW || op == OP_IP || op == OP_BLOCK;
+	return it->expr.len || op == OP_WORD || op == OP_RAW || op == OP_IP;
+}
+
+/* +X changes addresses, ports, %Ts, %ms and three counters, and no expression (src/log.c). */
+static bool hexable(const struct item *it, int slot)
+{
+	return it->alias.len && (slot_info[slot].type != TYPE_INT || slot == SLOT_rt || slot == SLOT_lc ||
+				 slot == SLOT_pid);
 }
 
 static void mark(struct format *f, int slot)
@@ -219,7 +229,7 @@ static void mark(struct format *f, int slot)
 /* An instruction for a field of `type`; the literal before it is complete but for an opening quote. */
 static struct insn *emit(struct compiler *c, const struct item *it, enum op op)
 {
-	bool quote = (it->options & OPTION_QUOTE) && quotable(op);
+	bool quote = (it->options & OPTION_QUOTE) && quotable(it, op);
 	struct insn *i;
 
 	if (c->n + 2 > INSNS_MAX) {
@@ -230,7 +240,7 @@ static struct insn *emit(struct compiler *c, const struct item *it, enum op op)
 		literal_add(c, '"');
 	literal_close(c);
 	i = &c->prog[c->n++];
-	*i = (struct insn){ .op = (uint8_t)op, .column = (uint16_t)it->column };
+	*i = (struct insn){ .op = (uint8_t)op, .column = (uint16_t)it->column, .flags = quote ? INSN_EMPTY : 0 };
 	if (quote)
 		literal_add(c, '"');
 	return i;
@@ -252,7 +262,7 @@ static bool fuse_port(struct compiler *c, int slot)
 static bool emit_slot(struct compiler *c, const struct item *it, int slot, bool from_expr)
 {
 	enum field_type type = slot_info[slot].type;
-	enum op op = op_of(type, it->options);
+	enum op op = op_of(type, hexable(it, slot) ? it->options : it->options & ~(unsigned)OPTION_HEX);
 	struct insn *i;
 
 	mark(c->f, slot);
@@ -271,6 +281,8 @@ static bool emit_slot(struct compiler *c, const struct item *it, int slot, bool 
 	i->side = slot == SLOT_hs || slot == SLOT_hsl;
 	if (type == TYPE_FT)
 		i->flags |= INSN_FRONTEND;
+	if ((it->options & OPTION_QUOTE) && it->alias.len && (type == TYPE_PORT || type == TYPE_BLOCK))
+		i->flags |= INSN_QUOTES;
 	if (type == TYPE_ESC || type == TYPE_REQ || (type == TYPE_RAW && slot < SLOT_trace_id && slot != SLOT_ID) ||
 	    slot == SLOT_host || slot == SLOT_user_agent || slot == SLOT_error)
 		i->flags |= INSN_PARTIAL;
@@ -379,6 +391,16 @@ static bool ends_itself(enum op op)
 	       op == OP_DATEZ || op == OP_STATE2 || op == OP_STATE4 || op == OP_BLOCK || op == OP_LIST;
 }
 
+/* A number and a field that may begin with a digit run into each other. */
+static bool merge(const struct insn *i)
+{
+	bool number = i->op == OP_NUMBER || i->op == OP_HEX || i->op == OP_HEX_IP;
+
+	return number && (i[1].op == OP_NUMBER || i[1].op == OP_HEX || i[1].op == OP_HEX_IP || i[1].op == OP_IP ||
+			  i[1].op == OP_ADDR || i[1].op == OP_DATE || i[1].op == OP_DATEZ || i[1].op == OP_WORD ||
+			  i[1].op == OP_RAW || i[1].op == OP_REST);
+}
+
 static bool finish(struct compiler *c)
 {
 	bool optional = true;
@@ -393,7 +415,7 @@ static bool finish(struct compiler *c)
 	if (last->lit_len == 0 && (last->op == OP_WORD || last->op == OP_RAW))
 		last->op = OP_REST;
 	for (struct insn *i = c->prog; i < last; i++)
-		if (i->lit_len == 0 && !ends_itself((enum op)i->op))
+		if (i->lit_len == 0 && (!ends_itself((enum op)i->op) || merge(i)))
 			return fail(c, i[1].column, "nothing stands between this field and the one before it: "
 						    "their border can't be found");
 	/* HAProxy escapes '"' in these, so the first one ends them. */

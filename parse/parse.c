@@ -33,11 +33,24 @@ void parser_thread_free(void)
 
 /* ---- which format ------------------------------------------------------------------------------------ */
 
+/*
+ * `option tcplog clf` (3.1) writes "TCP " where `option httplog clf` has its request, and is otherwise of the same
+ * shape. No request is that: a method has a URI behind it.
+ */
+static inline bool is_tcp_clf(const struct record *r)
+{
+	return record_has(r, SLOT_r) && slice_eq(r->v[SLOT_r].text, SLICE("TCP "));
+}
+
 static inline enum run run_format(struct parser *p, uint32_t n)
 {
 	const struct format *f = p->formats->v[n];
 
-	return f->regex ? regex_run(f, &p->rec, &p->day) : program_run(f, &p->rec, &p->day, false, NULL);
+	if (f->regex)
+		return regex_run(f, &p->rec, &p->day);
+	if (program_run(f, &p->rec, &p->day, false, NULL) != RUN_YES || is_tcp_clf(&p->rec))
+		return RUN_NO;
+	return RUN_YES;
 }
 
 static void remember(struct recent *recent, uint16_t format)
@@ -107,7 +120,7 @@ static bool find_cut(struct parser *p, size_t raw_len)
 		const struct format *f = p->formats->v[n];
 
 		if (!f->regex && f->mode != MODE_ERROR && program_run(f, &p->rec, &p->day, true, &depth) == RUN_CUT &&
-		    cut_is_useful(&p->rec) && depth > best_depth) {
+		    !is_tcp_clf(&p->rec) && cut_is_useful(&p->rec) && depth > best_depth) {
 			best = n;
 			best_depth = depth;
 		}
@@ -123,12 +136,14 @@ static bool find_cut(struct parser *p, size_t raw_len)
 
 static struct slice clean(struct parser *p, struct slice s, bool hash, bool backslash)
 {
-	unsigned dirt = scan_dirt(s.p, s.p + s.len);
+	unsigned dirt = s.len ? scan_dirt(s.p, s.p + s.len) : 0;	/* a capture that is not there has no p */
 	char *out = p->scratch + p->scratch_used;
 	size_t n;
 
+	if (!dirt && !backslash)
+		return s;
 	hash &= (dirt & SCAN_HASH) != 0;
-	backslash = backslash && memchr(s.p, '\\', s.len);
+	backslash = backslash && s.len && memchr(s.p, '\\', s.len);
 	if (!hash && !backslash && (!(dirt & SCAN_HIGH) || text_valid(s)))
 		return s;
 	/* Fields do not overlap, so there is always room; the groups of a pattern may, and then one is dropped. */

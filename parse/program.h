@@ -36,6 +36,7 @@ enum insn_flag {
 	INSN_FRONTEND = 8,	/* %ft: a '~' behind the name means TLS */
 	INSN_CAPTURE = 16,	/* one captured header: `slot` is its number, `side` its side */
 	INSN_EMPTY = 32,	/* may be empty */
+	INSN_QUOTES = 64,	/* +Q: a port that is not there is "", a block that is there has quotes around it */
 };
 
 struct insn {

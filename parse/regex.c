@@ -137,7 +137,7 @@ enum run regex_run(const struct format *f, struct record *r, struct day_memo *da
 		s = slice_of(r->msg.p + at[2 * g->number], at[2 * g->number + 1] - at[2 * g->number]);
 		if (g->slot < 0) {
 			r->extra[g->extra] = s;
-			if (s.len)
+			if (s.len && !slice_eq(s, SLICE("-")))
 				r->have_extra |= UINT64_C(1) << g->extra;
 		} else if (!value_parse(slot_info[g->slot].type, s, (enum slot)g->slot, r, day)) {
 			return RUN_NO;

@@ -331,6 +331,8 @@ static enum found step_number(const struct runner *x, const struct insn *i, cons
 
 	if (!q)
 		return FOUND_NOT;
+	if (q == *pp && (i->flags & INSN_QUOTES) && x->end - q >= 2 && q[0] == '"' && q[1] == '"')
+		return store_number(x->r, i, q + 2, x->end, 0, false, pp);
 	if (q == *pp && !(i->flags & INSN_EMPTY))
 		return q == x->end ? FOUND_END : FOUND_NOT;
 	found = store_number(x->r, i, q, x->end, num, has, pp);
@@ -368,9 +370,11 @@ static enum found step_ip(const struct runner *x, const struct insn *i, const ch
 	if (!q)
 		return FOUND_END;
 	s = slice_to(*pp, q);
-	if (i->op == OP_IP ? !is_address(s) : s.len != 8 && s.len != 32)
+	if (s.len == 0 && !(i->flags & INSN_EMPTY))
 		return FOUND_NOT;
-	for (size_t k = 0; i->op == OP_HEX_IP && k < s.len; k++)
+	if (!absent(s) && (i->op == OP_IP ? !is_address(s) : s.len != 8 && s.len != 32))
+		return FOUND_NOT;
+	for (size_t k = 0; i->op == OP_HEX_IP && k < s.len && s.len > 1; k++)
 		if (hex_digit(s.p[k]) < 0)
 			return FOUND_NOT;
 	store_text(x->r, i, s);
@@ -440,15 +444,21 @@ static enum found step_captures(const struct runner *x, const struct insn *i, co
 		q = list_read(i, x->f, c, p, x->end);
 		if (!q)
 			return FOUND_END;
-	} else if (p == x->end || *p != '{') {
-		q = p;
 	} else {
-		q = scan_byte(p, x->end, '}');
-		if (q == x->end)
-			return FOUND_END;
-		block_split(c, p + 1, q++);
+		bool quoted = (i->flags & INSN_QUOTES) && p < x->end && *p == '"';
+
+		q = p;
+		if (p + quoted < x->end && p[quoted] == '{') {
+			q = scan_byte(p, x->end, '}');
+			if (x->end - q < 1 + quoted)
+				return FOUND_END;
+			if (quoted && q[1] != '"')
+				return FOUND_NOT;
+			block_split(c, p + quoted + 1, q);
+			q += 1 + quoted;
+		}
 	}
-	if (q == p)
+	if (q == p && (p == x->r->msg.p || p[-1] == ' '))
 		return literal_without_blank(i, pp, x->end);
 	found = literal(i, &q, x->end);
 	if (found == FOUND)

@@ -171,7 +171,10 @@ static void derive_line(struct record *r, struct slice line, char *scratch)
 	for (last = rest.len; last > 0 && rest.p[last - 1] != ' '; last--)
 		;
 	version = slice_skip(rest, last);
-	if (last && slice_starts(version, SLICE("HTTP/"))) {
+	if (last && (r->flags & RECORD_TRUNCATED) && version.len < 8 &&
+	    slice_starts(SLICE("HTTP/"), slice_of(version.p, version.len < 5 ? version.len : 5))) {
+		rest.len = last - 1;		/* the line was cut inside the version */
+	} else if (last && slice_starts(version, SLICE("HTTP/"))) {
 		derive_version(r, version);
 		rest.len = last - 1;
 	} else if (line.len >= 1023) {
@@ -180,22 +183,31 @@ static void derive_line(struct record *r, struct slice line, char *scratch)
 	derive_uri(r, rest, scratch);
 }
 
+/* A part of the request; HAProxy writes <BADREQ> for each of them when it understood none. */
+static struct slice part(const struct record *r, enum slot s)
+{
+	struct slice v = record_text(r, s);
+
+	return slice_eq(v, SLICE("<BADREQ>")) ? slice_of(v.p, 0) : v;
+}
+
 static void derive_from_parts(struct record *r, char *scratch)
 {
+	struct slice path = part(r, SLOT_HP);
+
 	derive_method(r, record_text(r, SLOT_HM));
 	derive_version(r, record_text(r, SLOT_HV));
 	if (record_has(r, SLOT_HU)) {
-		derive_uri(r, record_text(r, SLOT_HU), scratch);
+		derive_uri(r, part(r, SLOT_HU), scratch);
 		return;
 	}
-	if (record_has(r, SLOT_HP)) {
-		struct slice path = derive_absolute(r, record_text(r, SLOT_HP));
-
+	if (path.len) {
+		path = derive_absolute(r, path);
 		record_set_text(r, SLOT_x_path, path.len ? path : SLICE("/"));
-	} else if (record_has(r, SLOT_HPO)) {
+	} else if (part(r, SLOT_HPO).len) {
 		record_set_text(r, SLOT_x_path, record_text(r, SLOT_HPO));
 	}
-	derive_query(r, record_text(r, SLOT_HQ), scratch);
+	derive_query(r, part(r, SLOT_HQ), scratch);
 }
 
 /* ---- connection -------------------------------------------------------------------------------------- */

@@ -94,6 +94,9 @@ void ids_make(const struct record *r, const struct context *parent, struct trace
 	}
 	if (!logged_span(r, &client))
 		client = nonzero(seeds.client);
+	/* The parent's own id, logged by a HAProxy that passes the header on, would make a span its own ancestor. */
+	if (parent && client == parent->parent)
+		client = nonzero(mix(client));
 	/* A logged id that by chance is SERVER's own would make a span its own parent. */
 	if (client == server)
 		server = nonzero(mix(server));

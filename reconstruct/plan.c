@@ -64,13 +64,13 @@ static bool possible(const struct format *f, enum slot s)
 
 static struct slice proto_key(struct arena *arena, struct slice key)
 {
-	char *p = arena_alloc(arena, key.len + 4 + PLAN_KEY_COPY);
-	size_t n = 0;
+	char *p = arena_alloc(arena, key.len + 12 + PLAN_KEY_COPY);
+	size_t n = 0, left = key.len;
 
 	p[n++] = 0x0a;			/* KeyValue.key */
-	if (key.len >= 128)
-		p[n++] = (char)((key.len & 127) | 128);
-	p[n++] = (char)(key.len >= 128 ? key.len >> 7 : key.len);
+	for (; left >= 128; left >>= 7)
+		p[n++] = (char)(left | 128);
+	p[n++] = (char)left;
 	memcpy(p + n, key.p, key.len);
 	n += key.len;
 	p[n++] = 0x12;			/* KeyValue.value */

@@ -154,10 +154,15 @@ static int64_t before_request(const struct record *r, bool *known)
 	return 0;
 }
 
-/* The local date in slot `s` as UTC milliseconds. */
+/* The local date in slot `s` as UTC milliseconds. The envelope's time is that of the end, when HAProxy wrote. */
 static int64_t local_date(struct rebuilder *rb, const struct record *r, enum slot s, const struct frame *f)
 {
-	return zone_utc(&rb->zone, r->v[s].num, f->zone_min, f->zone_min == ZONE_UNKNOWN ? 0 : f->time_us / 1000);
+	int64_t took = positive(r, SLOT_Tt);
+
+	if (took == 0 || (s == SLOT_tr && record_has(r, SLOT_Ta)))
+		took = positive(r, SLOT_Ta);
+	return zone_utc(&rb->zone, r->v[s].num, f->zone_min,
+			f->zone_min == ZONE_UNKNOWN ? 0 : f->time_us / 1000 - took);
 }
 
 /*
@@ -187,7 +192,7 @@ static bool second_date(const struct record *r, int64_t *ms, bool *of_accept)
 		}
 	if (!record_has(r, SLOT_Ts))
 		return false;
-	*ms = r->v[SLOT_Ts].num * 1000;
+	*ms = positive(r, SLOT_Ts) * 1000;
 	*of_accept = true;
 	return true;
 }

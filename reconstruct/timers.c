@@ -107,13 +107,18 @@ static void read_total(struct shape *x)
 
 	for (int i = x->tcp; i < 2; i++)
 		if (record_has(r, total[i])) {
+			int64_t ms = timer(r, total[i]);
+
+			/* Tt counts from the accept; Ta = Tt - (Ti >= 0 ? Th + Ti : 0) (src/log.c). */
+			if (i == 1 && !x->tcp && format_has(r->format, SLOT_TR) && record_num(r, SLOT_Ti, 0) >= 0)
+				ms -= clamp(timer(r, SLOT_Th), 0, INT64_MAX) + clamp(timer(r, SLOT_Ti), 0, INT64_MAX);
 			x->open_end = record_plus(r, total[i]);
-			x->total_ns = clamp(timer(r, total[i]), 0, INT64_MAX) * NS_PER_MS;
+			x->total_ns = clamp(ms, 0, INT64_MAX) * NS_PER_MS;
 			return;
 		}
 	for (size_t i = 0; i < PHASES; i++)
 		sum += x->ms[i] > 0 ? x->ms[i] : 0;
-	x->open_end = !record_has(r, SLOT_Td);
+	x->open_end = !record_has(r, SLOT_Td) && !record_has(r, SLOT_end_us);
 	x->total_ns = sum * NS_PER_MS;
 }
 
@@ -140,6 +145,18 @@ static int failed_phase(const struct shape *x)
 		if (strchr(phases_of[i].letters, x->state))
 			return (int)i;
 	return -1;
+}
+
+/*
+ * Why the failed phase did: by the letter of the phase, not of the line. SC in the queue is not a server that
+ * refused but none that was there to ask; SD before the headers is a server that never sent any. And in TCP mode
+ * nobody checks a request: PR is a rule that rejected the connection.
+ */
+static const struct termination *reason(const struct shape *x)
+{
+	char state = x->failed == QUEUE ? 'Q' : x->failed == RESPONSE ? 'H' : x->tcp && x->state == 'R' ? '*' : x->state;
+
+	return termination(x->cause, state);
 }
 
 /* ---- spans ------------------------------------------------------------------------------------------- */
@@ -224,7 +241,7 @@ static void lay_phases(struct shape *x, enum phases phases, struct slice name, u
 
 			if (i == x->failed) {
 				s->status = STATUS_ERROR;
-				s->error_type = termination(x->cause, x->state)->type;
+				s->error_type = reason(x)->type;
 			}
 		}
 		at = to;
@@ -263,8 +280,8 @@ static void set_status(struct shape *x, struct record *r)
 		status = 0;
 	}
 	if (x->failed >= 0) {
-		set_error(server, termination(x->cause, x->state)->type);
-		x->t->words = termination(x->cause, x->state)->words;
+		set_error(server, reason(x)->type);
+		x->t->words = reason(x)->words;
 	}
 	if (x->failed < 0 && status >= 500)
 		set_error(server, code);
@@ -278,7 +295,7 @@ static void set_status(struct shape *x, struct record *r)
 			set_error(client, code);
 	}
 	if (below_client && x->cause != 'C' && x->cause != 'c')
-		set_error(client, termination(x->cause, x->state)->type);
+		set_error(client, reason(x)->type);
 }
 
 static void name_server(struct record *r)
@@ -338,6 +355,8 @@ void timers_rebuild(struct record *r, enum phases phases, uint64_t start_ns, str
 	read_timers(&x);
 	read_total(&x);
 	x.failed = failed_phase(&x);
+	if (x.failed == QUEUE)
+		x.state = 'Q';		/* SC without a server is the queue's failure: by that row of the table */
 	t->has_client = x.state != 'T' && client_exists(&x);
 	if (x.open_end)
 		record_set_num(r, SLOT_x_open_end, 1);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #define QUARTER_MS INT64_C(900000)
 
@@ -35,6 +34,18 @@ static bool parse_offset(struct slice s, int32_t *seconds)
 	return true;
 }
 
+/* Zone data begin with this (RFC 8536); libc takes any other file, and a folder, for UTC without a word. */
+static bool is_zone_file(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char magic[4];
+	bool is = file && fread(magic, 1, 4, file) == 4 && memcmp(magic, "TZif", 4) == 0;
+
+	if (file)
+		fclose(file);
+	return is;
+}
+
 bool zone_prepare(struct slice name, struct err *err)
 {
 	char path[512], tz[256];
@@ -50,7 +61,7 @@ bool zone_prepare(struct slice name, struct err *err)
 	tz[name.len] = '\0';
 	snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", tz);
 	/* A POSIX TZ has rules behind a comma; libc takes any nonsense for UTC, so look before. */
-	if (strchr(tz, ',') == NULL && (tz[0] == '/' || strstr(tz, "..") || access(path, R_OK) != 0))
+	if (strchr(tz, ',') == NULL && (tz[0] == '/' || strstr(tz, "..") || !is_zone_file(path)))
 		return err_at(err, EXIT_USAGE, name.p, name.len, 0,
 			      "no such time zone: expected a name such as Europe/Paris (package tzdata), UTC or +02:00");
 	setenv("TZ", tz, 1);

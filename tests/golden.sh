@@ -53,7 +53,7 @@ predict() {
 		word=$1 value=${2:-}
 		shift 2
 		case $word:$value in
-		--format:auto) formats+=,httpslog,httplog,tcplog,httplog-clf,tcplog-clf,error ;;
+		--format:auto) formats+=,httpslog,httplog,tcplog,tcplog-clf,httplog-clf,error ;;
 		--format:httplog-1.6) formats+=,httplog-old ;;
 		--format:*%*) o+=(--format-string "$value") ;;
 		--format:*/*) while IFS= read -r value; do

@@ -219,8 +219,8 @@ static inline const char *lines_attr(const struct lines *l, enum span_role role,
 				   l->trace.has_client ? &plan->server :
 							 &plan->server_alone;
 	char *out = ring[next++ % 4];
+	union value v = { .num = 0 };
 	size_t n = 0;
-	union value v;
 
 	for (uint32_t i = 0; i < rows->n; i++) {
 		const struct attr *a = &rows->v[i];

@@ -35,7 +35,7 @@ FORMATS = {
                    '%ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r',
     'error': None,                                      # not a log-format: ERROR_LINE
 }
-DEFAULT_FORMATS = 'httpslog,httplog,tcplog,httplog-clf,tcplog-clf,error'
+DEFAULT_FORMATS = 'httpslog,httplog,tcplog,tcplog-clf,httplog-clf,error'
 
 TIMERS = 'Th Ti TR Tw Tc Tr Td Ta Tt Tq'.split()
 NUMBERS = set(TIMERS) | set('ST B U ac fc bc sc rc sq bq'.split())
@@ -117,6 +117,8 @@ class Format:
         for i, (key, expr) in enumerate(self.items):
             text = m['f%d' % i] or ''
             if key not in ('hrl', 'hsl') and re.match('"', text):
+                if len(text) < 2 or not text.endswith('"'):
+                    values['cut'] = text                # by the length limit of syslog or of a ring
                 text = text[1:].removesuffix('"')
             if expr and re.search(r',json(\(|$)', expr):
                 try:
@@ -453,7 +455,7 @@ def expect(values, fmt, options, zone=None, near=None):
         sattrs['haspan.open_end'] = True
     if rough:
         sattrs['haspan.start_imprecise'] = True
-    if cut_request(values.get('r')):
+    if 'cut' in values or cut_request(values.get('r')):
         sattrs['haspan.truncated'] = True
     sattrs.update(peer(values.get('ci'), values.get('cp')))
     if 'network.peer.address' in sattrs and not headers.keys() & {'forwarded', 'x-forwarded-for'}:

@@ -186,6 +186,7 @@ class Meaning(unittest.TestCase):
         self.assertEqual(attrs('BREW /pot HTTP/1.1')['http.request.method'], '_OTHER')
         self.assertNotIn('haspan.truncated', cut)
         self.assertIs(attrs(('GET /' + 'a' * 1023)[:1023])['haspan.truncated'], True)
+        self.assertIs(spans(http('0/0/0/5/5')[:-5])[0]['attrs']['haspan.truncated'], True)
         self.assertNotIn('haspan.truncated', attrs('GET /%s HTTP/1.1' % ('a' * 1100)))
 
     def test_clf(self):

@@ -1,0 +1,102 @@
+#!/bin/bash
+# Build the fuzzers with clang and run them, two at a time.
+#   run.sh SECONDS [NAME...]   each for so long, its corpus kept in build/fuzz/corpus/NAME
+#   run.sh smoke [NAME...]     only over the seeds: samples/ and tests/fuzz/seeds/
+# Exit code 1 when one crashed; what made it crash is in build/fuzz/crashes/.
+set -eu
+export LC_ALL=C
+cd "$(dirname "$0")/../.."
+
+out=build/fuzz
+flags='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all'
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+
+# ---- seeds: a file per input ------------------------------------------------------------------
+
+# each FOLDER PREFIX: the lines of the input, each with PREFIX in front and without its newline.
+each() {
+	awk -v to="$1" -v prefix="$2" '{ f = to "/" prefix "-" NR; printf "%s%s", prefix, $0 > f; close(f) }'
+}
+
+samples() {
+	find samples -name '*.log' ! -name ring.log ! -name steps.log -exec cat {} + 2>/dev/null | sort -u
+}
+
+seeds() {
+	local to=$out/seeds/$1 k
+	rm -rf "$to"
+	mkdir -p "$to"
+	case $1 in
+	frame)		# choice of framing and torn ends, place of the split
+		for k in P Q R U; do
+			{ printf '%s~' $k; cat tests/fuzz/seeds/counted.log; } > "$to/counted-$k"
+			{ printf '%s0' $k; head -n 7 tests/fuzz/seeds/lines.log; } > "$to/lines-$k"
+		done ;;
+	envelope)	{ samples; cat tests/fuzz/seeds/envelopes.log; } | awk 'NR % 20 == 0 || /^</' | each "$to" '' ;;
+	format)		# names, format, newline, line
+		for k in 0 7 O; do
+			awk -F '\t' -v to="$to" -v k=$k '
+				{ f = to "/" k NR; printf "%s%s\n%s", k, $1, $2 > f; close(f) }
+			' tests/fuzz/seeds/formats.txt
+		done ;;
+	line)		# formats, rules
+		for k in 00 11 22 05 34 43 50; do
+			each "$to" $k < tests/fuzz/seeds/lines.log
+		done
+		each "$to" 10 < tests/fuzz/seeds/envelopes.log
+		samples | each "$to" 13 ;;
+	traceparent)	each "$to" '' < tests/fuzz/seeds/traceparent.txt ;;
+	tracestate)	each "$to" '' < tests/fuzz/seeds/tracestate.txt ;;
+	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
+	esac
+}
+
+# ---- building ---------------------------------------------------------------------------------
+
+build() {
+	local objects=$out/gen/export/proto/trace.pb-c.o source libs
+	for source in {core,ingest,parse,reconstruct,export}/*.c; do
+		objects="$objects $out/${source%.c}.o"
+	done
+	make -s --no-print-directory -j2 BUILD=$out CC=clang CFLAGS="$flags -fsanitize=fuzzer-no-link" $objects
+	libs="$(pkg-config --libs libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma) -lpthread -ldl -lm"
+	printf '%s\n' "$@" | xargs -P2 -I{} clang -std=c11 -D_GNU_SOURCE -Wall -Wextra -I. -Itests/fuzz -I$out/gen \
+		$flags -fsanitize=fuzzer -o $out/fuzz_{} tests/fuzz/fuzz_{}.c $objects $libs
+}
+
+# ---- running ----------------------------------------------------------------------------------
+
+# one NAME SECONDS: prints its line; SECONDS is `smoke` for the seeds alone.
+one() {
+	local name=$1 corpus=$out/corpus/$1 log=$out/fuzz_$1.log how status=0
+	mkdir -p "$corpus"
+	how="-max_total_time=$2 $corpus"
+	[ "$2" = smoke ] && how=-runs=0
+	$out/fuzz_"$name" -max_len=4096 -timeout=5 -rss_limit_mb=2048 -dict=tests/fuzz/haproxy.dict -print_final_stats=1 \
+		-artifact_prefix=$out/crashes/"$name"- $how $out/seeds/"$name" > "$log" 2>&1 || status=$?
+	awk -v name="$name" -v crashed=$((status != 0)) '
+		/cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") cov = $(i + 1) }
+		/^stat::number_of_executed_units/ { runs = $2 }
+		END {
+			printf "   %-12s %10d executions %6d edges   %s\n", name, runs, cov, crashed ? "CRASHED" : "no crash"
+		}
+	' "$log"
+	[ $status = 0 ] && return
+	grep -E -m4 'broken:|ERROR:|runtime error|SUMMARY' "$log" || tail -n 5 "$log"
+	grep -a -o 'Test unit written to .*' "$log" || true
+	return 1
+}
+
+case ${1:-} in
+--one)	one "$2" "$3"; exit ;;
+smoke|[0-9]*) seconds=$1; shift ;;
+*)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
+esac
+command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
+[ $# -gt 0 ] || set -- frame envelope format line traceparent tracestate json
+mkdir -p $out/crashes
+build "$@"
+for name in "$@"; do
+	seeds "$name"
+done
+printf '%s\n' "$@" | xargs -P2 -I{} tests/fuzz/run.sh --one {} "$seconds" || exit 1
