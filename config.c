@@ -219,6 +219,8 @@ static bool rules(struct maker *m)
 	for (v = values(m, OPTION_ROUTE); v; v = v->next) {
 		if (v->text.len == 0 || *v->text.p != '/')
 			return wrong(m, v, 0, "expected a template that begins with '/', as in '/orders/{id}'");
+		if (v->text.len > 480 || !text_valid(v->text))
+			return wrong(m, v, 0, "a template is valid UTF-8 of at most 480 bytes");
 		if (r->nroutes == sizeof(r->routes) / sizeof(r->routes[0]))
 			return wrong(m, v, 0, "too many routes (at most 256)");
 		r->routes[r->nroutes++] = v->text;

@@ -502,7 +502,10 @@ bool program_compile(struct format *f, struct slice text, const struct naming *n
 		prog = arena_alloc(arena, c.n * sizeof(*prog));
 		memcpy(prog, c.prog, c.n * sizeof(*prog));
 		f->prog = prog;
-		f->escaped = f->unescape[0] || f->unescape[1] || f->unescape_extra;
+		for (uint32_t k = 0; k < c.n; k++)
+			if (prog[k].op == OP_HEX_IP)
+				f->hex_ip[prog[k].word] |= prog[k].bit;
+		f->escaped = f->unescape[0] || f->unescape[1] || f->unescape_extra || f->hex_ip[0] || f->hex_ip[1];
 		f->nprog = c.n;
 	}
 	free(c.prog);

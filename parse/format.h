@@ -42,7 +42,8 @@ struct format {
 	uint64_t slots[2];		/* what its lines can hold */
 	uint64_t unescape[2];		/* text slots written with backslash escapes (+E, json converter) */
 	uint64_t unescape_extra;
-	bool escaped;			/* any of them */
+	uint64_t hex_ip[2];		/* addresses written in hexadecimal (+X) */
+	bool escaped;			/* any of these */
 	struct extra extra[EXTRAS_MAX];
 	uint32_t nextra;
 	struct capture cap[CAPTURE_SIDES][CAPTURES_MAX];

@@ -6,6 +6,7 @@
 #include "core/scan.h"
 #include "parse/program.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -160,6 +161,27 @@ static bool is_text(enum field_type t)
 	       t == TYPE_IP;
 }
 
+static int hex_any(char c)
+{
+	return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* 7F000001 or 32 digits as an address. */
+static struct slice address(struct parser *p, struct slice hex)
+{
+	char *out = p->scratch + p->scratch_used;
+	unsigned char bytes[16];
+
+	if ((hex.len != 8 && hex.len != 32) || SCRATCH_SIZE - p->scratch_used < INET6_ADDRSTRLEN)
+		return hex;
+	for (size_t i = 0; i < hex.len / 2; i++)
+		bytes[i] = (unsigned char)(hex_any(hex.p[2 * i]) * 16 + hex_any(hex.p[2 * i + 1]));
+	if (!inet_ntop(hex.len == 8 ? AF_INET : AF_INET6, bytes, out, INET6_ADDRSTRLEN))
+		return hex;
+	p->scratch_used += INET6_ADDRSTRLEN;
+	return slice_str(out);
+}
+
 static void clean_record(struct parser *p)
 {
 	struct record *r = &p->rec;
@@ -171,7 +193,9 @@ static void clean_record(struct parser *p)
 			int s = word * 64 + __builtin_ctzll(bits);
 			enum field_type t = slot_info[s].type;
 
-			if (slot_info[s].name.len && is_text(t))
+			if (f->hex_ip[word] >> (s & 63) & 1)
+				r->v[s].text = address(p, r->v[s].text);
+			else if (slot_info[s].name.len && is_text(t))
 				r->v[s].text = clean(p, r->v[s].text, t == TYPE_ESC || t == TYPE_REQ,
 						     f->unescape[word] >> (s & 63) & 1);
 		}

@@ -112,24 +112,37 @@ static void derive_authority(struct record *r, struct slice s)
 		record_set_text(r, SLOT_x_server_address, s);
 }
 
+/* Length of the scheme of an absolute URI (RFC 3986 section 3.1), or 0 when it is none. */
+static size_t scheme_len(struct slice uri)
+{
+	size_t n = 0;
+
+	for (; n < uri.len; n++) {
+		char c = slice_lower(uri.p[n]);
+
+		if (!(c >= 'a' && c <= 'z') && (n == 0 || !((c >= '0' && c <= '9') || memchr("+-.", c, 3))))
+			break;
+	}
+	return n && slice_starts(slice_skip(uri, n), SLICE("://")) ? n : 0;
+}
+
 /* `scheme://authority` in front of an absolute URI (HTTP/2 and HTTP/3 always); returns what follows. */
 static struct slice derive_absolute(struct record *r, struct slice uri)
 {
-	size_t scheme = slice_starts(uri, SLICE("http://")) ? 4 : slice_starts(uri, SLICE("https://")) ? 5 : 0;
-	struct slice rest, authority;
+	struct slice scheme = slice_of(uri.p, scheme_len(uri)), rest, authority;
 	size_t at, end;
 
-	if (scheme == 0)
+	if (scheme.len == 0)
 		return uri;
-	record_set_text(r, SLOT_x_scheme, slice_of(uri.p, scheme));
-	rest = slice_skip(uri, scheme + 3);
+	record_set_text(r, SLOT_x_scheme, slice_ieq(scheme, SLICE("http")) ? SLICE("http") :
+					  slice_ieq(scheme, SLICE("https")) ? SLICE("https") : scheme);
+	rest = slice_skip(uri, scheme.len + 3);
 	for (end = 0; end < rest.len && rest.p[end] != '/' && rest.p[end] != '?'; end++)
 		;
 	authority = slice_of(rest.p, end);
-	at = slice_find(authority, '@');
-	if (at < authority.len)			/* credentials never leave */
-		authority = slice_skip(authority, at + 1);
-	derive_authority(r, authority);
+	for (at = authority.len; at > 0 && authority.p[at - 1] != '@'; at--)
+		;
+	derive_authority(r, slice_skip(authority, at));		/* credentials never leave */
 	return slice_skip(rest, end);
 }
 

@@ -34,6 +34,7 @@ step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
+step "what the documents print" python3 tests/docs.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
 step "unit tests (clang)" units build/clang
 step "samples (clang)" env HASPAN=build/clang/haspan tests/golden.sh

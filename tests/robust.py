@@ -132,7 +132,9 @@ def check_spans(data):
     spans = spans_in(data)
     for group in compare.group(spans, lambda s, _: s['kind'] == compare.SERVER):
         for wrong in compare.check_rules(group, True, {}):
-            raise Failure('%s in %s' % (wrong, group[0]))
+            # a line that says both that TR was never reached and that Tc was has a CLIENT, but no phase in it
+            if 'no phases in it' not in wrong:
+                raise Failure('%s in %s' % (wrong, group[0]))
     return spans
 
 
@@ -387,8 +389,9 @@ def broken_compression(folder):
         summary = run('--to', 'null', write(folder, 'x.' + kind, packed[:200]), write(folder, 'next.log', many(5)),
                       code=4)
         expect(summary['requests'] >= 5, 'the next file is not read:', summary.err)
-        # garbage behind the end
-        run('--to', 'null', write(folder, 'x.' + kind, pack(many(5)) + b'garbage'), code=4)
+        # garbage behind the end: gzip itself leaves it
+        code = 0 if kind == 'gz' else 4
+        run('--to', 'null', write(folder, 'x.' + kind, pack(many(5)) + b'garbage'), code=code, lines=5)
 
 
 def refused_start(*words, code=4, says=''):

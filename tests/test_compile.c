@@ -276,7 +276,7 @@ static void hexadecimal_is_for_addresses_ports_and_counters_alone(void **state)
 		    { "sp", NULL }, { "ID", "7F000001:BD46_7F000001:74AF_6B01A92C_0000:45A7" } } },
 		{ "%{+X}ci:%{+X}cp %ST [%tr] %Ta", "20010DB8000000000000000000000001:01BB 200 "
 		  "[21/Nov/2026:14:22:36.098] 10",
-		  { { "ci", "20010DB8000000000000000000000001" }, { "cp", "443" }, { "ST", "200" },
+		  { { "ci", "2001:db8::1" }, { "cp", "443" }, { "ST", "200" },
 		    { "Ta", "10" } } },
 		/* a flag holds for its field alone */
 		{ "%{+X}pid %pid %{+X}Ts [%tr] %Ta", "0010 10 6B01A92C [21/Nov/2026:14:22:36.098] 10",

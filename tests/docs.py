@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Every command and every tree in the documents is what haspan really prints.
+
+    tests/docs.py [--fill] [FILE.md...]      from the top of the tree; default: README.md doc/*.md
+
+    ```log [OPTIONS]   the lines are fed to haspan OPTIONS; the next ```text block is its standard output
+    ```console         `$ command` lines, each followed by what it prints
+    ```haproxy         must pass `haproxy -c`; a fragment gets the defaults and backends it lacks.
+                       A block that says `2.9` is for a HAProxy of that version: skipped by an older one.
+
+--fill writes the real output into the files.
+"""
+import difflib
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ENV = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "HASPAN_"))}
+ENV.update(COLUMNS="80", TZ="UTC", LC_ALL="C.UTF-8")
+BLOCK = re.compile(r"^(```[^\n]*\n.*?^```)[ \t]*$", re.M | re.S)
+PARTS = re.compile(r"```([a-z]*)[ ]?([^\n]*)\n(.*)^```$", re.M | re.S)
+DEFAULTS = "defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
+
+
+def run(command, stdin=b"", merge=False):
+    done = subprocess.run(["bash", "-c", command], input=stdin, env=ENV, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT if merge else subprocess.DEVNULL, timeout=120)
+    return done.stdout.decode().rstrip("\n") + "\n"
+
+
+def haproxy_version():
+    said = subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout
+    return tuple(int(n) for n in re.search(r"version (\d+)\.(\d+)", said).groups())
+
+
+def haproxy_accepts(body, info):
+    wanted = re.search(r"(\d+)\.(\d+)", info)
+    if wanted and haproxy_version() < tuple(int(n) for n in wanted.groups()):
+        return True
+    text = body if re.search(r"^defaults", body, re.M) else DEFAULTS + body
+    for backend in sorted(set(re.findall(r"(?:default_backend|use_backend)\s+(\S+)", text))):
+        if not re.search(r"^(backend|listen)\s+" + re.escape(backend) + r"\b", text, re.M):
+            text += f"\nbackend {backend}\n    server s1 127.0.0.1:8081\n"
+    with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
+        file.write(text)
+        file.flush()
+        done = subprocess.run(["haproxy", "-c", "-f", file.name], capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout + done.stderr)
+    return done.returncode == 0
+
+
+def commands(body):
+    """The `$ ` lines, with what continues them: a backslash, an open quote, a here-document."""
+    found, here = [], None
+    for line in body.split("\n"):
+        if here:
+            found[-1] += "\n" + line
+            here = None if line == here else here
+            continue
+        if line.startswith("$ "):
+            found.append(line[2:])
+        elif found and (found[-1].endswith("\\") or found[-1].count("'") % 2):
+            found[-1] += "\n" + line
+        else:
+            continue
+        begins = re.search(r"<<'(\w+)'", line)
+        here = begins and begins[1]
+    return found
+
+
+def console(body):
+    out = ""
+    for command in commands(body):
+        said = run(command, merge=True)
+        out += "$ " + command + "\n" + (said if said.strip() else "")
+    return out
+
+
+def check(path, fill):
+    """Returns (checked, wrong)."""
+    parts = BLOCK.split(open(path).read())
+    pending, checked, wrong = None, 0, 0
+    for i, part in enumerate(parts):
+        block = PARTS.match(part)
+        if not block:
+            continue
+        kind, info, body = block.groups()
+        real = body
+        if kind == "log":
+            pending = run("build/haspan " + info, body.encode())
+            continue
+        if kind == "haproxy":
+            checked += 1
+            wrong += not haproxy_accepts(body, info)
+            continue
+        if kind == "text" and pending is not None:
+            real, pending = pending, None
+        elif kind == "console":
+            real = console(body)
+        else:
+            continue
+        checked += 1
+        if real == body:
+            continue
+        if fill:
+            parts[i] = f"```{kind}{' ' + info if info else ''}\n{real}```"
+        else:
+            wrong += 1
+            print("\n".join(difflib.unified_diff(body.split("\n"), real.split("\n"), path, "real", lineterm="", n=1)))
+    if fill:
+        open(path, "w").write("".join(parts))
+    return checked, wrong
+
+
+def main():
+    words = sys.argv[1:]
+    fill = "--fill" in words
+    files = [w for w in words if w != "--fill"] or ["README.md"] + sorted(glob.glob("doc/*.md"))
+    results = [check(path, fill) for path in files]
+    checked, wrong = (sum(column) for column in zip(*results))
+    print(f"{checked - wrong} passed, {wrong} failed")
+    sys.exit(wrong != 0)
+
+
+main()
