@@ -101,14 +101,14 @@ static inline struct slice slice_trim(struct slice s)
 }
 
 /*
- * A decimal number without sign, all of `s`, at most 18 digits: true and `*out` set; else false,
+ * A decimal number without sign, all of `s`, at most 19 digits: true and `*out` set; else false,
  * `*out` untouched.
  */
 static inline bool slice_uint(struct slice s, uint64_t *out)
 {
 	uint64_t n = 0;
 
-	if (s.len == 0 || s.len > 18)
+	if (s.len == 0 || s.len > 19)
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.p[i] < '0' || s.p[i] > '9')

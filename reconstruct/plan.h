@@ -92,7 +92,7 @@ static inline bool attr_number(struct slice s, int64_t *out)
 	bool minus = s.len && *s.p == '-';
 	uint64_t n;
 
-	if (!slice_uint(minus ? slice_skip(s, 1) : s, &n))
+	if (!slice_uint(minus ? slice_skip(s, 1) : s, &n) || n > INT64_MAX)
 		return false;
 	*out = minus ? -(int64_t)n : (int64_t)n;
 	return true;
