@@ -70,7 +70,7 @@ static bool quantity(struct maker *m, enum option_id id, const char *units, uint
 		const char *unit = v->text.p + digits, *at = units;
 		size_t len = v->text.len - digits;
 
-		for (; *at; at += *at == ' ') {
+		for (scale = 0; *at; at += *at == ' ') {
 			size_t name = strcspn(at, "=");
 			bool same = name == len && memcmp(at, unit, len) == 0;
 
@@ -81,10 +81,15 @@ static bool quantity(struct maker *m, enum option_id id, const char *units, uint
 			scale = 0;
 		}
 		if (!scale)
-			return wrong(m, v, digits, "unknown unit");
+			return wrong(m, v, digits, *units == 'm' ? "unknown unit: expected ms, s, m or h" :
+						   *units ? "unknown unit: expected K, M or G" : "expected a number");
 	}
-	if (n > max / scale)
-		return wrong(m, v, 0, "this is too much");
+	if (n > max / scale) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "expected at most %llu", (unsigned long long)(max / scale));
+		return wrong(m, v, 0, text);
+	}
 	*out = n * scale;
 	return true;
 }

@@ -55,6 +55,8 @@ bool options_blame(const struct option_value *v, struct err *err)
 {
 	if (!err->where[0])
 		err->line = v->line;
+	if (v->line && err->code == EXIT_USAGE)		/* it stands in the configuration */
+		err->code = EXIT_CONFIG;
 	return err_where(err, "%s", v->where);
 }
 

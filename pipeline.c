@@ -1,7 +1,6 @@
 #include "pipeline.h"
 
 #include "core/log.h"
-#include "core/sha256.h"
 #include "core/stop.h"
 #include "ingest/ingest.h"
 
@@ -285,7 +284,6 @@ static void *worker_main(void *arg)
 		process(w);
 		hand_over(w->pipeline, w);
 	}
-	sha256_thread_free();
 	parser_thread_free();
 	return NULL;
 }

@@ -6,10 +6,7 @@
 
 #include "core/slice.h"
 
-/* The digest of `a` followed by `b`, as four big-endian words. Any thread; no allocation after its first call. */
+/* The digest of `a` followed by `b`, as four big-endian words. Any thread; takes no memory. Pure. */
 void sha256(struct slice a, struct slice b, uint64_t out[4]);
-
-/* Gives back what the calling thread used. */
-void sha256_thread_free(void);
 
 #endif

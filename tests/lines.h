@@ -15,7 +15,6 @@
 #ifndef TESTS_LINES_H
 #define TESTS_LINES_H
 
-#include "core/sha256.h"
 #include "ingest/ingest.h"
 #include "parse/parse.h"
 #include "parse/program.h"
@@ -43,9 +42,9 @@ struct lines {
 	struct rebuilder rebuilder;
 	struct frame frame;
 	struct trace trace;
-	bool sampled;		/* what rebuild said of the last request */
-	char *text;		/* the last line, with its pads */
-	struct slice msg;	/* its message, as the frame has it */
+	bool sampled;	  /* what rebuild said of the last request */
+	char *text;	  /* the last line, with its pads */
+	struct slice msg; /* its message, as the frame has it */
 };
 
 /* ---- before the first line ------------------------------------------------------------------- */
@@ -60,9 +59,10 @@ static inline void lines_init(struct lines *l)
 	l->naming.map_to = l->map_to;
 	l->naming.request = l->captures[CAPTURE_REQUEST];
 	l->naming.response = l->captures[CAPTURE_RESPONSE];
-	assert_true(propagators_parse(SLICE("tracecontext,b3,b3multi,jaeger,xray"), &l->rules, &err));
-	assert_true(sampler_parse(SLICE("parentbased_always_on"), slice_of("", 0), &l->rules.sampler,
-				  &err));
+	assert_true(
+		propagators_parse(SLICE("tracecontext,b3,b3multi,jaeger,xray"), &l->rules, &err));
+	assert_true(sampler_parse(SLICE("parentbased_always_on"), slice_of("", 0),
+				  &l->rules.sampler, &err));
 }
 
 /* --map FROM=TO; both live as long as `l`. */
@@ -125,7 +125,6 @@ static inline void lines_free(struct lines *l)
 		parser_free(&l->parser);
 		rebuilder_free(&l->rebuilder);
 		parser_thread_free();
-		sha256_thread_free();
 	}
 	free(l->text);
 	arena_free(&l->arena);
@@ -182,7 +181,7 @@ static inline struct record *lines_request(struct lines *l, const char *line)
 	return r;
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 static inline const struct span *lines_span(const struct lines *l, enum span_role role)
 {
@@ -192,7 +191,8 @@ static inline const struct span *lines_span(const struct lines *l, enum span_rol
 	return NULL;
 }
 
-/* A slice as a string, for messages and for assert_string_equal; lives until the fourth next call. */
+/* A slice as a string, for messages and for assert_string_equal; lives until the fourth next call.
+ */
 static inline const char *lines_text(struct slice s)
 {
 	static char ring[4][8192];
@@ -206,8 +206,8 @@ static inline const char *lines_text(struct slice s)
 #define assert_text(s, wanted) assert_string_equal(lines_text(s), wanted)
 
 /*
- * The attribute `key` of the span with this role as text, or NULL when the span has none: numbers in
- * decimal, booleans as true and false, lists as [a|b].
+ * The attribute `key` of the span with this role as text, or NULL when the span has none: numbers
+ * in decimal, booleans as true and false, lists as [a|b].
  */
 static inline const char *lines_attr(const struct lines *l, enum span_role role, const char *key)
 {
@@ -215,7 +215,7 @@ static inline const char *lines_attr(const struct lines *l, enum span_role role,
 	static unsigned next;
 	const struct record *r = &l->parser.rec;
 	const struct plan *plan = r->format->plan;
-	const struct attrs *rows = role == ROLE_CLIENT	   ? &plan->client :
+	const struct attrs *rows = role == ROLE_CLIENT ? &plan->client :
 				   l->trace.has_client ? &plan->server :
 							 &plan->server_alone;
 	char *out = ring[next++ % 4];

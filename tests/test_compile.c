@@ -1,19 +1,19 @@
 /*
- * The text of a log-format as a parser: every alias, flag and spelling, and what is wrong with a wrong
- * one. Lines marked "2.6.12" were written by that version with the format beside them.
+ * The text of a log-format as a parser: every alias, flag and spelling, and what is wrong with a
+ * wrong one. Lines marked "2.6.12" were written by that version with the format beside them.
  */
 #include "lines.h"
 
-/* ---- aliases -------------------------------------------------------------------------------------- */
+/* ---- aliases --------------------------------------------------------------------------------- */
 
 enum { NUM = 1, TEXT = 2, CAPTURED = 4, DASH = 8, QUOTED = 16 };
 
 /* All 65 of HAProxy 3.5 (src/log.c, logformat_aliases). */
 static const struct alias {
 	const char *name, *written;
-	int kind;		/* how it is stored; DASH: may be '-'; QUOTED: under +Q in quotes */
+	int kind; /* how it is stored; DASH: may be '-'; QUOTED: under +Q in quotes */
 	int64_t num;
-	const char *text;	/* as stored; NULL: as written */
+	const char *text; /* as stored; NULL: as written */
 } aliases[] = {
 	{ "o", "", 0, 0, NULL },
 	{ "OG", "txn_request", TEXT | QUOTED, 0, NULL },
@@ -93,8 +93,8 @@ static const char *joined(const struct captures *c)
 
 	out[0] = '\0';
 	for (uint32_t i = 0; i < c->n; i++)
-		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%.*s", i ? "," : "", (int)c->v[i].len,
-				      c->v[i].len ? c->v[i].p : "");
+		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%.*s", i ? "," : "",
+				      (int)c->v[i].len, c->v[i].len ? c->v[i].p : "");
 	return out;
 }
 
@@ -143,7 +143,8 @@ static void there_are_65_aliases_and_the_table_has_them_all(void **state)
 	for (int s = 0; s < SLOT_accept_us; s++) {
 		size_t i = 0;
 
-		while (i < COUNT(aliases) && !slice_eq(slot_info[s].name, slice_str(aliases[i].name)))
+		while (i < COUNT(aliases) &&
+		       !slice_eq(slot_info[s].name, slice_str(aliases[i].name)))
 			i++;
 		if (i == COUNT(aliases))
 			fail_msg("%%%s has no row", slot_info[s].name.p);
@@ -181,7 +182,7 @@ static void under_q_text_is_quoted_and_numbers_are_not(void **state)
 
 		snprintf(written, sizeof(written), "%s%s%s", quote, a->written, quote);
 		try_alias(a, "{+Q}", written, true);
-		if (a->kind & DASH)		/* what is not there is "", ports too */
+		if (a->kind & DASH) /* what is not there is "", ports too */
 			try_alias(a, "{+Q}", "\"\"", false);
 	}
 }
@@ -189,8 +190,9 @@ static void under_q_text_is_quoted_and_numbers_are_not(void **state)
 static void old_spellings_mean_their_successors(void **state)
 {
 	static const char *const names[][2] = {
-		{ "Bi", "bi" }, { "Bp", "bp" }, { "Ci", "ci" }, { "Cp", "cp" }, { "Fi", "fi" }, { "Fp", "fp" },
-		{ "Si", "si" }, { "Sp", "sp" }, { "cc", "CC" }, { "cs", "CS" }, { "st", "ST" },
+		{ "Bi", "bi" }, { "Bp", "bp" }, { "Ci", "ci" }, { "Cp", "cp" },
+		{ "Fi", "fi" }, { "Fp", "fp" }, { "Si", "si" }, { "Sp", "sp" },
+		{ "cc", "CC" }, { "cs", "CS" }, { "st", "ST" },
 	};
 
 	(void)state;
@@ -200,16 +202,17 @@ static void old_spellings_mean_their_successors(void **state)
 				struct alias old = aliases[k];
 
 				old.name = names[i][0];
-				assert_int_equal(slot_find(slice_str(old.name)), slot_find(slice_str(names[i][1])));
+				assert_int_equal(slot_find(slice_str(old.name)),
+						 slot_find(slice_str(names[i][1])));
 				try_alias(&old, "", old.written, true);
 			}
 }
 
-/* ---- one format, one line -------------------------------------------------------------------------- */
+/* ---- one format, one line -------------------------------------------------------------------- */
 
 /* What one field of a line must be; ends at a NULL name. */
 struct want {
-	const char *name, *value;	/* value NULL: absent */
+	const char *name, *value; /* value NULL: absent */
 };
 
 static void check_field(const struct lines *l, const struct record *r, const struct want *w)
@@ -266,22 +269,34 @@ static void hexadecimal_is_for_addresses_ports_and_counters_alone(void **state)
 {
 	static const struct sample t[] = {
 		/* 2.6.12 */
-		{ "%{+X}o ci=%ci cp=%cp ST=%ST B=%B ms=%ms rt=%rt lc=%lc pid=%pid Ts=%Ts Ta=%Ta src=%[src] "
+		{ "%{+X}o ci=%ci cp=%cp ST=%ST B=%B ms=%ms rt=%rt lc=%lc pid=%pid Ts=%Ts Ta=%Ta "
+		  "src=%[src] "
 		  "sp=%[src_port] fc=%fc rc=%rc si=%si sp=%sp tr=[%tr] ID=%ID",
-		  "ci=7F000001 cp=BD46 ST=200 B=73 ms=62 rt=0000 lc=0000 pid=45A7 Ts=6B01A92C Ta=0 src=127.0.0.1 "
+		  "ci=7F000001 cp=BD46 ST=200 B=73 ms=62 rt=0000 lc=0000 pid=45A7 Ts=6B01A92C Ta=0 "
+		  "src=127.0.0.1 "
 		  "sp=48454 fc=1 rc=0 si=- sp=- tr=[21/Nov/2026:14:22:36.098] "
 		  "ID=7F000001:BD46_7F000001:74AF_6B01A92C_0000:45A7",
-		  { { "ST", "200" }, { "B", "73" }, { "ms", "98" }, { "rt", "0" }, { "lc", "0" },
-		    { "pid", "17831" }, { "Ts", "1795270956" }, { "cp", "48454" }, { "si", NULL },
-		    { "sp", NULL }, { "ID", "7F000001:BD46_7F000001:74AF_6B01A92C_0000:45A7" } } },
-		{ "%{+X}ci:%{+X}cp %ST [%tr] %Ta", "20010DB8000000000000000000000001:01BB 200 "
+		  { { "ST", "200" },
+		    { "B", "73" },
+		    { "ms", "98" },
+		    { "rt", "0" },
+		    { "lc", "0" },
+		    { "pid", "17831" },
+		    { "Ts", "1795270956" },
+		    { "cp", "48454" },
+		    { "si", NULL },
+		    { "sp", NULL },
+		    { "ID", "7F000001:BD46_7F000001:74AF_6B01A92C_0000:45A7" } } },
+		{ "%{+X}ci:%{+X}cp %ST [%tr] %Ta",
+		  "20010DB8000000000000000000000001:01BB 200 "
 		  "[21/Nov/2026:14:22:36.098] 10",
-		  { { "ci", "2001:db8::1" }, { "cp", "443" }, { "ST", "200" },
-		    { "Ta", "10" } } },
+		  { { "ci", "2001:db8::1" }, { "cp", "443" }, { "ST", "200" }, { "Ta", "10" } } },
 		/* a flag holds for its field alone */
-		{ "%{+X}pid %pid %{+X}Ts [%tr] %Ta", "0010 10 6B01A92C [21/Nov/2026:14:22:36.098] 10",
+		{ "%{+X}pid %pid %{+X}Ts [%tr] %Ta",
+		  "0010 10 6B01A92C [21/Nov/2026:14:22:36.098] 10",
 		  { { "pid", "10" }, { "Ts", "1795270956" }, { "Ta", "10" } } },
-		{ "%{+X}o %{-X}pid %rt [%tr] %Ta", "10 10 [21/Nov/2026:14:22:36.098] 10",
+		{ "%{+X}o %{-X}pid %rt [%tr] %Ta",
+		  "10 10 [21/Nov/2026:14:22:36.098] 10",
 		  { { "pid", "10" }, { "rt", "16" } } },
 	};
 
@@ -291,28 +306,51 @@ static void hexadecimal_is_for_addresses_ports_and_counters_alone(void **state)
 
 static void quotes_stand_around_text_and_around_every_expression(void **state)
 {
-	/* 2.6.12: a sample expression is text to +Q, a number too; absent captures write nothing at all */
-	static const char format[] =
-		"%{+Q}o ci=%ci cp=%cp ft=%ft tsc=%tsc tr=%tr trg=%trg Ta=%Ta hr=%hr hs=%hs hrl=%hrl si=%si "
-		"sp=%sp ID=%ID Ts=%Ts CC=%CC s=%s H=%H r=%r HM=%HM src=%[src] sport=%[src_port] bool=%[ssl_fc] "
-		"a=%[capture.req.hdr(0)] E=%{+E}[var(txn.e)] rc=%rc sslv=%sslv o=%{-Q}hr";
+	/* 2.6.12: a sample expression is text to +Q, a number too; absent captures write nothing at
+	 * all */
+	static const char format[] = "%{+Q}o ci=%ci cp=%cp ft=%ft tsc=%tsc tr=%tr trg=%trg Ta=%Ta "
+				     "hr=%hr hs=%hs hrl=%hrl si=%si "
+				     "sp=%sp ID=%ID Ts=%Ts CC=%CC s=%s H=%H r=%r HM=%HM src=%[src] "
+				     "sport=%[src_port] bool=%[ssl_fc] "
+				     "a=%[capture.req.hdr(0)] E=%{+E}[var(txn.e)] rc=%rc "
+				     "sslv=%sslv o=%{-Q}hr";
 	static const struct sample t[] = {
 		{ format,
-		  "ci=\"127.0.0.1\" cp=33342 ft=\"y\" tsc=LR-- tr=21/Nov/2026:14:22:36.118 trg=21/Nov/2026:14:22:36 "
-		  "+0000 Ta=0 hr=\"{a#22b\\]c #7Bd#7D#7Ce}\" hs= hrl=\"a#22b\\]c #7Bd#7D#7Ce\" si=\"\" sp=\"\" ID=\"\" "
-		  "Ts=1795270956 CC=\"\" s=\"<NOSRV>\" H=\"vm\" r=\"GET / HTTP/1.1\" HM=\"GET\" src=\"127.0.0.1\" "
-		  "sport=\"33342\" bool=\"0\" a=\"a\"b\\]c {d}|e\" E=\"a\\\"b\\\\\\]c {d}|e\" rc=0 sslv=\"\" "
+		  "ci=\"127.0.0.1\" cp=33342 ft=\"y\" tsc=LR-- tr=21/Nov/2026:14:22:36.118 "
+		  "trg=21/Nov/2026:14:22:36 "
+		  "+0000 Ta=0 hr=\"{a#22b\\]c #7Bd#7D#7Ce}\" hs= hrl=\"a#22b\\]c #7Bd#7D#7Ce\" "
+		  "si=\"\" sp=\"\" ID=\"\" "
+		  "Ts=1795270956 CC=\"\" s=\"<NOSRV>\" H=\"vm\" r=\"GET / HTTP/1.1\" HM=\"GET\" "
+		  "src=\"127.0.0.1\" "
+		  "sport=\"33342\" bool=\"0\" a=\"a\"b\\]c {d}|e\" E=\"a\\\"b\\\\\\]c {d}|e\" rc=0 "
+		  "sslv=\"\" "
 		  "o={a#22b\\]c #7Bd#7D#7Ce}",
-		  { { "ci", "127.0.0.1" }, { "cp", "33342" }, { "ft", "y" }, { "si", NULL }, { "sp", NULL },
-		    { "ID", NULL }, { "CC", NULL }, { "sslv", NULL }, { "r", "GET / HTTP/1.1" },
-		    { "H", "vm" }, { "rc", "0" }, { "s", "<NOSRV>" } } },
+		  { { "ci", "127.0.0.1" },
+		    { "cp", "33342" },
+		    { "ft", "y" },
+		    { "si", NULL },
+		    { "sp", NULL },
+		    { "ID", NULL },
+		    { "CC", NULL },
+		    { "sslv", NULL },
+		    { "r", "GET / HTTP/1.1" },
+		    { "H", "vm" },
+		    { "rc", "0" },
+		    { "s", "<NOSRV>" } } },
 		{ format,
-		  "ci=\"127.0.0.1\" cp=33356 ft=\"y\" tsc=LR-- tr=21/Nov/2026:14:22:36.130 trg=21/Nov/2026:14:22:36 "
-		  "+0000 Ta=0 hr=\"{}\" hs= hrl=\"\" si=\"\" sp=\"\" ID=\"\" Ts=1795270956 CC=\"\" s=\"<NOSRV>\" "
-		  "H=\"vm\" r=\"GET / HTTP/1.1\" HM=\"GET\" src=\"127.0.0.1\" sport=\"33356\" bool=\"0\" a=\"\" E=\"\" "
+		  "ci=\"127.0.0.1\" cp=33356 ft=\"y\" tsc=LR-- tr=21/Nov/2026:14:22:36.130 "
+		  "trg=21/Nov/2026:14:22:36 "
+		  "+0000 Ta=0 hr=\"{}\" hs= hrl=\"\" si=\"\" sp=\"\" ID=\"\" Ts=1795270956 CC=\"\" "
+		  "s=\"<NOSRV>\" "
+		  "H=\"vm\" r=\"GET / HTTP/1.1\" HM=\"GET\" src=\"127.0.0.1\" sport=\"33356\" "
+		  "bool=\"0\" a=\"\" E=\"\" "
 		  "rc=0 sslv=\"\" o={}",
-		  { { "ci", "127.0.0.1" }, { "cp", "33356" }, { "HM", "GET" }, { "tsc", "LR--" } } },
-		{ "%{+Q}o %{-Q}ci %f %{-Q}b %s [%tr] %Ta", "192.0.2.1 \"fe\" be \"app\" [21/Nov/2026:14:22:36.098] 10",
+		  { { "ci", "127.0.0.1" },
+		    { "cp", "33356" },
+		    { "HM", "GET" },
+		    { "tsc", "LR--" } } },
+		{ "%{+Q}o %{-Q}ci %f %{-Q}b %s [%tr] %Ta",
+		  "192.0.2.1 \"fe\" be \"app\" [21/Nov/2026:14:22:36.098] 10",
 		  { { "ci", "192.0.2.1" }, { "f", "fe" }, { "b", "be" }, { "s", "app" } } },
 	};
 	struct lines l;
@@ -332,13 +370,16 @@ static void quotes_stand_around_text_and_around_every_expression(void **state)
 static void escapes_of_the_e_flag_are_undone(void **state)
 {
 	static const struct sample t[] = {
-		{ "%{+Q,+E}o CC=%CC r=%r [%tr] %Ta", "CC=\"a\\\"b\\\\c\\]d\" r=\"GET /\\] HTTP/1.1\" "
+		{ "%{+Q,+E}o CC=%CC r=%r [%tr] %Ta",
+		  "CC=\"a\\\"b\\\\c\\]d\" r=\"GET /\\] HTTP/1.1\" "
 		  "[21/Nov/2026:14:22:36.098] 10",
 		  { { "CC", "a\"b\\c]d" }, { "r", "GET /] HTTP/1.1" } } },
-		{ "CC=%{+E}CC CS=%CS [%tr] %Ta", "CC=a\\\\b CS=a\\\\b [21/Nov/2026:14:22:36.098] 10",
+		{ "CC=%{+E}CC CS=%CS [%tr] %Ta",
+		  "CC=a\\\\b CS=a\\\\b [21/Nov/2026:14:22:36.098] 10",
 		  { { "CC", "a\\b" }, { "CS", "a\\\\b" } } },
 		/* the json converter writes backslashes as well, and \\u */
-		{ "\"%[capture.req.uri,json(utf8s)]\" [%tr] %Ta", "\"\\/caf\\u00e9\\/\\\"q\\\"\" "
+		{ "\"%[capture.req.uri,json(utf8s)]\" [%tr] %Ta",
+		  "\"\\/caf\\u00e9\\/\\\"q\\\"\" "
 		  "[21/Nov/2026:14:22:36.098] 10",
 		  { { "HU", "/caf\xc3\xa9/\"q\"" } } },
 	};
@@ -379,32 +420,45 @@ static void a_plus_may_stand_before_numbers(void **state)
 	lines_free(&l);
 }
 
-/* ---- text between fields ---------------------------------------------------------------------------- */
+/* ---- text between fields --------------------------------------------------------------------- */
 
 static void literals_are_what_haproxy_writes_of_them(void **state)
 {
 	static const struct sample t[] = {
-		{ "100%% %ST%% [%tr] %Ta", "100% 200% [21/Nov/2026:14:22:36.098] 10", { { "ST", "200" } } },
-		/* as in haproxy.cfg: blanks escaped, or the whole in quotes */
-		{ "ci=%ci\\ st=%ST\\ [%tr]\\ %Ta", "ci=192.0.2.1 st=200 [21/Nov/2026:14:22:36.098] 10",
-		  { { "ci", "192.0.2.1" }, { "ST", "200" } } },
-		{ "a\\\"b\\\\c\\#d\\%e %ST [%tr] %Ta", "a\"b\\c#d%e 200 [21/Nov/2026:14:22:36.098] 10",
+		{ "100%% %ST%% [%tr] %Ta",
+		  "100% 200% [21/Nov/2026:14:22:36.098] 10",
 		  { { "ST", "200" } } },
-		{ "a\\x %ST [%tr] %Ta", "a\\x 200 [21/Nov/2026:14:22:36.098] 10", { { "ST", "200" } } },
+		/* as in haproxy.cfg: blanks escaped, or the whole in quotes */
+		{ "ci=%ci\\ st=%ST\\ [%tr]\\ %Ta",
+		  "ci=192.0.2.1 st=200 [21/Nov/2026:14:22:36.098] 10",
+		  { { "ci", "192.0.2.1" }, { "ST", "200" } } },
+		{ "a\\\"b\\\\c\\#d\\%e %ST [%tr] %Ta",
+		  "a\"b\\c#d%e 200 [21/Nov/2026:14:22:36.098] 10",
+		  { { "ST", "200" } } },
+		{ "a\\x %ST [%tr] %Ta",
+		  "a\\x 200 [21/Nov/2026:14:22:36.098] 10",
+		  { { "ST", "200" } } },
 		/* blanks are separators: a run of them is one, and the outer ones are none */
-		{ "  %ci   %ST \t [%tr]\t%Ta  ", "192.0.2.1 200 [21/Nov/2026:14:22:36.098] 10",
+		{ "  %ci   %ST \t [%tr]\t%Ta  ",
+		  "192.0.2.1 200 [21/Nov/2026:14:22:36.098] 10",
 		  { { "ci", "192.0.2.1" }, { "ST", "200" }, { "Ta", "10" } } },
-		{ "%ci \\  %ST [%tr] %Ta", "192.0.2.1 200 [21/Nov/2026:14:22:36.098] 10", { { "ST", "200" } } },
-		{ "%{+Q}o   %{-Q}ci %ST [%tr] %Ta", "192.0.2.1 200 [21/Nov/2026:14:22:36.098] 10",
+		{ "%ci \\  %ST [%tr] %Ta",
+		  "192.0.2.1 200 [21/Nov/2026:14:22:36.098] 10",
+		  { { "ST", "200" } } },
+		{ "%{+Q}o   %{-Q}ci %ST [%tr] %Ta",
+		  "192.0.2.1 200 [21/Nov/2026:14:22:36.098] 10",
 		  { { "ci", "192.0.2.1" } } },
 		/* a field at each end, and no literal behind the last */
 		{ "%Ta,%tr", "10,21/Nov/2026:14:22:36.098", { { "Ta", "10" } } },
 		{ "%tr%Ta", "21/Nov/2026:14:22:36.09810", { { "Ta", "10" } } },
-		{ "%tr %Ta %HU", "21/Nov/2026:14:22:36.098 10 /a b \"c\"", { { "HU", "/a b \"c\"" } } },
+		{ "%tr %Ta %HU",
+		  "21/Nov/2026:14:22:36.098 10 /a b \"c\"",
+		  { { "HU", "/a b \"c\"" } } },
 		{ "%tr %Ta %f", "21/Nov/2026:14:22:36.098 10 fe", { { "f", "fe" } } },
 		/* a hand-written JSON format is text like any other */
 		{ "{\"t\":\"%tr\",\"c\":\"%ci\",\"p\":%cp,\"s\":\"%s\",\"Ta\":%Ta,\"id\":\"%ID\"}",
-		  "{\"t\":\"21/Nov/2026:14:22:36.098\",\"c\":\"192.0.2.1\",\"p\":42232,\"s\":\"app\",\"Ta\":10,"
+		  "{\"t\":\"21/Nov/"
+		  "2026:14:22:36.098\",\"c\":\"192.0.2.1\",\"p\":42232,\"s\":\"app\",\"Ta\":10,"
 		  "\"id\":\"-\"}",
 		  { { "ci", "192.0.2.1" }, { "cp", "42232" }, { "s", "app" }, { "ID", NULL } } },
 	};
@@ -443,7 +497,7 @@ static void a_line_must_fit_from_its_first_byte_to_its_last(void **state)
 	lines_free(&l);
 }
 
-/* ---- names and expressions --------------------------------------------------------------------------- */
+/* ---- names and expressions ------------------------------------------------------------------- */
 
 static void expressions_are_known_by_what_they_fetch(void **state)
 {
@@ -540,13 +594,19 @@ static void map_names_expressions_names_and_aliases_of_groups(void **state)
 		const char *slot, *attribute, *value;
 	} t[] = {
 		{ "var(txn.tid)", "trace_id", "%[var(txn.tid)]", "abc", "trace_id", NULL, "abc" },
-		{ "var(txn.tid)", "trace_id", "%[var(txn.tid),lower]", "abc", "trace_id", NULL, "abc" },
-		{ "var(txn.tid),lower", "trace_id", "%[var(txn.tid),lower]", "abc", "trace_id", NULL, "abc" },
+		{ "var(txn.tid)", "trace_id", "%[var(txn.tid),lower]", "abc", "trace_id", NULL,
+		  "abc" },
+		{ "var(txn.tid),lower", "trace_id", "%[var(txn.tid),lower]", "abc", "trace_id",
+		  NULL, "abc" },
 		{ "tid", "trace_id", "%(tid)[var(txn.x)]", "abc", "trace_id", NULL, "abc" },
-		{ "var(txn.user)", "enduser.id", "%[var(txn.user)]", "bob", NULL, "enduser.id", "bob" },
-		{ "user", "enduser.id", "%(user:str)[var(txn.user)]", "bob", NULL, "enduser.id", "bob" },
-		{ "src", "enduser.address", "%[src]", "192.0.2.1", NULL, "enduser.address", "192.0.2.1" },
-		{ "var(txn.x)", "nothing", "%[var(txn.x)]", "bob", "nothing", "haproxy.log.var_txn.x", NULL },
+		{ "var(txn.user)", "enduser.id", "%[var(txn.user)]", "bob", NULL, "enduser.id",
+		  "bob" },
+		{ "user", "enduser.id", "%(user:str)[var(txn.user)]", "bob", NULL, "enduser.id",
+		  "bob" },
+		{ "src", "enduser.address", "%[src]", "192.0.2.1", NULL, "enduser.address",
+		  "192.0.2.1" },
+		{ "var(txn.x)", "nothing", "%[var(txn.x)]", "bob", "nothing",
+		  "haproxy.log.var_txn.x", NULL },
 	};
 
 	(void)state;
@@ -563,18 +623,22 @@ static void map_names_expressions_names_and_aliases_of_groups(void **state)
 		lines_start(&l, "UTC");
 		r = lines_request(&l, line);
 		if (t[i].slot && t[i].value)
-			assert_text(record_text(r, (enum slot)slot_find(slice_str(t[i].slot))), t[i].value);
+			assert_text(record_text(r, (enum slot)slot_find(slice_str(t[i].slot))),
+				    t[i].value);
 		if (t[i].attribute && t[i].value)
-			assert_string_equal(lines_attr(&l, ROLE_SERVER, t[i].attribute), t[i].value);
+			assert_string_equal(lines_attr(&l, ROLE_SERVER, t[i].attribute),
+					    t[i].value);
 		else if (t[i].attribute)
 			assert_null(lines_attr(&l, ROLE_SERVER, t[i].attribute));
 		lines_free(&l);
 	}
 }
 
-/* ---- captures ------------------------------------------------------------------------------------------ */
+/* ---- captures -------------------------------------------------------------------------------- */
 
-#define HTTPLOG_TO_BLOCKS "192.0.2.1:1 [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - - ---- 1/1/0/0/0 0/0"
+#define HTTPLOG_TO_BLOCKS                                                                          \
+	"192.0.2.1:1 [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - - ---- 1/1/0/0/0 "  \
+	"0/0"
 #define REQUEST " \"GET /x HTTP/1.1\""
 
 static void capture_blocks_may_be_missing(void **state)
@@ -582,7 +646,7 @@ static void capture_blocks_may_be_missing(void **state)
 	static const struct {
 		const char *request, *response, *blocks;
 		const char *got[CAPTURE_SIDES];
-		bool one;	/* nobody can say of which side */
+		bool one; /* nobody can say of which side */
 	} t[] = {
 		{ NULL, NULL, "", { "", "" }, false },
 		{ NULL, NULL, " {a|b} {3}", { "a,b", "3" }, false },
@@ -593,8 +657,11 @@ static void capture_blocks_may_be_missing(void **state)
 		{ NULL, "len", " {3}", { "", "3" }, false },
 		{ "h", "len", " {a} {3}", { "a", "3" }, false },
 		{ "h", "len", "", { "", "" }, false },
-		{ NULL, NULL, " {a#7Bb#7D#7Cb|sp ace #22q#22 \\ ] #23#C3#A9#09t}",
-		  { "a{b}|b,sp ace \"q\" \\ ] #\xc3\xa9\tt", "" }, true },
+		{ NULL,
+		  NULL,
+		  " {a#7Bb#7D#7Cb|sp ace #22q#22 \\ ] #23#C3#A9#09t}",
+		  { "a{b}|b,sp ace \"q\" \\ ] #\xc3\xa9\tt", "" },
+		  true },
 	};
 
 	(void)state;
@@ -635,9 +702,11 @@ static void captures_have_the_names_that_the_user_gave(void **state)
 	lines_format(&l, "httplog");
 	lines_start(&l, "UTC");
 	lines_request(&l, HTTPLOG_TO_BLOCKS " {example.org|acme|junk} {3}" REQUEST);
-	assert_string_equal(lines_attr(&l, ROLE_SERVER, "http.request.header.host"), "[example.org]");
+	assert_string_equal(lines_attr(&l, ROLE_SERVER, "http.request.header.host"), "[example."
+										     "org]");
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "http.request.header.x-tenant"), "[acme]");
-	assert_string_equal(lines_attr(&l, ROLE_SERVER, "http.response.header.content-length"), "[3]");
+	assert_string_equal(lines_attr(&l, ROLE_SERVER, "http.response.header.content-length"),
+			    "[3]");
 	assert_null(lines_attr(&l, ROLE_SERVER, "http.request.header.traceparent"));
 	assert_null(lines_attr(&l, ROLE_SERVER, "haproxy.captures.request"));
 	/* empty: the header was not there; more than names: they have none */
@@ -660,13 +729,24 @@ static void lists_of_captures_end_by_their_quotes_or_their_number(void **state)
 		const char *request, *response, *format, *line;
 		const char *got[CAPTURE_SIDES];
 	} t[] = {
-		{ NULL, NULL, "%{+Q}hrl %ST" WHOLE, "\"a b\" \"\" \"c\" 200" WHOLE_TEXT, { "a b,,c", "" } },
+		{ NULL,
+		  NULL,
+		  "%{+Q}hrl %ST" WHOLE,
+		  "\"a b\" \"\" \"c\" 200" WHOLE_TEXT,
+		  { "a b,,c", "" } },
 		{ NULL, NULL, "%ST %{+Q}hrl" WHOLE, "200 \"a\"" WHOLE_TEXT, { "a", "" } },
 		{ NULL, NULL, "%ST %{+Q}hrl" WHOLE, "200" WHOLE_TEXT, { "", "" } },
 		{ "a,b", "c", "%ST %hrl %hsl" WHOLE, "200 x - z" WHOLE_TEXT, { "x,", "z" } },
-		{ "a,b", "c", "%ST %{+Q}hrl %{+Q}hsl" WHOLE, "200 \"x\" \"\" \"z\"" WHOLE_TEXT, { "x,", "z" } },
-		{ "a,b", "c", "%ST%{+Q}[var(txn.x)] %{+Q}hrl %{+Q}hsl" WHOLE,
-		  "200\"\" \"x\" \"y\" \"z\"" WHOLE_TEXT, { "x,y", "z" } },
+		{ "a,b",
+		  "c",
+		  "%ST %{+Q}hrl %{+Q}hsl" WHOLE,
+		  "200 \"x\" \"\" \"z\"" WHOLE_TEXT,
+		  { "x,", "z" } },
+		{ "a,b",
+		  "c",
+		  "%ST%{+Q}[var(txn.x)] %{+Q}hrl %{+Q}hsl" WHOLE,
+		  "200\"\" \"x\" \"y\" \"z\"" WHOLE_TEXT,
+		  { "x,y", "z" } },
 	};
 
 	(void)state;
@@ -700,7 +780,8 @@ static void single_captures_are_captures(void **state)
 	lines_format(&l, "tp=\"%[capture.req.hdr(0)]\" t=\"%[capture.req.hdr(1)]\" "
 			 "c=\"%[capture.res.hdr(2)]\"" WHOLE);
 	lines_start(&l, "UTC");
-	r = lines_request(&l, "tp=\"00-12345678901234567890123456789012-1234567890123456-01\" t=\"acme\" "
+	r = lines_request(&l, "tp=\"00-12345678901234567890123456789012-1234567890123456-01\" "
+			      "t=\"acme\" "
 			      "c=\"hit\"" WHOLE_TEXT);
 	assert_int_equal(l.trace.id_lo, UINT64_C(0x7890123456789012));
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "http.request.header.x-tenant"), "[acme]");
@@ -711,26 +792,38 @@ static void single_captures_are_captures(void **state)
 	lines_free(&l);
 }
 
-/* ---- fields that hold what ends them --------------------------------------------------------------------- */
+/* ---- fields that hold what ends them --------------------------------------------------------- */
 
 static void a_raw_field_may_hold_its_own_terminator(void **state)
 {
 	static const struct sample t[] = {
 		/* cookies are not escaped: blanks, quotes, slashes */
-		{ "%ST %CC %tsc" WHOLE, "200 sid=a b c ----" WHOLE_TEXT,
+		{ "%ST %CC %tsc" WHOLE,
+		  "200 sid=a b c ----" WHOLE_TEXT,
 		  { { "CC", "sid=a b c" }, { "tsc", "----" } } },
-		{ "httplog", "192.0.2.1:1 [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - sid=a b c ---- "
-		  "1/1/0/0/0 0/0 \"GET /x HTTP/1.1\"", { { "CC", NULL }, { "CS", "sid=a b c" } } },
-		{ "httplog", "192.0.2.1:1 [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - a=- ---- 1/1/0/0/0 x "
+		{ "httplog",
+		  "192.0.2.1:1 [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - sid=a b c "
+		  "---- "
+		  "1/1/0/0/0 0/0 \"GET /x HTTP/1.1\"",
+		  { { "CC", NULL }, { "CS", "sid=a b c" } } },
+		{ "httplog",
+		  "192.0.2.1:1 [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - a=- ---- "
+		  "1/1/0/0/0 x "
 		  "SD-- 1/1/0/0/0 0/0 \"GET /x HTTP/1.1\"",
-		  { { "CC", NULL }, { "CS", "a=- ---- 1/1/0/0/0 x" }, { "tsc", "SD--" }, { "sq", "0" } } },
+		  { { "CC", NULL },
+		    { "CS", "a=- ---- 1/1/0/0/0 x" },
+		    { "tsc", "SD--" },
+		    { "sq", "0" } } },
 		/* quotes inside quotes */
-		{ "%{+Q}[var(txn.a)] %{+Q}[var(txn.b)] %ST" WHOLE, "\"x\" \"y\" \"z\" 200" WHOLE_TEXT,
+		{ "%{+Q}[var(txn.a)] %{+Q}[var(txn.b)] %ST" WHOLE,
+		  "\"x\" \"y\" \"z\" 200" WHOLE_TEXT,
 		  { { "ST", "200" } } },
-		{ "ua=%{+Q}[var(txn.a)] st=%ST" WHOLE, "ua=\"a\" st=9 \"b\" st=200" WHOLE_TEXT,
+		{ "ua=%{+Q}[var(txn.a)] st=%ST" WHOLE,
+		  "ua=\"a\" st=9 \"b\" st=200" WHOLE_TEXT,
 		  { { "ST", "200" } } },
 		/* the end of the line is the last chance */
-		{ "%ST %tr %Ta x=%{+Q}[var(txn.a)]", "200 21/Nov/2026:08:15:44.900 9 x=\"a\"b\"",
+		{ "%ST %tr %Ta x=%{+Q}[var(txn.a)]",
+		  "200 21/Nov/2026:08:15:44.900 9 x=\"a\"b\"",
 		  { { "ST", "200" } } },
 	};
 	struct lines l;
@@ -754,7 +847,8 @@ static void fields_read_on_the_way_to_a_dead_end_are_forgotten(void **state)
 
 	(void)state;
 	lines_simple(&l, "a=%CC b=%rc c=%bp" WHOLE);
-	/* the first ` b=` is the cookie's own; behind it stands a '+' and a number that are not the field's */
+	/* the first ` b=` is the cookie's own; behind it stands a '+' and a number that are not the
+	 * field's */
 	r = lines_record(&l, "a=x b=+1 c=2 b=3 c=-" WHOLE_TEXT);
 	assert_text(record_text(r, SLOT_CC), "x b=+1 c=2");
 	assert_int_equal(record_num(r, SLOT_rc, 0), 3);
@@ -767,7 +861,7 @@ static void addresses_are_split_from_the_right(void **state)
 {
 	static const struct {
 		const char *line, *address;
-		int64_t port;	/* -1: absent */
+		int64_t port; /* -1: absent */
 	} t[] = {
 		{ "192.0.2.1:49686", "192.0.2.1", 49686 },
 		{ "2001:db8::1:1234", "2001:db8::1", 1234 },
@@ -777,8 +871,8 @@ static void addresses_are_split_from_the_right(void **state)
 		{ "unix:1", "unix", 1 },
 		{ "-:-", NULL, -1 },
 	};
-	static const char *const bad[] = { "192.0.2.1", ":80", "host:80", "192.0.2.1:1234567",
-					   "unix", "192.0.2.1:80x" };
+	static const char *const bad[] = { "192.0.2.1",		":80",	"host:80",
+					   "192.0.2.1:1234567", "unix", "192.0.2.1:80x" };
 	struct lines l;
 
 	(void)state;
@@ -828,8 +922,10 @@ static void names_of_proxies_and_servers_are_split_at_the_first_slash(void **sta
 		char line[256];
 		struct record *r;
 
-		snprintf(line, sizeof(line), "192.0.2.1:1 [21/Nov/2026:08:15:44.900] %s 0/0/1/20/22 200 68 - - "
-			 "---- 1/1/0/0/0 0/0 \"GET /x HTTP/1.1\"", t[i].line);
+		snprintf(line, sizeof(line),
+			 "192.0.2.1:1 [21/Nov/2026:08:15:44.900] %s 0/0/1/20/22 200 68 - - "
+			 "---- 1/1/0/0/0 0/0 \"GET /x HTTP/1.1\"",
+			 t[i].line);
 		r = lines_record(&l, line);
 		assert_text(record_text(r, SLOT_ft), t[i].frontend);
 		assert_text(record_text(r, SLOT_b), t[i].backend ? t[i].backend : "");
@@ -839,7 +935,7 @@ static void names_of_proxies_and_servers_are_split_at_the_first_slash(void **sta
 	lines_free(&l);
 }
 
-/* ---- patterns ----------------------------------------------------------------------------------------------- */
+/* ---- patterns -------------------------------------------------------------------------------- */
 
 static void groups_of_a_pattern_are_fields(void **state)
 {
@@ -849,10 +945,12 @@ static void groups_of_a_pattern_are_fields(void **state)
 	(void)state;
 	lines_init(&l);
 	lines_map(&l, "who", "enduser.id");
-	lines_format(&l, "re:(?<ci>\\S+) (?<who>\\S+) \\[(?<tr>[^]]+)\\] (?<ft>\\S+) (?<TR>-?\\d+)/(?<Ta>\\+?\\d+)"
+	lines_format(&l, "re:(?<ci>\\S+) (?<who>\\S+) \\[(?<tr>[^]]+)\\] (?<ft>\\S+) "
+			 "(?<TR>-?\\d+)/(?<Ta>\\+?\\d+)"
 			 "(?: (?<ts>\\S\\S))? \"(?<r>[^\"]*)\"(?: (?<note>.*))?");
 	lines_start(&l, "UTC");
-	r = lines_request(&l, "192.0.2.1 bob [21/Nov/2026:08:15:44.900] fe~ 5/+20 -- \"GET /x HTTP/1.1\" hello");
+	r = lines_request(&l, "192.0.2.1 bob [21/Nov/2026:08:15:44.900] fe~ 5/+20 -- \"GET /x "
+			      "HTTP/1.1\" hello");
 	assert_text(record_text(r, SLOT_ci), "192.0.2.1");
 	assert_text(record_text(r, SLOT_ft), "fe");
 	assert_int_equal(record_num(r, SLOT_x_tls, 0), 1);
@@ -862,28 +960,31 @@ static void groups_of_a_pattern_are_fields(void **state)
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "enduser.id"), "bob");
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "haproxy.log.note"), "hello");
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "url.path"), "/x");
-	r = lines_request(&l, "192.0.2.1 bob [21/Nov/2026:08:15:44.900] fe 5/20 \"GET /x HTTP/1.1\"");
+	r = lines_request(&l, "192.0.2.1 bob [21/Nov/2026:08:15:44.900] fe 5/20 \"GET /x "
+			      "HTTP/1.1\"");
 	assert_false(record_has(r, SLOT_ts));
 	assert_false(record_plus(r, SLOT_Ta));
 	assert_null(lines_attr(&l, ROLE_SERVER, "haproxy.log.note"));
 	/* the pattern is the whole line, and a field must have its form */
-	assert_int_equal(lines_parse(&l, "x 192.0.2.1 bob [21/Nov/2026:08:15:44.900] fe 5/20 \"GET /x\""),
+	assert_int_equal(lines_parse(&l, "x 192.0.2.1 bob [21/Nov/2026:08:15:44.900] fe 5/20 \"GET "
+					 "/x\""),
 			 PARSED_REJECTED);
 	assert_int_equal(lines_parse(&l, "192.0.2.1 bob [21/Nov/2026] fe 5/20 \"GET /x HTTP/1.1\""),
 			 PARSED_REJECTED);
-	assert_int_equal(lines_parse(&l, "example.org bob [21/Nov/2026:08:15:44.900] fe 5/20 \"GET /x\""),
+	assert_int_equal(lines_parse(&l, "example.org bob [21/Nov/2026:08:15:44.900] fe 5/20 \"GET "
+					 "/x\""),
 			 PARSED_REJECTED);
 	lines_free(&l);
 }
 
-/* ---- mistakes ----------------------------------------------------------------------------------------------- */
+/* ---- mistakes -------------------------------------------------------------------------------- */
 
 static void a_mistake_names_its_column(void **state)
 {
 	static const struct {
 		const char *format;
-		unsigned column;	/* 0: nowhere in particular */
-		const char *text;	/* part of the message */
+		unsigned column;  /* 0: nowhere in particular */
+		const char *text; /* part of the message */
 	} t[] = {
 		{ "%ci %zz [%tr] %Ta", 5, "unknown alias '%zz'" },
 		{ "%ci %TA [%tr] %Ta", 5, "did you mean %Ta?" },
@@ -968,7 +1069,7 @@ static void a_format_has_its_limits(void **state)
 	static const struct {
 		const char *head, *item;
 		unsigned n;
-		const char *text;	/* NULL: fits */
+		const char *text; /* NULL: fits */
 	} t[] = {
 		{ "%tr %Ta", " %ST", INSNS_MAX - 4, NULL },
 		{ "%tr %Ta", " %ST", INSNS_MAX, "too many fields in one format" },
@@ -1012,7 +1113,8 @@ static void a_mistake_far_into_a_format_is_quoted_around_its_place(void **state)
 
 static void a_file_holds_a_format_a_line(void **state)
 {
-	static const char text[] = "# ours\n\n%ci [%tr] %Ta\r\nre:(?<tr>\\S+) (?<Ta>\\d+)\n   \n%tr %Tt %zz\n";
+	static const char text[] = "# ours\n\n%ci [%tr] %Ta\r\nre:(?<tr>\\S+) (?<Ta>\\d+)\n   "
+				   "\n%tr %Tt %zz\n";
 	char path[] = "/tmp/haspan-test-XXXXXX";
 	int fd = mkstemp(path);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");

@@ -1,7 +1,7 @@
 /*
  * Trace context in its five spellings. The W3C rows are those of the specification's own harness
- * (w3c/trace-context, test/test.py and test/tracecontext/), as far as a header's value can show them;
- * the number in front is the harness's case.
+ * (w3c/trace-context, test/test.py and test/tracecontext/), as far as a header's value can show
+ * them; the number in front is the harness's case.
  */
 #include "core/hex.h"
 #include "lines.h"
@@ -12,7 +12,7 @@
 #define Z16 "0000000000000000"
 #define Z32 Z16 Z16
 
-/* ---- traceparent ------------------------------------------------------------------------------ */
+/* ---- traceparent ----------------------------------------------------------------------------- */
 
 static void traceparent_follows_the_w3c_harness(void **state)
 {
@@ -84,7 +84,8 @@ static void traceparent_follows_the_w3c_harness(void **state)
 			assert_int_equal(c.lo, UINT64_C(0x7890123456789012));
 			assert_int_equal(c.parent, UINT64_C(0x1234567890123456));
 			assert_int_equal(c.flags, t[i].flags);
-			assert_int_equal(c.decision, t[i].flags & 1 ? DECISION_KEEP : DECISION_DROP);
+			assert_int_equal(c.decision,
+					 t[i].flags & 1 ? DECISION_KEEP : DECISION_DROP);
 		} else {
 			assert_true(c.hi == 1 && c.lo == 2 && c.parent == 3 && c.flags == 0xee);
 		}
@@ -126,29 +127,33 @@ static void a_short_traceparent_is_never_read_beyond_its_end(void **state)
 		char *exact = malloc(n + 1);
 
 		assert_non_null(exact);
-		memcpy(exact + 1, whole, n);	/* not aligned either */
+		memcpy(exact + 1, whole, n); /* not aligned either */
 		assert_int_equal(context_traceparent(slice_of(exact + 1, n), &c),
 				 n == 55 || (n > 55 && n < sizeof(whole)));
 		free(exact);
 	}
 }
 
-/* ---- tracestate ------------------------------------------------------------------------------- */
+/* ---- tracestate ------------------------------------------------------------------------------ */
 
-#define Z256 "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz" \
-	     "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz" \
-	     "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"
-#define T240 "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt" \
-	     "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt" \
-	     "tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"
+#define Z256                                                                                       \
+	"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz" \
+	"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz" \
+	"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"
+#define T240                                                                                       \
+	"tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"         \
+	"tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"         \
+	"tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"
 #define KEYS "abcdefghijklmnopqrstuvwxyz0123456789_-*/"
-#define VALUES " !\"#$%&'()*+-./0123456789:;<>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+#define VALUES                                                                                     \
+	" !\"#$%&'()*+-./"                                                                         \
+	"0123456789:;<>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
 
 static void tracestate_follows_the_w3c_harness(void **state)
 {
 	static const struct {
 		int row;
-		const char *value, *kept;	/* NULL: discarded */
+		const char *value, *kept; /* NULL: discarded */
 	} t[] = {
 		{ 22, "foo=1,bar=2", "foo=1,bar=2" },
 		{ 25, "", "" },
@@ -187,8 +192,8 @@ static void tracestate_follows_the_w3c_harness(void **state)
 		{ 36, "foo= ,bar=3", NULL },
 		{ 37, "foo=" Z256, "foo=" Z256 },
 		{ 37, "foo=" Z256 "z", NULL },
-		/* The harness's class calls more than 512 bytes invalid; the specification asks to carry
-		 * at least 512, so more is kept. */
+		/* The harness's class calls more than 512 bytes invalid; the specification asks to
+		 * carry at least 512, so more is kept. */
 		{ 37, "foo=" Z256 ",bar=" Z256, "foo=" Z256 ",bar=" Z256 },
 		/* section 3.3.1.3: blanks in front belong to the value, and may stand inside */
 		{ 0, "foo=  a b", "foo=  a b" },
@@ -226,16 +231,19 @@ static void tracestate_holds_32_members_and_not_one_more(void **state)
 	for (int i = 1; i <= 33; i++) {
 		bool fits = i <= 32;
 
-		n += (size_t)snprintf(value + n, sizeof(value) - n, "%sbar%02d=%02d", i > 1 ? "," : "", i, i);
+		n += (size_t)snprintf(value + n, sizeof(value) - n, "%sbar%02d=%02d",
+				      i > 1 ? "," : "", i, i);
 		assert_int_equal(context_tracestate(slice_str(value), scratch, &out), fits);
 		if (fits)
 			assert_text(out, value);
 	}
 }
 
-/* ---- the same in a log line ------------------------------------------------------------------- */
+/* ---- the same in a log line ------------------------------------------------------------------ */
 
-#define HEAD "192.0.2.1:4000 [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - - ---- 1/1/0/0/0 0/0"
+#define HEAD                                                                                       \
+	"192.0.2.1:4000 [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - - ---- "         \
+	"1/1/0/0/0 0/0"
 #define TAIL " \"GET / HTTP/1.1\""
 
 static const struct span *rebuilt(struct lines *l, const char *names, const char *captures)
@@ -265,8 +273,8 @@ static void a_header_counts_by_its_name_whatever_the_case(void **state)
 		const char *name;
 		bool accept;
 	} t[] = {
-		{ "traceparent", true },   { "TraceParent", true },   { "TrAcEpArEnT", true },
-		{ "TRACEPARENT", true },   { "trace-parent", false }, { "trace.parent", false },
+		{ "traceparent", true },    { "TraceParent", true },   { "TrAcEpArEnT", true },
+		{ "TRACEPARENT", true },    { "trace-parent", false }, { "trace.parent", false },
 		{ "x-traceparent", false },
 	};
 	struct lines l;
@@ -333,8 +341,10 @@ static void requests_of_one_parent_share_its_trace_and_no_span_id(void **state)
 		char line[512];
 
 		snprintf(line, sizeof(line),
-			 "192.0.2.1:400%d [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 - - ---- "
-			 "1/1/0/0/0 0/0 {00-" T "-" P "-01}" TAIL, i);
+			 "192.0.2.1:400%d [21/Nov/2026:08:15:44.900] fe be/app 0/0/1/20/22 200 68 "
+			 "- - ---- "
+			 "1/1/0/0/0 0/0 {00-" T "-" P "-01}" TAIL,
+			 i);
 		lines_request(&l, line);
 		assert_true(continued(&l));
 		ids[i] = l.trace.span[0].id;
@@ -352,9 +362,12 @@ static void flags_are_carried_bit_by_bit(void **state)
 		bool sampled;
 		uint8_t flags;
 	} t[] = {
-		{ "{00-" T "-" P "-01}", true, 1 },	{ "{00-" T "-" P "-03}", true, 3 },
-		{ "{00-" T "-" P "-00}", false, 0 },	{ "{00-" T "-" P "-02}", false, 0 },
-		{ "{cc-" T "-" P "-ff-more}", true, 3 }, { "{00-" T "-" P "-fd}", true, 1 },
+		{ "{00-" T "-" P "-01}", true, 1 },
+		{ "{00-" T "-" P "-03}", true, 3 },
+		{ "{00-" T "-" P "-00}", false, 0 },
+		{ "{00-" T "-" P "-02}", false, 0 },
+		{ "{cc-" T "-" P "-ff-more}", true, 3 },
+		{ "{00-" T "-" P "-fd}", true, 1 },
 		{ "{}", true, 1 },
 	};
 	struct lines l;
@@ -377,7 +390,7 @@ static void among_captures_without_names_only_a_valid_traceparent_is_taken(void 
 		{ "{00-" T "-" P "-01}", true },
 		{ "{example.org|00-" T "-" P "-01|curl} {3}", true },
 		{ "{example.org|ff-" T "-" P "-01|curl} {3}", false },
-		{ "{example.org} {00-" T "-" P "-01}", false },	/* a server's answer is no parent */
+		{ "{example.org} {00-" T "-" P "-01}", false }, /* a server's answer is no parent */
 		{ "{" T "-" P "-1}", false },			/* B3 has no shape of its own */
 		{ "{" T ":" P ":0:1}", false },
 		{ "", false },
@@ -393,7 +406,7 @@ static void among_captures_without_names_only_a_valid_traceparent_is_taken(void 
 	}
 }
 
-/* ---- B3 ---------------------------------------------------------------------------------------- */
+/* ---- B3 -------------------------------------------------------------------------------------- */
 
 static void b3_single_has_four_forms(void **state)
 {
@@ -467,7 +480,7 @@ static void b3_multi_reads_its_decision_from_two_headers(void **state)
 		{ T, P, "false", "", true, DECISION_DROP },
 		{ T, P, "FALSE", "", true, DECISION_DROP },
 		{ T, P, "", "1", true, DECISION_KEEP },
-		{ T, P, "0", "1", true, DECISION_KEEP },	/* debug implies sampled */
+		{ T, P, "0", "1", true, DECISION_KEEP }, /* debug implies sampled */
 		{ T, P, "1", "0", true, DECISION_KEEP },
 		{ T, P, "d", "", true, DECISION_NONE },
 		{ T, P, "yes", "2", true, DECISION_NONE },
@@ -486,8 +499,9 @@ static void b3_multi_reads_its_decision_from_two_headers(void **state)
 	for (size_t i = 0; i < COUNT(t); i++) {
 		struct context c = { .hi = 7 };
 
-		if (context_b3_multi(slice_str(t[i].trace), slice_str(t[i].span), slice_str(t[i].sampled),
-				     slice_str(t[i].flags), &c) != t[i].accept)
+		if (context_b3_multi(slice_str(t[i].trace), slice_str(t[i].span),
+				     slice_str(t[i].sampled), slice_str(t[i].flags),
+				     &c) != t[i].accept)
 			fail_msg("%s %s %s %s", t[i].trace, t[i].span, t[i].sampled, t[i].flags);
 		if (!t[i].accept) {
 			assert_true(c.hi == 7 && c.lo == 0);
@@ -500,7 +514,7 @@ static void b3_multi_reads_its_decision_from_two_headers(void **state)
 	}
 }
 
-/* ---- Jaeger and X-Ray --------------------------------------------------------------------------- */
+/* ---- Jaeger and X-Ray ------------------------------------------------------------------------ */
 
 static void jaeger_ids_are_of_any_length_and_may_be_url_encoded(void **state)
 {
@@ -574,7 +588,8 @@ static void xray_keys_stand_in_any_order_and_the_parent_is_optional(void **state
 		{ "Self=1-67891234-12456789abcdef012345678a;" ROOT, true, 0, DECISION_NONE },
 		{ ROOT, true, 0, DECISION_NONE },
 		{ ROOT ";Sampled=1", true, 0, DECISION_KEEP },
-		{ ROOT " ; Parent=" P " ;Sampled=1; Foo=bar", true, 0x1234567890123456, DECISION_KEEP },
+		{ ROOT " ; Parent=" P " ;Sampled=1; Foo=bar", true, 0x1234567890123456,
+		  DECISION_KEEP },
 		{ ROOT ";Lineage=a87bd80c:1|68fd508a:5;", true, 0, DECISION_NONE },
 		{ "", false, 0, 0 },
 		{ "Parent=" P ";Sampled=1", false, 0, 0 },
@@ -605,39 +620,43 @@ static void xray_keys_stand_in_any_order_and_the_parent_is_optional(void **state
 	}
 }
 
-/* ---- several at once ---------------------------------------------------------------------------- */
+/* ---- several at once ------------------------------------------------------------------------- */
 
 static void the_first_valid_propagator_wins_and_invalid_ones_are_counted(void **state)
 {
 	static const struct {
 		const char *propagators, *names, *captures;
-		uint64_t id_lo;		/* 0: made here */
+		uint64_t id_lo; /* 0: made here */
 		uint64_t invalid;
 		bool sampled;
 	} t[] = {
-		{ "tracecontext,b3", "traceparent,b3", "{00-" T "-" P "-01|" Z16 "000000000000000a-000000000000000b}",
+		{ "tracecontext,b3", "traceparent,b3",
+		  "{00-" T "-" P "-01|" Z16 "000000000000000a-000000000000000b}",
 		  0x7890123456789012, 0, true },
-		{ "b3,tracecontext", "traceparent,b3", "{00-" T "-" P "-01|" Z16 "000000000000000a-000000000000000b-0}",
-		  0xa, 0, false },
-		{ "tracecontext,b3", "traceparent,b3", "{00-" T "-" P "-1|000000000000000a-000000000000000b}",
-		  0xa, 1, true },
+		{ "b3,tracecontext", "traceparent,b3",
+		  "{00-" T "-" P "-01|" Z16 "000000000000000a-000000000000000b-0}", 0xa, 0, false },
+		{ "tracecontext,b3", "traceparent,b3",
+		  "{00-" T "-" P "-1|000000000000000a-000000000000000b}", 0xa, 1, true },
 		{ "tracecontext,b3", "traceparent,b3", "{00-" T "-" P "-1|junk}", 0, 2, true },
-		{ "b3,b3multi", "b3,x-b3-traceid,x-b3-spanid,x-b3-sampled", "{|000000000000000a|000000000000000b|0}",
-		  0xa, 0, false },
+		{ "b3,b3multi", "b3,x-b3-traceid,x-b3-spanid,x-b3-sampled",
+		  "{|000000000000000a|000000000000000b|0}", 0xa, 0, false },
 		{ "b3,b3multi", "b3,X-B3-TraceId,X-B3-SpanId,X-B3-Sampled,X-B3-Flags",
-		  "{000000000000000c-000000000000000b-1|000000000000000a|000000000000000b|0|}", 0xc, 0, true },
-		{ "b3,b3multi", "b3,x-b3-traceid,x-b3-spanid,x-b3-flags", "{0|000000000000000a|000000000000000b|1}",
-		  0xa, 0, true },
+		  "{000000000000000c-000000000000000b-1|000000000000000a|000000000000000b|0|}", 0xc,
+		  0, true },
+		{ "b3,b3multi", "b3,x-b3-traceid,x-b3-spanid,x-b3-flags",
+		  "{0|000000000000000a|000000000000000b|1}", 0xa, 0, true },
 		{ "b3multi", "x-b3-traceid", "{000000000000000a}", 0, 1, true },
 		{ "jaeger", "uber-trace-id", "{a:b:0:0}", 0xa, 0, false },
 		{ "jaeger", "Uber-Trace-Id", "{a:b}", 0, 1, true },
-		{ "xray", "x-amzn-trace-id", "{" ROOT ";Parent=" P ";Sampled=1}", 0x7890123456789012, 0, true },
+		{ "xray", "x-amzn-trace-id", "{" ROOT ";Parent=" P ";Sampled=1}",
+		  0x7890123456789012, 0, true },
 		{ "xray", "X-Amzn-Trace-Id", "{" ROOT ";Sampled=0}", 0x7890123456789012, 0, false },
 		/* who was not asked is not heard */
 		{ "b3", "traceparent", "{00-" T "-" P "-00}", 0, 0, true },
 		{ "none", "traceparent,b3", "{00-" T "-" P "-00|a}", 0, 0, true },
 		/* a bad tracestate is counted too, and ignored */
-		{ "tracecontext", "traceparent,tracestate", "{00-" T "-" P "-01|FOO=1}", 0x7890123456789012, 1, true },
+		{ "tracecontext", "traceparent,tracestate", "{00-" T "-" P "-01|FOO=1}",
+		  0x7890123456789012, 1, true },
 	};
 
 	(void)state;
@@ -680,7 +699,7 @@ static void propagators_have_the_names_of_the_specification(void **state)
 {
 	static const struct {
 		const char *list;
-		uint32_t n;		/* UINT32_MAX: refused */
+		uint32_t n; /* UINT32_MAX: refused */
 		size_t column;
 		uint8_t first;
 	} t[] = {
@@ -713,7 +732,7 @@ static void propagators_have_the_names_of_the_specification(void **state)
 	}
 }
 
-/* ---- hex ----------------------------------------------------------------------------------------- */
+/* ---- hex ------------------------------------------------------------------------------------- */
 
 static void hex16_takes_lower_case_digits_at_every_place_and_nothing_else(void **state)
 {

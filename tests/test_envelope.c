@@ -1,15 +1,17 @@
 /*
- * What lies between a stream of bytes and HAProxy's message: framing (RFC 6587), envelopes (RFC 3164,
- * RFC 5424, HAProxy's own, log files'), and lines of HAProxy's that are no traffic.
+ * What lies between a stream of bytes and HAProxy's message: framing (RFC 6587), envelopes (RFC
+ * 3164, RFC 5424, HAProxy's own, log files'), and lines of HAProxy's that are no traffic.
  */
 #include "lines.h"
 
 #include <unistd.h>
 
-#define MSG "127.0.0.1:49686 [21/Nov/2026:08:15:44.900] fe be/app 0/0/0/21/21 200 68 - - ---- 1/1/0/0/0 0/0 " \
-	    "\"GET /x HTTP/1.1\""
+#define MSG                                                                                        \
+	"127.0.0.1:49686 [21/Nov/2026:08:15:44.900] fe be/app 0/0/0/21/21 200 68 - - ---- "        \
+	"1/1/0/0/0 0/0 "                                                                           \
+	"\"GET /x HTTP/1.1\""
 
-/* ---- envelopes ---------------------------------------------------------------------------------------- */
+/* ---- envelopes ------------------------------------------------------------------------------- */
 
 /* 2026-11-21T08:23:33.728523Z */
 #define WHEN INT64_C(1795249413728523)
@@ -28,8 +30,10 @@ static void check_peeled(const struct peeled *t, size_t n)
 
 		f.raw.p = lines_padded(t[i].raw, f.raw.len, &base);
 		envelope_peel(&f);
-		if (strcmp(lines_text(f.msg), t[i].msg) != 0 || strcmp(lines_text(f.host), t[i].host) != 0)
-			fail_msg("%s\n  message %s\n  host %s", t[i].raw, lines_text(f.msg), lines_text(f.host));
+		if (strcmp(lines_text(f.msg), t[i].msg) != 0 ||
+		    strcmp(lines_text(f.host), t[i].host) != 0)
+			fail_msg("%s\n  message %s\n  host %s", t[i].raw, lines_text(f.msg),
+				 lines_text(f.host));
 		assert_int_equal(f.zone_min, t[i].zone_min);
 		assert_int_equal(f.time_us, t[i].zone_min == ZONE_UNKNOWN ? 0 : t[i].time_us);
 		assert_int_equal(slice_eq(f.raw, slice_str(t[i].raw)), 1);
@@ -42,15 +46,22 @@ static void bsd_headers_are_peeled(void **state)
 	static const struct peeled t[] = {
 		/* HAProxy's local and rfc3164 */
 		{ "<134>Nov 21 08:23:33 haproxy[16577]: " MSG, MSG, "", 0, ZONE_UNKNOWN },
-		{ "<134>Nov 21 08:23:33 myhost haproxy[16577]: " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
-		{ "<134>Nov  1 08:23:33 myhost haproxy[16577]: " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
-		{ "<134>Jan 01 00:00:00 10.0.0.1 haproxy[1]: " MSG, MSG, "10.0.0.1", 0, ZONE_UNKNOWN },
-		{ "<134>Dec 31 23:59:59 fe80::1 haproxy[1]: " MSG, MSG, "fe80::1", 0, ZONE_UNKNOWN },
-		{ "<6>Nov 21 08:23:33 lb-1.example.org haproxy: " MSG, MSG, "lb-1.example.org", 0, ZONE_UNKNOWN },
+		{ "<134>Nov 21 08:23:33 myhost haproxy[16577]: " MSG, MSG, "myhost", 0,
+		  ZONE_UNKNOWN },
+		{ "<134>Nov  1 08:23:33 myhost haproxy[16577]: " MSG, MSG, "myhost", 0,
+		  ZONE_UNKNOWN },
+		{ "<134>Jan 01 00:00:00 10.0.0.1 haproxy[1]: " MSG, MSG, "10.0.0.1", 0,
+		  ZONE_UNKNOWN },
+		{ "<134>Dec 31 23:59:59 fe80::1 haproxy[1]: " MSG, MSG, "fe80::1", 0,
+		  ZONE_UNKNOWN },
+		{ "<6>Nov 21 08:23:33 lb-1.example.org haproxy: " MSG, MSG, "lb-1.example.org", 0,
+		  ZONE_UNKNOWN },
 		{ "<134>Nov 21 08:23:33 haproxy: " MSG, MSG, "", 0, ZONE_UNKNOWN },
 		{ "<134>Nov 21 08:23:33 - haproxy[1]: " MSG, MSG, "", 0, ZONE_UNKNOWN },
-		{ "<134>Nov 21 08:23:33 myhost /usr/sbin/haproxy[1]: " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
-		{ "<134>Nov 21 08:23:33 myhost haproxy@prod_2.x-y[1]: " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
+		{ "<134>Nov 21 08:23:33 myhost /usr/sbin/haproxy[1]: " MSG, MSG, "myhost", 0,
+		  ZONE_UNKNOWN },
+		{ "<134>Nov 21 08:23:33 myhost haproxy@prod_2.x-y[1]: " MSG, MSG, "myhost", 0,
+		  ZONE_UNKNOWN },
 		/* rsyslog's traditional file, syslog-ng's default: no PRI */
 		{ "Nov 21 08:23:33 myhost haproxy[16577]: " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
 		{ "Nov 21 08:23:33 myhost haproxy[16577]:  " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
@@ -70,33 +81,46 @@ static void bsd_headers_are_peeled(void **state)
 static void rfc5424_headers_are_peeled(void **state)
 {
 	static const struct peeled t[] = {
-		{ "<134>1 2026-11-21T08:23:33.728523+00:00 myhost haproxy 16577 - - " MSG, MSG, "myhost", WHEN, 0 },
-		{ "<134>1 2026-11-21T08:23:33.728523+00:00 - haproxy 8904 - - " MSG, MSG, "", WHEN, 0 },
-		{ "<134>1 2026-11-21T10:23:33.728523+02:00 h haproxy 8904 - - " MSG, MSG, "h", WHEN, 120 },
-		{ "<134>1 2026-11-21T02:53:33.728523-05:30 h haproxy 8904 - - " MSG, MSG, "h", WHEN, -330 },
+		{ "<134>1 2026-11-21T08:23:33.728523+00:00 myhost haproxy 16577 - - " MSG, MSG,
+		  "myhost", WHEN, 0 },
+		{ "<134>1 2026-11-21T08:23:33.728523+00:00 - haproxy 8904 - - " MSG, MSG, "", WHEN,
+		  0 },
+		{ "<134>1 2026-11-21T10:23:33.728523+02:00 h haproxy 8904 - - " MSG, MSG, "h", WHEN,
+		  120 },
+		{ "<134>1 2026-11-21T02:53:33.728523-05:30 h haproxy 8904 - - " MSG, MSG, "h", WHEN,
+		  -330 },
 		{ "<134>1 2026-11-21T08:23:33.728523Z h haproxy 8904 - - " MSG, MSG, "h", WHEN, 0 },
-		{ "<134>1 2026-11-21T08:23:33Z h haproxy 8904 - - " MSG, MSG, "h", WHEN - 728523, 0 },
+		{ "<134>1 2026-11-21T08:23:33Z h haproxy 8904 - - " MSG, MSG, "h", WHEN - 728523,
+		  0 },
 		/* the time is not known, or its offset is not (RFC 3339 section 4.3) */
 		{ "<134>1 - h haproxy 8904 - - " MSG, MSG, "h", 0, ZONE_UNKNOWN },
-		{ "<134>1 2026-11-21T08:23:33-00:00 h haproxy 8904 - - " MSG, MSG, "h", 0, ZONE_UNKNOWN },
+		{ "<134>1 2026-11-21T08:23:33-00:00 h haproxy 8904 - - " MSG, MSG, "h", 0,
+		  ZONE_UNKNOWN },
 		/* what HAProxy's log-forward makes of a line without a host */
-		{ "<134>1 2026-11-21T08:23:33-00:00 haproxy[16577]: - - - - " MSG, MSG, "", 0, ZONE_UNKNOWN },
+		{ "<134>1 2026-11-21T08:23:33-00:00 haproxy[16577]: - - - - " MSG, MSG, "", 0,
+		  ZONE_UNKNOWN },
 		{ "<134>1 - - - - - - " MSG, MSG, "", 0, ZONE_UNKNOWN },
 		/* structured data */
 		{ "<134>1 - h haproxy 1 - [a@1] " MSG, MSG, "h", 0, ZONE_UNKNOWN },
 		{ "<134>1 - h haproxy 1 ID47 [a@1 b=\"c\"] " MSG, MSG, "h", 0, ZONE_UNKNOWN },
-		{ "<134>1 - h haproxy 1 - [a@1 b=\"c\" d=\"e f\"][g@2 h=\"i\"] " MSG, MSG, "h", 0, ZONE_UNKNOWN },
+		{ "<134>1 - h haproxy 1 - [a@1 b=\"c\" d=\"e f\"][g@2 h=\"i\"] " MSG, MSG, "h", 0,
+		  ZONE_UNKNOWN },
 		{ "<134>1 - h haproxy 1 - [a@1 b=\"]\"] " MSG, MSG, "h", 0, ZONE_UNKNOWN },
-		{ "<134>1 - h haproxy 1 - [a@1 b=\"\\]\\\"\\\\\"] " MSG, MSG, "h", 0, ZONE_UNKNOWN },
-		{ "<134>1 - h haproxy 1 - [a@1 b=\"x\\\"] y\" c=\"\\\\\"] " MSG, MSG, "h", 0, ZONE_UNKNOWN },
+		{ "<134>1 - h haproxy 1 - [a@1 b=\"\\]\\\"\\\\\"] " MSG, MSG, "h", 0,
+		  ZONE_UNKNOWN },
+		{ "<134>1 - h haproxy 1 - [a@1 b=\"x\\\"] y\" c=\"\\\\\"] " MSG, MSG, "h", 0,
+		  ZONE_UNKNOWN },
 		/* +Q leaves numbers without quotes: not RFC 5424, but HAProxy writes it */
-		{ "<134>1 - h haproxy 1 - [haspan@32473 id=\"7F\" ta=0] " MSG, MSG, "h", 0, ZONE_UNKNOWN },
+		{ "<134>1 - h haproxy 1 - [haspan@32473 id=\"7F\" ta=0] " MSG, MSG, "h", 0,
+		  ZONE_UNKNOWN },
 		/* MSG-UTF8's mark */
 		{ "<134>1 - h haproxy 1 - - \xef\xbb\xbf" MSG, MSG, "h", 0, ZONE_UNKNOWN },
-		{ "<134>1 - h haproxy 1 - [a@1 b=\"c\"] \xef\xbb\xbf" MSG, MSG, "h", 0, ZONE_UNKNOWN },
+		{ "<134>1 - h haproxy 1 - [a@1 b=\"c\"] \xef\xbb\xbf" MSG, MSG, "h", 0,
+		  ZONE_UNKNOWN },
 		/* no message at all */
 		{ "<134>1 2026-11-21T08:23:33.728523Z h haproxy 1 - -", "", "h", WHEN, 0 },
-		{ "<134>1 2026-11-21T08:23:33.728523Z h haproxy 1 - [a@1 b=\"c\"]", "", "h", WHEN, 0 },
+		{ "<134>1 2026-11-21T08:23:33.728523Z h haproxy 1 - [a@1 b=\"c\"]", "", "h", WHEN,
+		  0 },
 	};
 
 	(void)state;
@@ -106,22 +130,27 @@ static void rfc5424_headers_are_peeled(void **state)
 static void haproxys_short_forms_are_peeled(void **state)
 {
 	static const struct peeled t[] = {
-		{ MSG, MSG, "", 0, ZONE_UNKNOWN },						/* raw */
-		{ "<6>" MSG, MSG, "", 0, ZONE_UNKNOWN },					/* short */
-		{ "<134>" MSG, MSG, "", 0, ZONE_UNKNOWN },					/* priority */
-		{ "<6>2026-11-21T08:23:33.728523+00:00 " MSG, MSG, "", WHEN, 0 },		/* timed */
-		{ "2026-11-21T08:23:33.728523+00:00 " MSG, MSG, "", WHEN, 0 },			/* iso */
+		{ MSG, MSG, "", 0, ZONE_UNKNOWN },				  /* raw */
+		{ "<6>" MSG, MSG, "", 0, ZONE_UNKNOWN },			  /* short */
+		{ "<134>" MSG, MSG, "", 0, ZONE_UNKNOWN },			  /* priority */
+		{ "<6>2026-11-21T08:23:33.728523+00:00 " MSG, MSG, "", WHEN, 0 }, /* timed */
+		{ "2026-11-21T08:23:33.728523+00:00 " MSG, MSG, "", WHEN, 0 },	  /* iso */
 		{ "2026-11-21T08:23:33-00:00 " MSG, MSG, "", 0, ZONE_UNKNOWN },
 		/* rsyslog's RFC 3339 file */
-		{ "2026-11-21T09:23:33.728523+01:00 myhost haproxy[1]: " MSG, MSG, "myhost", WHEN, 60 },
+		{ "2026-11-21T09:23:33.728523+01:00 myhost haproxy[1]: " MSG, MSG, "myhost", WHEN,
+		  60 },
 		{ "2026-11-21T08:23:33.728523+00:00 myhost haproxy: " MSG, MSG, "myhost", WHEN, 0 },
 		/* a message that has words with a colon is not taken for a host and a tag */
-		{ "2026-11-21T08:23:33.728523+00:00 SPOE: [agent] <EVENT:on-request> sid=3 st=2 0/0 0/0",
+		{ "2026-11-21T08:23:33.728523+00:00 SPOE: [agent] <EVENT:on-request> sid=3 st=2 "
+		  "0/0 0/0",
 		  "SPOE: [agent] <EVENT:on-request> sid=3 st=2 0/0 0/0", "", WHEN, 0 },
-		{ "2026-11-21T08:23:33.728523+00:00 acme: example: done", "acme: example: done", "", WHEN, 0 },
+		{ "2026-11-21T08:23:33.728523+00:00 acme: example: done", "acme: example: done", "",
+		  WHEN, 0 },
 		{ "2026-11-21T08:23:33.728523+00:00 acme: started", "acme: started", "", WHEN, 0 },
-		{ "<134>Nov 21 08:23:33 haproxy[1]: acme: x: y", "acme: x: y", "", 0, ZONE_UNKNOWN },
-		{ "<134>Nov 21 08:23:33 h haproxy[1]: SPOE: [agent] x", "SPOE: [agent] x", "h", 0, ZONE_UNKNOWN },
+		{ "<134>Nov 21 08:23:33 haproxy[1]: acme: x: y", "acme: x: y", "", 0,
+		  ZONE_UNKNOWN },
+		{ "<134>Nov 21 08:23:33 h haproxy[1]: SPOE: [agent] x", "SPOE: [agent] x", "h", 0,
+		  ZONE_UNKNOWN },
 		{ "", "", "", 0, ZONE_UNKNOWN },
 		{ "<134>", "", "", 0, ZONE_UNKNOWN },
 	};
@@ -133,12 +162,26 @@ static void haproxys_short_forms_are_peeled(void **state)
 static void what_is_no_envelope_is_the_message(void **state)
 {
 	static const char *const same[] = {
-		"<>x", "<a>x", "<1234>x", "<13x", "<", "<1", "<134",
-		"Nov 21 8:23:33 h haproxy: x", "Now 21 08:23:33 h haproxy: x", "Nov 21 08-23-33 h haproxy: x",
-		"Nov 21 08:23:33", "Nov x1 08:23:33 h haproxy: x",
-		"2026-11-21T08:23:33+00:00", "2026-11-21T08:23:33 h haproxy: x", "2026-13-21T08:23:33Z h haproxy: x",
-		"2026-02-30T08:23:33Z x", "2026-11-21T24:00:00Z x", "2026-11-21T08:23:33+24:00 x",
-		"2026-11-21T08:23:33Zx", "20261121T082333Z x",
+		"<>x",
+		"<a>x",
+		"<1234>x",
+		"<13x",
+		"<",
+		"<1",
+		"<134",
+		"Nov 21 8:23:33 h haproxy: x",
+		"Now 21 08:23:33 h haproxy: x",
+		"Nov 21 08-23-33 h haproxy: x",
+		"Nov 21 08:23:33",
+		"Nov x1 08:23:33 h haproxy: x",
+		"2026-11-21T08:23:33+00:00",
+		"2026-11-21T08:23:33 h haproxy: x",
+		"2026-13-21T08:23:33Z h haproxy: x",
+		"2026-02-30T08:23:33Z x",
+		"2026-11-21T24:00:00Z x",
+		"2026-11-21T08:23:33+24:00 x",
+		"2026-11-21T08:23:33Zx",
+		"20261121T082333Z x",
 	};
 
 	(void)state;
@@ -148,8 +191,11 @@ static void what_is_no_envelope_is_the_message(void **state)
 		check_peeled(&t, 1);
 	}
 	/* `<PRI>1 ` that is no RFC 5424 after all: the PRI goes */
-	check_peeled(&(struct peeled){ "<134>1 x h haproxy 1 - - m", "1 x h haproxy 1 - - m", "", 0, ZONE_UNKNOWN }, 1);
-	check_peeled(&(struct peeled){ "<134>1 - h haproxy", "1 - h haproxy", "", 0, ZONE_UNKNOWN }, 1);
+	check_peeled(&(struct peeled){ "<134>1 x h haproxy 1 - - m", "1 x h haproxy 1 - - m", "", 0,
+				       ZONE_UNKNOWN },
+		     1);
+	check_peeled(&(struct peeled){ "<134>1 - h haproxy", "1 - h haproxy", "", 0, ZONE_UNKNOWN },
+		     1);
 }
 
 /* The bytes of a host go into the resource of every span. */
@@ -185,12 +231,15 @@ static void trailing_blanks_cr_and_nul_are_no_message(void **state)
 		for (size_t i = 0; i < COUNT(tails); i++)
 			for (size_t nul = 0; nul < 3; nul++) {
 				char raw[512];
-				size_t n = (size_t)snprintf(raw, sizeof(raw), "%s" MSG "%s", heads[h], tails[i]);
+				size_t n = (size_t)snprintf(raw, sizeof(raw), "%s" MSG "%s",
+							    heads[h], tails[i]);
 				struct frame f;
 				char *base;
 
 				raw[n + 1] = '\0';
-				f = (struct frame){ .raw = slice_of(lines_padded(raw, n + nul, &base), n + nul) };
+				f = (struct frame){
+					.raw = slice_of(lines_padded(raw, n + nul, &base), n + nul)
+				};
 				envelope_peel(&f);
 				assert_text(f.msg, MSG);
 				free(base);
@@ -228,7 +277,7 @@ static void a_bare_date_is_remembered_because_it_may_be_the_formats_own(void **s
 	lines_free(&l);
 }
 
-/* ---- framing -------------------------------------------------------------------------------------------- */
+/* ---- framing --------------------------------------------------------------------------------- */
 
 /* Cut a whole stream into frames, `max` at a time; their texts, each in brackets. */
 static const char *cut(const char *p, size_t len, enum framing framing, uint32_t max)
@@ -245,7 +294,8 @@ static const char *cut(const char *p, size_t len, enum framing framing, uint32_t
 	while ((got = frame_cut(&b, &at, f, max)) != 0) {
 		assert_true(got <= max);
 		for (uint32_t i = 0; i < got; i++)
-			n += (size_t)snprintf(out + n, sizeof(out) - n, "[%.*s]", (int)f[i].raw.len, f[i].raw.p);
+			n += (size_t)snprintf(out + n, sizeof(out) - n, "[%.*s]", (int)f[i].raw.len,
+					      f[i].raw.p);
 	}
 	assert_int_equal(at, len);
 	free(base);
@@ -269,7 +319,9 @@ static void lines_are_cut_at_every_newline(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(t); i++)
 		for (uint32_t max = 1; max < 4; max++)
-			assert_string_equal(cut(t[i].stream, strlen(t[i].stream), FRAMING_LINES, max), t[i].frames);
+			assert_string_equal(
+				cut(t[i].stream, strlen(t[i].stream), FRAMING_LINES, max),
+				t[i].frames);
 }
 
 static void counted_messages_are_cut_by_their_counts(void **state)
@@ -290,7 +342,9 @@ static void counted_messages_are_cut_by_their_counts(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(t); i++)
 		for (uint32_t max = 1; max < 4; max++)
-			assert_string_equal(cut(t[i].stream, strlen(t[i].stream), FRAMING_COUNTED, max), t[i].frames);
+			assert_string_equal(
+				cut(t[i].stream, strlen(t[i].stream), FRAMING_COUNTED, max),
+				t[i].frames);
 }
 
 static void framing_is_told_by_the_first_bytes(void **state)
@@ -321,7 +375,8 @@ static void framing_is_told_by_the_first_bytes(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(t); i++) {
 		enum framing framing = FRAMING_UNKNOWN;
-		size_t whole = frame_boundary(t[i].stream, strlen(t[i].stream), t[i].last, &framing);
+		size_t whole =
+			frame_boundary(t[i].stream, strlen(t[i].stream), t[i].last, &framing);
 
 		if (framing != t[i].framing || whole != t[i].whole)
 			fail_msg("%s: framing %d, whole %zu", t[i].stream, (int)framing, whole);
@@ -335,7 +390,8 @@ static void a_stream_may_be_torn_anywhere(void **state)
 		const char *stream, *frames;
 	} t[] = {
 		{ "first line\nsecond\n\nlast one\n", "[first line][second][][last one]" },
-		{ "9 <6>first\n4 <6>x17 <134>a\nlonger one3 <6>", "[<6>first\n][<6>x][<134>a\nlonger one][<6>]" },
+		{ "9 <6>first\n4 <6>x17 <134>a\nlonger one3 <6>", "[<6>first\n][<6>x][<134>"
+								  "a\nlonger one][<6>]" },
 	};
 
 	(void)state;
@@ -349,7 +405,8 @@ static void a_stream_may_be_torn_anywhere(void **state)
 			char both[256];
 
 			assert_true(head <= split);
-			assert_int_equal(frame_boundary(p + head, len - head, true, &framing), len - head);
+			assert_int_equal(frame_boundary(p + head, len - head, true, &framing),
+					 len - head);
 			snprintf(both, sizeof(both), "%s", cut(p, head, framing, 8));
 			snprintf(both + strlen(both), sizeof(both) - strlen(both), "%s",
 				 cut(p + head, len - head, framing, 8));
@@ -379,7 +436,7 @@ static void a_nul_inside_a_line_is_a_byte_like_any_other(void **state)
 	free(base);
 }
 
-/* ---- over-long lines -------------------------------------------------------------------------------------- */
+/* ---- over-long lines ------------------------------------------------------------------------- */
 
 static void a_line_is_over_long_above_the_limit_and_not_at_it(void **state)
 {
@@ -468,8 +525,16 @@ static void check_long_line(size_t long_len, bool final_newline)
 static void an_over_long_line_is_one_rejected_line_in_pieces(void **state)
 {
 	static const size_t lengths[] = {
-		100, LINE_MAX_BYTES, LINE_MAX_BYTES + 1, BLOCK_SIZE - sizeof(MSG) - 1, BLOCK_SIZE - sizeof(MSG),
-		BLOCK_SIZE - 1, BLOCK_SIZE, BLOCK_SIZE + 1, 2 * BLOCK_SIZE - sizeof(MSG), 2 * BLOCK_SIZE,
+		100,
+		LINE_MAX_BYTES,
+		LINE_MAX_BYTES + 1,
+		BLOCK_SIZE - sizeof(MSG) - 1,
+		BLOCK_SIZE - sizeof(MSG),
+		BLOCK_SIZE - 1,
+		BLOCK_SIZE,
+		BLOCK_SIZE + 1,
+		2 * BLOCK_SIZE - sizeof(MSG),
+		2 * BLOCK_SIZE,
 		3 * BLOCK_SIZE + 17,
 	};
 
@@ -479,20 +544,25 @@ static void an_over_long_line_is_one_rejected_line_in_pieces(void **state)
 			check_long_line(lengths[i], newline);
 }
 
-/* ---- lines that are no traffic -------------------------------------------------------------------------------- */
+/* ---- lines that are no traffic --------------------------------------------------------------- */
 
 static void haproxys_own_notices_are_known(void **state)
 {
 	static const char *const notices[] = {
-		"Server b/s2 is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", check duration: "
-		"0ms. 1 active and 1 backup servers left. Running on backup. 0 sessions active, 0 requeued, 0 remaining "
+		"Server b/s2 is DOWN, reason: Layer4 connection problem, info: \"Connection "
+		"refused\", check duration: "
+		"0ms. 1 active and 1 backup servers left. Running on backup. 0 sessions active, 0 "
+		"requeued, 0 remaining "
 		"in queue.",
-		"Server b/s2 is DOWN. 1 active and 1 backup servers left. 0 sessions active, 0 requeued, 0 remaining in "
+		"Server b/s2 is DOWN. 1 active and 1 backup servers left. 0 sessions active, 0 "
+		"requeued, 0 remaining in "
 		"queue.",
 		"Server b/s2 is DOWN via b/s1. 1 active and 0 backup servers left.",
-		"Backup Server b/s3 is UP, reason: Layer7 check passed, code: 200, check duration: 3ms. 1 active and 1 "
+		"Backup Server b/s3 is UP, reason: Layer7 check passed, code: 200, check duration: "
+		"3ms. 1 active and 1 "
 		"backup servers online. 0 sessions requeued, 0 total in queue.",
-		"Server b/s1 is UP, reason: Layer7 check passed, code: 200, check duration: 3ms. 2 active and 0 backup "
+		"Server b/s1 is UP, reason: Layer7 check passed, code: 200, check duration: 3ms. 2 "
+		"active and 0 backup "
 		"servers online. 0 sessions requeued, 0 total in queue.",
 		"Server b/s1 is UP/READY (leaving forced maintenance).",
 		"Server b/s1 is going DOWN for maintenance. 1 active and 0 backup servers left.",
@@ -504,12 +574,15 @@ static void haproxys_own_notices_are_known(void **state)
 		"Server b/s1 remains in forced drain mode.",
 		"b/s1 changed its FQDN from a.example to b.example by 'stats command'",
 		"b/s1 changed its IP from 10.0.0.1 to 10.0.0.2 by DNS cache.",
-		"Health check for server b/s1 succeeded, reason: Layer7 check passed, code: 200, check duration: 3ms, "
+		"Health check for server b/s1 succeeded, reason: Layer7 check passed, code: 200, "
+		"check duration: 3ms, "
 		"status: 1/1 UP.",
-		"Health check for backup server b/s1 failed, reason: Layer4 timeout, check duration: 2000ms, status: "
+		"Health check for backup server b/s1 failed, reason: Layer4 timeout, check "
+		"duration: 2000ms, status: "
 		"0/2 DOWN.",
 		"Health check for server b/s1 conditionally succeeded, reason: x, status: 1/1 UP.",
-		"Agent check for server b/s1 failed, reason: Layer4 connection problem, status: 0/1 DOWN.",
+		"Agent check for server b/s1 failed, reason: Layer4 connection problem, status: "
+		"0/1 DOWN.",
 		"backend b has no server available!",
 		"Proxy f stopped (cumulated conns: FE: 1, BE: 0).",
 		"Proxy f stopped (FE: 1 conns, BE: 0 conns).",
@@ -517,7 +590,8 @@ static void haproxys_own_notices_are_known(void **state)
 		"Stopping frontend f in 0 ms.",
 		"Paused frontend f.",
 		"Resumed frontend f.",
-		"SPOE: [agent] <EVENT:on-frontend-http-request> sid=3 st=2 -1/-1/-1/-1/0 0/0 0/0 4/4",
+		"SPOE: [agent] <EVENT:on-frontend-http-request> sid=3 st=2 -1/-1/-1/-1/0 0/0 0/0 "
+		"4/4",
 		"SPOE: [agent] <EVENT:on-frontend-http-request> sid=3 st=0 12 0/7",
 		"<OCSP-UPDATE> /etc/haproxy/a.pem 1 \"Update successful\" 0 1",
 		"acme: foobar.pem.rsa: Starting update of the certificate.",
@@ -536,7 +610,8 @@ static void haproxys_own_notices_are_known(void **state)
 	};
 	static const char *const heads[] = { "", "<133>Nov 21 08:23:33 lb1 haproxy[1]: ",
 					     "2026-11-21T08:23:33.728523+00:00 ",
-					     "<133>1 2026-11-21T08:23:33.728523+00:00 - haproxy 1 - - " };
+					     "<133>1 2026-11-21T08:23:33.728523+00:00 - haproxy 1 "
+					     "- - " };
 	struct lines l;
 
 	(void)state;
@@ -560,9 +635,23 @@ static void haproxys_own_notices_are_known(void **state)
 static void nothing_else_is_a_notice(void **state)
 {
 	static const char *const others[] = {
-		"hello", "Server", "Server b/s1", "Server b is DOWN", "server b/s1 is DOWN", "Proxy f", "Health check",
-		"backend b has no server available", "Connect from 192.0.2.1:40000", "1 events dropped!", "event dropped",
-		"[NOTICE] 1234", "SPOE", "SPOE: agent", "acme", MSG " x y", "GET / HTTP/1.1",
+		"hello",
+		"Server",
+		"Server b/s1",
+		"Server b is DOWN",
+		"server b/s1 is DOWN",
+		"Proxy f",
+		"Health check",
+		"backend b has no server available",
+		"Connect from 192.0.2.1:40000",
+		"1 events dropped!",
+		"event dropped",
+		"[NOTICE] 1234",
+		"SPOE",
+		"SPOE: agent",
+		"acme",
+		MSG " x y",
+		"GET / HTTP/1.1",
 		"192.0.2.1:1 [21/Nov/2026:08:23:33.728] fe/1:",
 	};
 	struct lines l;
@@ -589,13 +678,13 @@ static void nothing_else_is_a_notice(void **state)
 	lines_free(&l);
 }
 
-/* ---- lines that HAProxy cut ------------------------------------------------------------------------------------ */
+/* ---- lines that HAProxy cut ------------------------------------------------------------------ */
 
 static void a_line_cut_at_the_length_limit_is_worth_what_is_left(void **state)
 {
-	static const char whole[] =
-		"192.0.2.1:49686 [21/Nov/2026:08:15:44.900] fe be/app 0/0/0/21/21 200 68 - - ---- 1/1/0/0/0 0/0 {a|b} {3} "
-		"\"GET /some/path?q=1 HTTP/1.1\"";
+	static const char whole[] = "192.0.2.1:49686 [21/Nov/2026:08:15:44.900] fe be/app "
+				    "0/0/0/21/21 200 68 - - ---- 1/1/0/0/0 0/0 {a|b} {3} "
+				    "\"GET /some/path?q=1 HTTP/1.1\"";
 	unsigned cut_lines = 0;
 	struct lines l;
 
@@ -606,7 +695,7 @@ static void a_line_cut_at_the_length_limit_is_worth_what_is_left(void **state)
 		struct record *r = &l.parser.rec;
 
 		if (whole[n - 1] == ' ')
-			continue;	/* peeled: the length before is the same line */
+			continue; /* peeled: the length before is the same line */
 		/* no limit is shorter than 80 bytes; before the timers there is nothing to draw */
 		assert_int_equal(got, n < 79 ? PARSED_REJECTED : PARSED_REQUEST);
 		if (got != PARSED_REQUEST)

@@ -1,6 +1,6 @@
 /*
- * Ids and sampling: contract section 4. Ids are recomputed here with OpenSSL, and compared with what
- * HAProxy itself computed and wrote into real lines.
+ * Ids and sampling: contract section 4. Ids are recomputed here with OpenSSL, and compared with
+ * what HAProxy itself computed and wrote into real lines.
  */
 #include "lines.h"
 
@@ -9,46 +9,58 @@
 #include <openssl/evp.h>
 
 /* The configuration's format for fe_custom and fe_inner of the captures. */
-#define CUSTOM                                                                                          \
-	"id=%{+Q}ID tid=%[var(txn.tid)] sid=%[var(txn.sid)] in=%{+Q}[var(txn.tpin)] c=%ci:%cp t=[%tr] " \
-	"at=%[accept_date(us)] fe=%f be=%b srv=%s addr=%si:%sp Th=%Th Ti=%Ti TR=%TR Tw=%Tw Tc=%Tc "     \
-	"Tr=%Tr Td=%Td Ta=%Ta Tt=%Tt st=%ST up=%U down=%B ts=%tsc rc=%rc sq=%sq bq=%bq m=%HM "          \
+#define CUSTOM                                                                                     \
+	"id=%{+Q}ID tid=%[var(txn.tid)] sid=%[var(txn.sid)] in=%{+Q}[var(txn.tpin)] c=%ci:%cp "    \
+	"t=[%tr] "                                                                                 \
+	"at=%[accept_date(us)] fe=%f be=%b srv=%s addr=%si:%sp Th=%Th Ti=%Ti TR=%TR Tw=%Tw "       \
+	"Tc=%Tc "                                                                                  \
+	"Tr=%Tr Td=%Td Ta=%Ta Tt=%Tt st=%ST up=%U down=%B ts=%tsc rc=%rc sq=%sq bq=%bq m=%HM "     \
 	"p=%{+Q}HP q=%{+Q}HQ v=%HV"
 
 /* Written by HAProxy 3.2.26. The first has a parent, the second none. */
 #define UID_31 "7F000001:9BD2_7F000001:5210_6B015332_0031:22C8"
 #define UID_32 "7F000001:9BDC_7F000001:5210_6B015332_0032:22C8"
-#define LINE_31                                                                                         \
-	"id=\"" UID_31 "\" tid=59bdb33fec4eddfc57d9c985ad161cfc sid=0db2824fdf612e45 "                  \
-	"in=\"00-59bdb33fec4eddfc57d9c985ad161cfc-09f60e634dc6a34b-01\" c=127.0.0.1:39890 "             \
-	"t=[21/Nov/2026:08:15:46.641] at=1795248946641367 fe=fe_custom be=be_app srv=app1 "             \
-	"addr=127.0.0.1:21150 Th=0 Ti=0 TR=0 Tw=0 Tc=0 Tr=20 Td=0 Ta=20 Tt=20 st=200 up=174 down=68 "   \
+#define LINE_31                                                                                    \
+	"id=\"" UID_31 "\" tid=59bdb33fec4eddfc57d9c985ad161cfc sid=0db2824fdf612e45 "             \
+	"in=\"00-59bdb33fec4eddfc57d9c985ad161cfc-09f60e634dc6a34b-01\" c=127.0.0.1:39890 "        \
+	"t=[21/Nov/2026:08:15:46.641] at=1795248946641367 fe=fe_custom be=be_app srv=app1 "        \
+	"addr=127.0.0.1:21150 Th=0 Ti=0 TR=0 Tw=0 Tc=0 Tr=20 Td=0 Ta=20 Tt=20 st=200 up=174 "      \
+	"down=68 "                                                                                 \
 	"ts=---- rc=0 sq=0 bq=0 m=GET p=\"/sleep/20\" q=\"\" v=HTTP/1.1"
-#define LINE_32                                                                                         \
-	"id=\"" UID_32 "\" tid=9131987d73436bd7894d0d3c51da81fd sid=d473987359868587 in=\"\" "          \
-	"c=127.0.0.1:39900 t=[21/Nov/2026:08:15:46.668] at=1795248946668230 fe=fe_custom be=be_app "    \
-	"srv=app2 addr=127.0.0.1:21150 Th=0 Ti=0 TR=0 Tw=0 Tc=0 Tr=0 Td=0 Ta=0 Tt=0 st=404 up=110 "     \
+#define LINE_32                                                                                    \
+	"id=\"" UID_32 "\" tid=9131987d73436bd7894d0d3c51da81fd sid=d473987359868587 in=\"\" "     \
+	"c=127.0.0.1:39900 t=[21/Nov/2026:08:15:46.668] at=1795248946668230 fe=fe_custom "         \
+	"be=be_app "                                                                               \
+	"srv=app2 addr=127.0.0.1:21150 Th=0 Ti=0 TR=0 Tw=0 Tc=0 Tr=0 Td=0 Ta=0 Tt=0 st=404 "       \
+	"up=110 "                                                                                  \
 	"down=68 ts=---- rc=0 sq=0 bq=0 m=GET p=\"/status/404\" q=\"\" v=HTTP/1.1"
 
 /* One request through two frontends that share one unique-id. */
-#define INNER                                                                                           \
-	"id=\"7F000001:DAAE_7F000001:5210_6B01533E_00B0:22C8\" tid=bc22eb97c771a687ede9828e5e44a493 "   \
-	"sid=d303bdb4b2c3d742 in=\"00-bc22eb97c771a687ede9828e5e44a493-61b9d756c61e52a3-01\" "          \
-	"c=127.0.0.1:37346 t=[21/Nov/2026:08:15:58.248] at=1795248958248042 fe=fe_inner be=be_app "     \
-	"srv=app2 addr=127.0.0.1:21150 Th=0 Ti=0 TR=0 Tw=0 Tc=0 Tr=0 Td=0 Ta=0 Tt=0 st=200 up=236 "     \
+#define INNER                                                                                      \
+	"id=\"7F000001:DAAE_7F000001:5210_6B01533E_00B0:22C8\" "                                   \
+	"tid=bc22eb97c771a687ede9828e5e44a493 "                                                    \
+	"sid=d303bdb4b2c3d742 in=\"00-bc22eb97c771a687ede9828e5e44a493-61b9d756c61e52a3-01\" "     \
+	"c=127.0.0.1:37346 t=[21/Nov/2026:08:15:58.248] at=1795248958248042 fe=fe_inner "          \
+	"be=be_app "                                                                               \
+	"srv=app2 addr=127.0.0.1:21150 Th=0 Ti=0 TR=0 Tw=0 Tc=0 Tr=0 Td=0 Ta=0 Tt=0 st=200 "       \
+	"up=236 "                                                                                  \
 	"down=68 ts=---- rc=0 sq=0 bq=0 m=GET p=\"/tier/sleep/51\" q=\"\" v=HTTP/1.1"
-#define OUTER                                                                                           \
-	"id=\"7F000001:DAAE_7F000001:5210_6B01533E_00B0:22C8\" tid=bc22eb97c771a687ede9828e5e44a493 "   \
-	"sid=61b9d756c61e52a3 in=\"00-bc22eb97c771a687ede9828e5e44a493-bb3b0e8f52348a14-01\" "          \
-	"c=127.0.0.1:55982 t=[21/Nov/2026:08:15:58.247] at=1795248958247930 fe=fe_custom be=be_inner "  \
-	"srv=inner addr=127.0.0.1:21020 Th=0 Ti=0 TR=0 Tw=0 Tc=0 Tr=0 Td=0 Ta=0 Tt=0 st=200 up=179 "    \
+#define OUTER                                                                                      \
+	"id=\"7F000001:DAAE_7F000001:5210_6B01533E_00B0:22C8\" "                                   \
+	"tid=bc22eb97c771a687ede9828e5e44a493 "                                                    \
+	"sid=61b9d756c61e52a3 in=\"00-bc22eb97c771a687ede9828e5e44a493-bb3b0e8f52348a14-01\" "     \
+	"c=127.0.0.1:55982 t=[21/Nov/2026:08:15:58.247] at=1795248958247930 fe=fe_custom "         \
+	"be=be_inner "                                                                             \
+	"srv=inner addr=127.0.0.1:21020 Th=0 Ti=0 TR=0 Tw=0 Tc=0 Tr=0 Td=0 Ta=0 Tt=0 st=200 "      \
+	"up=179 "                                                                                  \
 	"down=68 ts=---- rc=0 sq=0 bq=0 m=GET p=\"/tier/sleep/51\" q=\"\" v=HTTP/1.1"
 
-#define PLAIN                                                                                           \
-	"127.0.0.1:49696 [21/Nov/2026:08:15:44.927] fe_http be_app/app2 0/0/0/3/5 404 68 - sid=abc "    \
+#define PLAIN                                                                                      \
+	"127.0.0.1:49696 [21/Nov/2026:08:15:44.927] fe_http be_app/app2 0/0/0/3/5 404 68 - "       \
+	"sid=abc "                                                                                 \
 	"---- 1/1/0/0/0 0/0 {|127.0.0.1:21001|lab/1.0} {3} \"GET /status/404 HTTP/1.1\""
 
-/* ---- OpenSSL's word for it --------------------------------------------------------------------------- */
+/* ---- OpenSSL's word for it ------------------------------------------------------------------- */
 
 /* Eight bytes of SHA-256(text) from byte `from` on, as on the wire. */
 static uint64_t digest(const char *text, size_t from)
@@ -76,7 +88,7 @@ static void a_custom(struct lines *l, bool mapped)
 	lines_start(l, "UTC");
 }
 
-/* ---- the rule ------------------------------------------------------------------------------------------ */
+/* ---- the rule -------------------------------------------------------------------------------- */
 
 static void ids_follow_the_published_rule(void **state)
 {
@@ -101,17 +113,19 @@ static void ids_follow_the_published_rule(void **state)
 static void haproxy_computes_the_same_ids_by_its_converters(void **state)
 {
 	/*
-	 * Written by HAProxy 2.6.12: tid = unique-id,digest(sha256),bytes(0,16),hex,lower; sid and server =
-	 * unique-id,concat(|,txn.fe),digest(sha256),bytes(0,8) and bytes(8,8).
+	 * Written by HAProxy 2.6.12: tid = unique-id,digest(sha256),bytes(0,16),hex,lower; sid and
+	 * server = unique-id,concat(|,txn.fe),digest(sha256),bytes(0,8) and bytes(8,8).
 	 */
-	static const char line[] =
-		"id=7F000001:CDCC_7F000001:74B1_6B01AE8B_0000:278E tid=c57e1dcc79dc80510a0741a8ad0b93a5 "
-		"sid=577a7c0d6e2317bd server=03446f6d222c0ffc fe=fe_rule be=b srv=app "
-		"t=[21/Nov/2026:14:45:31.327] 0/0/0/0/0 st=200 ts=----";
+	static const char line[] = "id=7F000001:CDCC_7F000001:74B1_6B01AE8B_0000:278E "
+				   "tid=c57e1dcc79dc80510a0741a8ad0b93a5 "
+				   "sid=577a7c0d6e2317bd server=03446f6d222c0ffc fe=fe_rule be=b "
+				   "srv=app "
+				   "t=[21/Nov/2026:14:45:31.327] 0/0/0/0/0 st=200 ts=----";
 	struct lines l;
 
 	(void)state;
-	lines_simple(&l, "id=%ID tid=%[var(txn.tid)] sid=%[var(txn.sid)] server=%[var(txn.srv)] fe=%f be=%b "
+	lines_simple(&l, "id=%ID tid=%[var(txn.tid)] sid=%[var(txn.sid)] server=%[var(txn.srv)] "
+			 "fe=%f be=%b "
 			 "srv=%s t=[%tr] %TR/%Tw/%Tc/%Tr/%Ta st=%ST ts=%tsc");
 	lines_request(&l, line);
 	assert_int_equal(l.trace.id_hi, UINT64_C(0xc57e1dcc79dc8051));
@@ -132,7 +146,8 @@ static void the_frontend_of_the_rule_is_its_name_whatever_wrote_it(void **state)
 		struct lines l;
 
 		snprintf(format, sizeof(format), "%%ID %s %%s %%tr %%Tc/%%Tr/%%Ta", formats[i]);
-		snprintf(line, sizeof(line), "abc %s app 21/Nov/2026:08:15:44.900 0/0/0", written[i]);
+		snprintf(line, sizeof(line), "abc %s app 21/Nov/2026:08:15:44.900 0/0/0",
+			 written[i]);
 		lines_simple(&l, format);
 		lines_request(&l, line);
 		assert_int_equal(lines_span(&l, ROLE_CLIENT)->id, digest("abc|fe", 0));
@@ -187,7 +202,7 @@ static void two_frontends_of_one_unique_id_share_the_trace_and_no_span(void **st
 	lines_free(&l);
 }
 
-/* ---- what the line brings along --------------------------------------------------------------------------- */
+/* ---- what the line brings along -------------------------------------------------------------- */
 
 static void a_logged_span_id_is_the_clients_and_the_parent_gives_the_trace(void **state)
 {
@@ -219,7 +234,7 @@ static void a_logged_trace_id_is_taken_when_there_is_no_parent(void **state)
 {
 	static const struct {
 		const char *tid;
-		uint64_t hi, lo;	/* both 0: not taken */
+		uint64_t hi, lo; /* both 0: not taken */
 	} t[] = {
 		{ "59bdb33fec4eddfc57d9c985ad161cfc", 0x59bdb33fec4eddfc, 0x57d9c985ad161cfc },
 		{ "59BDB33FEC4EDDFC57D9C985AD161CFC", 0x59bdb33fec4eddfc, 0x57d9c985ad161cfc },
@@ -253,11 +268,14 @@ static void a_logged_span_id_must_be_sixteen_digits(void **state)
 {
 	static const struct {
 		const char *sid;
-		uint64_t id;		/* 0: not taken */
+		uint64_t id; /* 0: not taken */
 	} t[] = {
-		{ "0db2824fdf612e45", 0x0db2824fdf612e45 }, { "0DB2824FDF612E45", 0x0db2824fdf612e45 },
-		{ "0000000000000000", 0 },		    { "db2824fdf612e45", 0 },
-		{ "0db2824fdf612e456", 0 },		    { "0db2824fdf612e4x", 0 },
+		{ "0db2824fdf612e45", 0x0db2824fdf612e45 },
+		{ "0DB2824FDF612E45", 0x0db2824fdf612e45 },
+		{ "0000000000000000", 0 },
+		{ "db2824fdf612e45", 0 },
+		{ "0db2824fdf612e456", 0 },
+		{ "0db2824fdf612e4x", 0 },
 		{ "-", 0 },
 	};
 	struct lines l;
@@ -270,9 +288,11 @@ static void a_logged_span_id_must_be_sixteen_digits(void **state)
 	for (size_t i = 0; i < COUNT(t); i++) {
 		char line[128];
 
-		snprintf(line, sizeof(line), "abc fe app sid=%s 21/Nov/2026:08:15:44.900 0/0/5", t[i].sid);
+		snprintf(line, sizeof(line), "abc fe app sid=%s 21/Nov/2026:08:15:44.900 0/0/5",
+			 t[i].sid);
 		lines_request(&l, line);
-		assert_int_equal(lines_span(&l, ROLE_CLIENT)->id, t[i].id ? t[i].id : digest("abc|fe", 0));
+		assert_int_equal(lines_span(&l, ROLE_CLIENT)->id,
+				 t[i].id ? t[i].id : digest("abc|fe", 0));
 		assert_int_equal(lines_span(&l, ROLE_SERVER)->id, digest("abc|fe", 8));
 	}
 	lines_free(&l);
@@ -303,7 +323,8 @@ static void client_and_server_never_share_an_id(void **state)
 	lines_free(&l);
 }
 
-/* A HAProxy that passes its parent's header on unchanged may log the id in it as the one it sent. */
+/* A HAProxy that passes its parent's header on unchanged may log the id in it as the one it sent.
+ */
 static void no_span_is_its_own_ancestor(void **state)
 {
 	struct lines l;
@@ -315,7 +336,8 @@ static void no_span_is_its_own_ancestor(void **state)
 	lines_format(&l, "%ID %f %s sid=%[var(txn.sid)] %hr %tr %Tc/%Tr/%Ta");
 	lines_start(&l, "UTC");
 	lines_request(&l, "abc fe app sid=000000000000000a "
-			  "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-01} 21/Nov/2026:08:15:44.900 0/0/5");
+			  "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-01} "
+			  "21/Nov/2026:08:15:44.900 0/0/5");
 	assert_int_equal(lines_span(&l, ROLE_SERVER)->parent, 10);
 	assert_true(lines_span(&l, ROLE_SERVER)->id != 10);
 	assert_true(lines_span(&l, ROLE_CLIENT)->id != 10);
@@ -350,11 +372,14 @@ static void an_invalid_traceparent_is_counted_and_ignored(void **state)
 	lines_free(&l);
 }
 
-/* ---- the same bytes -------------------------------------------------------------------------------------- */
+/* ---- the same bytes -------------------------------------------------------------------------- */
 
 static const struct resource resource = {
-	.service_name = { "haproxy", 7 }, .keys = { { "service.name", 12 } }, .values = { { "haproxy", 7 } },
-	.n = 1, .version = { "1.0.0", 5 },
+	.service_name = { "haproxy", 7 },
+	.keys = { { "service.name", 12 } },
+	.values = { { "haproxy", 7 } },
+	.n = 1,
+	.version = { "1.0.0", 5 },
 };
 
 static void encode(struct lines *l, const char *const *lines, size_t n, struct buf *out)
@@ -382,9 +407,12 @@ static void a_second_run_gives_the_same_bytes(void **state)
 		lines_format(&l, CUSTOM);
 		lines_format(&l, "auto");
 		lines_start(&l, "UTC");
-		if (run)		/* what came before leaves nothing behind */
-			lines_request(&l, "192.0.2.1:1 [22/Nov/2026:08:15:44.927] f b/s 0/0/0/3/5 200 +68 a b SD-- "
-					  "1/1/0/0/+1 0/0 {00-12345678901234567890123456789012-1234567890123456-01} "
+		if (run) /* what came before leaves nothing behind */
+			lines_request(&l, "192.0.2.1:1 [22/Nov/2026:08:15:44.927] f b/s 0/0/0/3/5 "
+					  "200 +68 a b SD-- "
+					  "1/1/0/0/+1 0/0 "
+					  "{00-12345678901234567890123456789012-1234567890123456-"
+					  "01} "
 					  "\"GET http://u:p@h:8/x?sig=1 HTTP/2.0\"");
 		encode(&l, lines, COUNT(lines), &out[run]);
 		lines_free(&l);
@@ -404,16 +432,18 @@ static void ids_do_not_depend_on_the_envelope(void **state)
 		{ "", "" },
 		{ "<134>Nov 21 08:15:44 localhost haproxy[8904]: ", "" },
 		{ "<134>Nov 21 08:15:45 other haproxy[1]: ", "" },
-		{ "<134>Nov 21 08:15:44 haproxy[8904]: ", "" },			/* local */
+		{ "<134>Nov 21 08:15:44 haproxy[8904]: ", "" }, /* local */
 		{ "<134>1 2026-11-21T08:15:44.922103+00:00 - haproxy 8904 - - ", "" },
-		{ "<134>1 2026-11-21T08:15:44.922103+00:00 lb1 haproxy 8904 - [a@1 b=\"c]\\\"\"] ", "" },
-		{ "<6>", "" },							/* short */
-		{ "<134>", "" },						/* priority */
-		{ "<6>2026-11-21T08:15:44.922113+00:00 ", "" },			/* timed */
-		{ "2026-11-21T08:15:44.922113+00:00 ", "" },			/* iso */
-		{ "Nov 21 08:15:44 lb1 haproxy[8904]: ", "" },			/* rsyslog, traditional */
-		{ "2026-11-21T08:15:44.922113+00:00 lb1 haproxy[8904]: ", "" },	/* rsyslog, RFC 3339 */
-		{ "Nov 21 08:15:44 lb1 haproxy: ", "" },			/* syslog-ng, no pid */
+		{ "<134>1 2026-11-21T08:15:44.922103+00:00 lb1 haproxy 8904 - [a@1 b=\"c]\\\"\"] ",
+		  "" },
+		{ "<6>", "" },					/* short */
+		{ "<134>", "" },				/* priority */
+		{ "<6>2026-11-21T08:15:44.922113+00:00 ", "" }, /* timed */
+		{ "2026-11-21T08:15:44.922113+00:00 ", "" },	/* iso */
+		{ "Nov 21 08:15:44 lb1 haproxy[8904]: ", "" },	/* rsyslog, traditional */
+		{ "2026-11-21T08:15:44.922113+00:00 lb1 haproxy[8904]: ",
+		  "" },					 /* rsyslog, RFC 3339 */
+		{ "Nov 21 08:15:44 lb1 haproxy: ", "" }, /* syslog-ng, no pid */
 		{ "", " " },
 		{ "", "\r" },
 		{ "<134>", "  \t\r" },
@@ -431,7 +461,8 @@ static void ids_do_not_depend_on_the_envelope(void **state)
 		lines_start(&l, "UTC");
 		for (size_t i = 0; i < COUNT(t); i++) {
 			char line[2048];
-			size_t n = (size_t)snprintf(line, sizeof(line), "%s%s%s", t[i].head, messages[m], t[i].tail);
+			size_t n = (size_t)snprintf(line, sizeof(line), "%s%s%s", t[i].head,
+						    messages[m], t[i].tail);
 
 			/* and each of them with the NUL that some senders add */
 			for (size_t nul = 0; nul < 2; nul++) {
@@ -445,8 +476,10 @@ static void ids_do_not_depend_on_the_envelope(void **state)
 				assert_int_equal(l.trace.n, first.n);
 				for (uint32_t k = 0; k < first.n; k++) {
 					assert_int_equal(l.trace.span[k].id, first.span[k].id);
-					assert_int_equal(l.trace.span[k].start_ns, first.span[k].start_ns);
-					assert_int_equal(l.trace.span[k].end_ns, first.span[k].end_ns);
+					assert_int_equal(l.trace.span[k].start_ns,
+							 first.span[k].start_ns);
+					assert_int_equal(l.trace.span[k].end_ns,
+							 first.span[k].end_ns);
 				}
 			}
 		}
@@ -521,7 +554,7 @@ static void without_a_unique_id_the_line_itself_is_the_seed(void **state)
 	lines_free(&l);
 }
 
-/* ---- sampling ---------------------------------------------------------------------------------------------- */
+/* ---- sampling -------------------------------------------------------------------------------- */
 
 #define KEEP_ALL (UINT64_C(1) << 63)
 
@@ -547,7 +580,8 @@ static void samplers_have_the_names_of_the_specification(void **state)
 		{ "traceidratio", "-0.1", false, false, 0, "from 0 to 1" },
 		{ "traceidratio", "nan", false, false, 0, "from 0 to 1" },
 		{ "traceidratio", "0.5x", false, false, 0, "from 0 to 1" },
-		{ "traceidratio", "0.00000000000000000000000000000001", false, false, 0, "from 0 to 1" },
+		{ "traceidratio", "0.00000000000000000000000000000001", false, false, 0,
+		  "from 0 to 1" },
 		{ "jaeger_remote", "", false, false, 0, "asks a service" },
 		{ "parentbased_jaeger_remote", "", false, false, 0, "asks a service" },
 		{ "xray", "", false, false, 0, "asks a service" },
@@ -580,14 +614,19 @@ static void the_callers_decision_counts_for_a_parent_based_sampler(void **state)
 		const char *sampler, *captures;
 		bool sampled;
 	} t[] = {
-		{ "parentbased_always_on", "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-00}", false },
-		{ "parentbased_always_on", "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-01}", true },
+		{ "parentbased_always_on",
+		  "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-00}", false },
+		{ "parentbased_always_on",
+		  "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-01}", true },
 		{ "parentbased_always_on", "{}", true },
-		{ "parentbased_always_off", "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-01}", true },
-		{ "parentbased_always_off", "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-00}", false },
+		{ "parentbased_always_off",
+		  "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-01}", true },
+		{ "parentbased_always_off",
+		  "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-00}", false },
 		{ "parentbased_always_off", "{}", false },
 		{ "always_on", "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-00}", true },
-		{ "always_off", "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-01}", false },
+		{ "always_off", "{00-59bdb33fec4eddfc57d9c985ad161cfc-000000000000000a-01}",
+		  false },
 	};
 
 	(void)state;
@@ -597,7 +636,8 @@ static void the_callers_decision_counts_for_a_parent_based_sampler(void **state)
 		struct lines l;
 
 		lines_init(&l);
-		assert_true(sampler_parse(slice_str(t[i].sampler), slice_of("", 0), &l.rules.sampler, &err));
+		assert_true(sampler_parse(slice_str(t[i].sampler), slice_of("", 0),
+					  &l.rules.sampler, &err));
 		lines_captures(&l, CAPTURE_REQUEST, "traceparent");
 		lines_format(&l, "%f %hr %tr %Ta");
 		lines_start(&l, "UTC");
@@ -632,8 +672,10 @@ static void a_ratio_keeps_by_the_trace_id_and_a_larger_one_keeps_more(void **sta
 
 			snprintf(line, sizeof(line), "uid-%d fe 21/Nov/2026:08:15:44.900 5", i);
 			lines_request(&l, line);
-			/* what the Go SDK does: the last eight bytes, shifted by one, below ratio * 2^63 */
-			assert_int_equal(l.sampled, (double)(l.trace.id_lo >> 1) < share[k] * 0x1p63);
+			/* what the Go SDK does: the last eight bytes, shifted by one, below ratio *
+			 * 2^63 */
+			assert_int_equal(l.sampled,
+					 (double)(l.trace.id_lo >> 1) < share[k] * 0x1p63);
 			assert_true(l.sampled || !kept[i]);
 			kept[i] = l.sampled;
 			total += l.sampled;

@@ -1,6 +1,6 @@
 /*
- * The oracle of the encoders: the same spans, built as protobuf-c's structs and packed by it, must be
- * the same bytes; and the JSON, read by jansson, must say the same, field by field.
+ * The oracle of the encoders: the same spans, built as protobuf-c's structs and packed by it, must
+ * be the same bytes; and the JSON, read by jansson, must say the same, field by field.
  */
 #include "lines.h"
 
@@ -12,7 +12,7 @@
 
 #define SCHEMA "https://opentelemetry.io/schemas/1.44.0"
 
-/* ---- what to encode ------------------------------------------------------------------------------------ */
+/* ---- what to encode -------------------------------------------------------------------------- */
 
 /* Lines of one host; `repeat` times all of them. */
 struct group {
@@ -22,12 +22,15 @@ struct group {
 };
 
 static const struct resource plain = {
-	.service_name = { "haproxy", 7 }, .keys = { { "service.name", 12 } }, .values = { { "haproxy", 7 } },
-	.n = 1, .version = { "1.2.3", 5 },
+	.service_name = { "haproxy", 7 },
+	.keys = { { "service.name", 12 } },
+	.values = { { "haproxy", 7 } },
+	.n = 1,
+	.version = { "1.2.3", 5 },
 };
 
-static void encode(struct lines *l, const struct encoder *e, const struct resource *res, const struct group *g,
-		   size_t ngroups, struct buf *out)
+static void encode(struct lines *l, const struct encoder *e, const struct resource *res,
+		   const struct group *g, size_t ngroups, struct buf *out)
 {
 	out->len = 0;
 	for (size_t i = 0; i < ngroups; i++) {
@@ -44,13 +47,14 @@ static void encode(struct lines *l, const struct encoder *e, const struct resour
 		e->seal(out);
 }
 
-/* ---- the same by protobuf-c ------------------------------------------------------------------------------ */
+/* ---- the same by protobuf-c ------------------------------------------------------------------ */
 
 static char *copy(struct arena *a, struct slice s)
 {
 	char *p = arena_alloc(a, s.len + 1);
 
-	assert_true(s.len == 0 || !memchr(s.p, '\0', s.len));	/* a C string is what protobuf-c takes */
+	assert_true(s.len == 0 ||
+		    !memchr(s.p, '\0', s.len)); /* a C string is what protobuf-c takes */
 	if (s.len)
 		memcpy(p, s.p, s.len);
 	return p;
@@ -213,7 +217,8 @@ static Otlp__Span *span_of(struct arena *a, const struct lines *l, const struct 
 	out->flags = l->trace.flags | 0x100u | (s->parent_remote ? 0x200u : 0);
 	out->attributes = arena_alloc(a, ((rows ? rows->n : 0) + 1) * sizeof(*out->attributes));
 	if (s->error_type.len)
-		out->attributes[out->n_attributes++] = pair(a, SLICE("error.type"), any_text(a, s->error_type));
+		out->attributes[out->n_attributes++] =
+			pair(a, SLICE("error.type"), any_text(a, s->error_type));
 	for (uint32_t i = 0; rows && i < rows->n; i++) {
 		Otlp__AnyValue *v = value_of(a, &rows->v[i], &l->parser.rec);
 
@@ -228,7 +233,8 @@ static Otlp__Span *span_of(struct arena *a, const struct lines *l, const struct 
 	return out;
 }
 
-static Otlp__ResourceSpans *group_of(struct arena *a, struct lines *l, const struct resource *res, const struct group *g)
+static Otlp__ResourceSpans *group_of(struct arena *a, struct lines *l, const struct resource *res,
+				     const struct group *g)
 {
 	Otlp__ResourceSpans *rs = arena_alloc(a, sizeof(*rs));
 	Otlp__ScopeSpans *ss = arena_alloc(a, sizeof(*ss));
@@ -261,7 +267,8 @@ static Otlp__ResourceSpans *group_of(struct arena *a, struct lines *l, const str
 	return rs;
 }
 
-/* How many bytes the length of group `i` takes in `p`; tells whether a test meets what it wants to meet. */
+/* How many bytes the length of group `i` takes in `p`; tells whether a test meets what it wants to
+ * meet. */
 static size_t length_bytes(const struct buf *b, size_t at)
 {
 	size_t n = 1;
@@ -271,7 +278,7 @@ static size_t length_bytes(const struct buf *b, size_t at)
 	return n;
 }
 
-/* ---- the same in JSON -------------------------------------------------------------------------------------- */
+/* ---- the same in JSON ------------------------------------------------------------------------ */
 
 static const char *json_text(const json_t *o, const char *key)
 {
@@ -367,7 +374,8 @@ static void check_span(const json_t *o, const Otlp__Span *want)
 		const json_t *status = json_object_get(o, "status");
 
 		assert_int_equal(json_object_size(status), 1);
-		assert_int_equal(json_integer_value(json_object_get(status, "code")), want->status->code);
+		assert_int_equal(json_integer_value(json_object_get(status, "code")),
+				 want->status->code);
 		keys++;
 	}
 	assert_true(json_is_integer(json_object_get(o, "flags")));
@@ -398,8 +406,8 @@ static void check_json(const struct buf *line, const Otlp__ExportTraceServiceReq
 
 		assert_int_equal(json_object_size(o), 2);
 		assert_int_equal(json_object_size(json_object_get(o, "resource")), 1);
-		check_pairs(json_object_get(json_object_get(o, "resource"), "attributes"), rs->resource->attributes,
-			    rs->resource->n_attributes);
+		check_pairs(json_object_get(json_object_get(o, "resource"), "attributes"),
+			    rs->resource->attributes, rs->resource->n_attributes);
 		scopes = json_object_get(o, "scopeSpans");
 		assert_int_equal(json_array_size(scopes), rs->n_scope_spans);
 		scope = json_object_get(json_array_get(scopes, 0), "scope");
@@ -407,7 +415,8 @@ static void check_json(const struct buf *line, const Otlp__ExportTraceServiceReq
 		assert_int_equal(json_object_size(scope), 2);
 		assert_string_equal(json_text(scope, "name"), ss->scope->name);
 		assert_string_equal(json_text(scope, "version"), ss->scope->version);
-		assert_string_equal(json_text(json_array_get(scopes, 0), "schemaUrl"), ss->schema_url);
+		assert_string_equal(json_text(json_array_get(scopes, 0), "schemaUrl"),
+				    ss->schema_url);
 		spans = json_object_get(json_array_get(scopes, 0), "spans");
 		assert_int_equal(json_array_size(spans), ss->n_spans);
 		for (size_t i = 0; i < ss->n_spans; i++)
@@ -416,10 +425,11 @@ static void check_json(const struct buf *line, const Otlp__ExportTraceServiceReq
 	json_decref(root);
 }
 
-/* ---- both ------------------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 /* Encode, and compare with the oracle. Returns the bytes of the length of the first group. */
-static size_t check_groups(struct lines *l, const struct resource *res, const struct group *g, size_t ngroups)
+static size_t check_groups(struct lines *l, const struct resource *res, const struct group *g,
+			   size_t ngroups)
 {
 	Otlp__ExportTraceServiceRequest want = OTLP__EXPORT_TRACE_SERVICE_REQUEST__INIT, *got;
 	struct buf proto = { .max = (size_t)1 << 28 }, json = { .max = (size_t)1 << 28 };
@@ -471,40 +481,57 @@ static void check_lines(struct lines *l, const char *const *lines, size_t n)
 
 /* Written by HAProxy 3.2.26 and 2.6.12, or as they write. */
 static const char *const real[] = {
-	"127.0.0.1:49686 [21/Nov/2026:08:15:44.900] fe_http be_app/app1 0/0/0/21/21 200 68 - sid=abc ---- 1/1/0/0/0 0/0 "
-	"{00-a4c956f44e22f6691894170d4f4ef702-e1ffee0151ba5687-01|127.0.0.1:21001|lab/1.0 #22quoted#22 "
+	"127.0.0.1:49686 [21/Nov/2026:08:15:44.900] fe_http be_app/app1 0/0/0/21/21 200 68 - "
+	"sid=abc ---- 1/1/0/0/0 0/0 "
+	"{00-a4c956f44e22f6691894170d4f4ef702-e1ffee0151ba5687-01|127.0.0.1:21001|lab/1.0 "
+	"#22quoted#22 "
 	"#7Bbrace#7D#7Cpipe} {3} \"GET /sleep/20 HTTP/1.1\"",
-	"127.0.0.1:49696 [21/Nov/2026:08:15:44.927] fe_http be_app/app2 0/0/0/0/0 404 68 - sid=abc ---- 1/1/0/0/0 0/0 "
+	"127.0.0.1:49696 [21/Nov/2026:08:15:44.927] fe_http be_app/app2 0/0/0/0/0 404 68 - sid=abc "
+	"---- 1/1/0/0/0 0/0 "
 	"{|127.0.0.1:21001|lab/1.0} {3} \"GET /status/404 HTTP/1.1\"",
-	"127.0.0.1:49716 [21/Nov/2026:08:15:44.939] fe_http be_app/app2 1/2/3/5/25 500 68 - sid=abc ---- 1/1/0/0/+2 0/0 "
+	"127.0.0.1:49716 [21/Nov/2026:08:15:44.939] fe_http be_app/app2 1/2/3/5/25 500 68 - "
+	"sid=abc ---- 1/1/0/0/+2 0/0 "
 	"{|127.0.0.1:21001|lab/1.0} {3} \"POST /sleep/5?x=1&y=%20%22q%22&sig=abc HTTP/1.1\"",
-	"127.0.0.1:49760 [21/Nov/2026:08:15:45.111] fe_http be_app/app2 0/0/0/-1/0 502 209 - - SH-- 1/1/0/0/0 0/0 "
+	"127.0.0.1:49760 [21/Nov/2026:08:15:45.111] fe_http be_app/app2 0/0/0/-1/0 502 209 - - "
+	"SH-- 1/1/0/0/0 0/0 "
 	"{|127.0.0.1:21001|lab/1.0} {} \"GET /close HTTP/1.1\"",
-	"127.0.0.1:49770 [21/Nov/2026:08:15:45.117] fe_http be_app/app1 0/0/0/0/7 200 58 - - CD-- 1/1/0/0/0 0/0 "
+	"127.0.0.1:49770 [21/Nov/2026:08:15:45.117] fe_http be_app/app1 0/0/0/0/7 200 58 - - CD-- "
+	"1/1/0/0/0 0/0 "
 	"{|||} \"GET /half HTTP/1.1\"",
-	"127.0.0.1:57436 [21/Nov/2026:08:15:45.765] fe_asap be_app/app1 0/0/0/20/+20 200 +68 - - ---- 3/1/3/1/0 0/0 "
+	"127.0.0.1:57436 [21/Nov/2026:08:15:45.765] fe_asap be_app/app1 0/0/0/20/+20 200 +68 - - "
+	"---- 3/1/3/1/0 0/0 "
 	"\"GET /sleep/20 HTTP/1.1\"",
-	"127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe fe/<NOSRV> -1/-1/-1/-1/12 400 0 - - CR-- 3/1/3/1/0 0/0 \"<BADREQ>\"",
-	"127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe fe/<STATS> 0/0/0/1/1 200 1234567 - - LR-- 3/1/3/1/0 0/0 "
+	"127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe fe/<NOSRV> -1/-1/-1/-1/12 400 0 - - CR-- "
+	"3/1/3/1/0 0/0 \"<BADREQ>\"",
+	"127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe fe/<STATS> 0/0/0/1/1 200 1234567 - - LR-- "
+	"3/1/3/1/0 0/0 "
 	"\"BREW /pot HTTP/1.1\"",
-	"127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe be/<NOSRV> -1/301/-1/-1/300 429 0 - - PT-- 3/1/3/1/0 0/0 "
+	"127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe be/<NOSRV> -1/301/-1/-1/300 429 0 - - PT-- "
+	"3/1/3/1/0 0/0 "
 	"\"GET /t HTTP/1.1\"",
-	"127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe be/<NOSRV> 0/-1/-1/-1/0 503 0 - - SC-- 3/1/3/1/0 0/0 \"GET /t HTTP/1.1\"",
-	"127.0.0.1:33860 [21/Nov/2026:08:15:48.818] fe~ be/app1 0/0/0/20/20 200 68 - - ---- 3/1/2/0/0 0/0 {} "
+	"127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe be/<NOSRV> 0/-1/-1/-1/0 503 0 - - SC-- "
+	"3/1/3/1/0 0/0 \"GET /t HTTP/1.1\"",
+	"127.0.0.1:33860 [21/Nov/2026:08:15:48.818] fe~ be/app1 0/0/0/20/20 200 68 - - ---- "
+	"3/1/2/0/0 0/0 {} "
 	"\"GET https://h/x HTTP/2.0\" 0/0000000000000000/0/0/0 h/TLSv1.3/TLS_AES_256_GCM_SHA384",
 	"127.0.0.1:46240 [21/Nov/2026:08:15:54.877] fe be/t1 1/2/24 61 -- 1/1/0/0/0 0/0",
-	"127.0.0.1 - - [21/Nov/2026:08:15:45 +0000] \"GET /x HTTP/1.1\" 200 68 \"\" \"\" 35180 333 \"fe\" \"be\" \"app1\" 0 "
+	"127.0.0.1 - - [21/Nov/2026:08:15:45 +0000] \"GET /x HTTP/1.1\" 200 68 \"\" \"\" 35180 333 "
+	"\"fe\" \"be\" \"app1\" 0 "
 	"0 0 20 20 ---- 2 1 1 0 0 0 0 \"\" \"\" \"a\" \"b\"",
-	"127.0.0.1:33870 [21/Nov/2026:08:15:48.876] fe/1: SSL handshake failure (error:0A0000C6:SSL routines::packet length "
+	"127.0.0.1:33870 [21/Nov/2026:08:15:48.876] fe/1: SSL handshake failure "
+	"(error:0A0000C6:SSL routines::packet length "
 	"too long)",
-	"2001:db8::1:33870 [21/Nov/2026:08:15:48.876] fe be/app 0/0/0/5/5 200 999999999999 - - ---- 3/1/2/0/0 0/0 "
+	"2001:db8::1:33870 [21/Nov/2026:08:15:48.876] fe be/app 0/0/0/5/5 200 999999999999 - - "
+	"---- 3/1/2/0/0 0/0 "
 	"\"GET / HTTP/1.1\"",
 };
 
 static void real_lines_are_what_protobuf_c_makes_of_them(void **state)
 {
-	static const char *const names[][2] = { { NULL, NULL }, { "traceparent,host,user-agent", "content-length" },
-						{ "host", NULL }, { NULL, "content-length" } };
+	static const char *const names[][2] = { { NULL, NULL },
+						{ "traceparent,host,user-agent", "content-length" },
+						{ "host", NULL },
+						{ NULL, "content-length" } };
 
 	(void)state;
 	for (size_t k = 0; k < COUNT(names); k++)
@@ -530,8 +557,10 @@ static void every_kind_of_value_is_encoded(void **state)
 	static const char *const lines[] = {
 		/* integers by size, negative ones too; booleans; numbers that are none */
 		"21/Nov/2026:08:15:48.876 20 app -1 0 127 128 16383 16384 n=-5 ok=1 text",
-		"21/Nov/2026:08:15:48.876 20 app -300 2097151 2097152 268435455 268435456 34359738367 n=0 ok=0 text",
-		"21/Nov/2026:08:15:48.876 20 app 999999999999999999 -999999999999999999 4294967295 4294967296 1 2 "
+		"21/Nov/2026:08:15:48.876 20 app -300 2097151 2097152 268435455 268435456 "
+		"34359738367 n=0 ok=0 text",
+		"21/Nov/2026:08:15:48.876 20 app 999999999999999999 -999999999999999999 4294967295 "
+		"4294967296 1 2 "
 		"n=999999999999999999 ok=true -",
 		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=12x ok=false \"quoted\" \\ back",
 		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=- ok=- x",
@@ -540,16 +569,18 @@ static void every_kind_of_value_is_encoded(void **state)
 		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=-9223372036854775807 ok=x x",
 		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=9223372036854775808 ok=x x",
 		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=99999999999999999999 ok=x x",
-		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=-- ok=t caf\xc3\xa9 \xf0\x9f\x98\x80 \xe2\x80\xa8\xe2\x80\xa9",
-		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=1 ok=1 \xff\x01\x1f\x7f</script>\t\b\f",
+		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=-- ok=t caf\xc3\xa9 "
+		"\xf0\x9f\x98\x80 \xe2\x80\xa8\xe2\x80\xa9",
+		"21/Nov/2026:08:15:48.876 20 app 1 2 3 4 5 6 n=1 ok=1 "
+		"\xff\x01\x1f\x7f</script>\t\b\f",
 	};
 	struct lines l;
 
 	(void)state;
 	lines_init(&l);
 	lines_map(&l, "var(txn.text)", "enduser.id");
-	lines_format(&l, "%tr %Tc/%Ta x");		/* never fits: the second is found behind it */
-	lines_format(&l, "%tr %Ta %s %B %U %ac %fc %bc %sc n=%(n:sint)[var(txn.n)] ok=%(ok:bool)[var(txn.ok)] "
+	lines_format(&l, "%tr %Ta %s %B %U %ac %fc %bc %sc n=%(n:sint)[var(txn.n)] "
+			 "ok=%(ok:bool)[var(txn.ok)] "
 			 "%[var(txn.text)]");
 	lines_start(&l, "UTC");
 	check_lines(&l, lines, COUNT(lines));
@@ -559,11 +590,15 @@ static void every_kind_of_value_is_encoded(void **state)
 static void trace_state_and_remote_parents_are_encoded(void **state)
 {
 	static const char *const lines[] = {
-		"fe {00-a4c956f44e22f6691894170d4f4ef702-e1ffee0151ba5687-01|foo=1,bar=2} 21/Nov/2026:08:15:48.876 app 0/0/20",
-		"fe {00-a4c956f44e22f6691894170d4f4ef702-e1ffee0151ba5687-03|} 21/Nov/2026:08:15:48.876 app 0/0/20",
-		"fe {00-00000000000000000000000000000001-0000000000000001-01|k=#22\\\\#23} 21/Nov/2026:08:15:48.876 app 0/0/2",
+		"fe {00-a4c956f44e22f6691894170d4f4ef702-e1ffee0151ba5687-01|foo=1,bar=2} "
+		"21/Nov/2026:08:15:48.876 app 0/0/20",
+		"fe {00-a4c956f44e22f6691894170d4f4ef702-e1ffee0151ba5687-03|} "
+		"21/Nov/2026:08:15:48.876 app 0/0/20",
+		"fe {00-00000000000000000000000000000001-0000000000000001-01|k=#22\\\\#23} "
+		"21/Nov/2026:08:15:48.876 app 0/0/2",
 		"fe {|foo=1} 21/Nov/2026:08:15:48.876 app 0/0/20",
-		"fe {00-a4c956f44e22f6691894170d4f4ef702-e1ffee0151ba5687-01|FOO=1} 21/Nov/2026:08:15:48.876 app 0/0/20",
+		"fe {00-a4c956f44e22f6691894170d4f4ef702-e1ffee0151ba5687-01|FOO=1} "
+		"21/Nov/2026:08:15:48.876 app 0/0/20",
 	};
 	char state_of_512[700];
 	const char *long_line = state_of_512;
@@ -584,7 +619,8 @@ static void trace_state_and_remote_parents_are_encoded(void **state)
 	n += (size_t)snprintf(state_of_512 + n, sizeof(state_of_512) - n, ",m=");
 	memset(state_of_512 + n, 'v', 200);
 	n += 200;
-	snprintf(state_of_512 + n, sizeof(state_of_512) - n, "} 21/Nov/2026:08:15:48.876 app 0/0/20");
+	snprintf(state_of_512 + n, sizeof(state_of_512) - n,
+		 "} 21/Nov/2026:08:15:48.876 app 0/0/20");
 	check_lines(&l, &long_line, 1);
 	assert_int_equal(l.trace.state.len, 405);
 	lines_free(&l);
@@ -609,7 +645,8 @@ static void text_of_every_length_is_encoded(void **state)
 		memset(line + head, 'a', n - 1);
 		line[(size_t)head + n - 1] = '\0';
 		check_groups(&l, &plain, &g, 1);
-		assert_int_equal(strlen(lines_attr(&l, ROLE_SERVER, "url.path")), n < 8192 ? n : 8191);
+		assert_int_equal(strlen(lines_attr(&l, ROLE_SERVER, "url.path")),
+				 n < 8192 ? n : 8191);
 	}
 	lines_free(&l);
 	free(line);
@@ -647,7 +684,9 @@ static void lists_of_every_size_are_encoded(void **state)
 		for (int len = 0; len < 300; len += 37) {
 			char line[12000];
 			const char *const lines[] = { line };
-			size_t at = (size_t)snprintf(line, sizeof(line), "127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe be/app "
+			size_t at = (size_t)snprintf(line, sizeof(line),
+						     "127.0.0.1:1 [21/Nov/2026:08:15:45.765] fe "
+						     "be/app "
 						     "0/0/0/20/20 200 68 - - ---- 3/1/3/1/0 0/0 {");
 
 			for (int i = 0; i < n; i++) {
@@ -658,12 +697,13 @@ static void lists_of_every_size_are_encoded(void **state)
 			}
 			snprintf(line + at, sizeof(line) - at, "} {} \"GET / HTTP/1.1\"");
 			check_lines(&l, lines, 1);
-			assert_int_equal(l.parser.rec.cap[CAPTURE_REQUEST].n, n < CAPTURES_MAX ? n : CAPTURES_MAX);
+			assert_int_equal(l.parser.rec.cap[CAPTURE_REQUEST].n,
+					 n < CAPTURES_MAX ? n : CAPTURES_MAX);
 		}
 	lines_free(&l);
 }
 
-/* ---- groups --------------------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static void the_length_of_a_group_takes_one_to_four_bytes(void **state)
 {
@@ -703,7 +743,8 @@ static void several_origins_are_several_groups(void **state)
 	const struct group g[] = {
 		{ "", real, COUNT(real), 1 },
 		{ "lb1", real, 1, 1 },
-		{ "lb2.example.org", real, COUNT(real), 100 },	/* three bytes of length between others */
+		{ "lb2.example.org", real, COUNT(real),
+		  100 }, /* three bytes of length between others */
 		{ long_host, real + 3, 2, 1 },
 		{ "empty", real, 0, 0 },
 		{ "lb1", real + 1, 1, 300 },

@@ -6,18 +6,19 @@
  */
 #include "lines.h"
 
-/* ---- trees as text ------------------------------------------------------------------------------ */
+/* ---- trees as text --------------------------------------------------------------------------- */
 
 static const char *const roles[ROLE_MAX] = {
-	[ROLE_SERVER] = "server",   [ROLE_REQUEST] = "request", [ROLE_QUEUE] = "queue",
-	[ROLE_TARPIT] = "tarpit",   [ROLE_CLIENT] = "client",	[ROLE_CONNECT] = "connect",
+	[ROLE_SERVER] = "server",     [ROLE_REQUEST] = "request", [ROLE_QUEUE] = "queue",
+	[ROLE_TARPIT] = "tarpit",     [ROLE_CLIENT] = "client",	  [ROLE_CONNECT] = "connect",
 	[ROLE_RESPONSE] = "response", [ROLE_DATA] = "data",
 };
 
 static size_t put_ms(char *out, size_t size, uint64_t ns)
 {
 	if (ns % 1000000)
-		return (size_t)snprintf(out, size, "%llu.%06llu", (unsigned long long)(ns / 1000000),
+		return (size_t)snprintf(out, size, "%llu.%06llu",
+					(unsigned long long)(ns / 1000000),
 					(unsigned long long)(ns % 1000000));
 	return (size_t)snprintf(out, size, "%llu", (unsigned long long)(ns / 1000000));
 }
@@ -30,10 +31,13 @@ static const char *tree(const struct lines *l)
 
 	for (uint32_t i = 0; i < l->trace.n; i++) {
 		const struct span *s = &l->trace.span[i];
-		const char *code = s->kind == KIND_INTERNAL ? NULL :
-				   lines_attr(l, (enum span_role)s->role, "http.response.status_code");
+		const char *code =
+			s->kind == KIND_INTERNAL ?
+				NULL :
+				lines_attr(l, (enum span_role)s->role, "http.response.status_code");
 
-		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s ", i ? " | " : "", roles[s->role]);
+		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s ", i ? " | " : "",
+				      roles[s->role]);
 		n += put_ms(out + n, sizeof(out) - n, s->start_ns - server->start_ns);
 		n += (size_t)snprintf(out + n, sizeof(out) - n, "+");
 		n += put_ms(out + n, sizeof(out) - n, s->end_ns - s->start_ns);
@@ -99,7 +103,7 @@ static void expect_line(struct lines *l, const char *line, const char *wanted)
 	check_shape(l);
 }
 
-/* ---- httplog ------------------------------------------------------------------------------------- */
+/* ---- httplog --------------------------------------------------------------------------------- */
 
 /* One line of httplog by what matters here. */
 struct row {
@@ -118,9 +122,10 @@ static void expect_rows(enum phases phases, const struct row *rows, size_t n)
 		char line[512];
 
 		snprintf(line, sizeof(line),
-			 "192.0.2.1:49686 [21/Nov/2026:08:15:44.900] fe %s %s %s 68 - - %s 1/1/0/0/0 0/0 "
-			 "\"GET /x HTTP/1.1\"", rows[i].server, rows[i].timers, rows[i].status,
-			 rows[i].state);
+			 "192.0.2.1:49686 [21/Nov/2026:08:15:44.900] fe %s %s %s 68 - - %s "
+			 "1/1/0/0/0 0/0 "
+			 "\"GET /x HTTP/1.1\"",
+			 rows[i].server, rows[i].timers, rows[i].status, rows[i].state);
 		expect_line(&l, line, rows[i].tree);
 		assert_text(l.parser.rec.format->name, "httplog");
 		assert_int_equal(l.trace.span[0].start_ns, UINT64_C(1795248944900000000));
@@ -129,10 +134,10 @@ static void expect_rows(enum phases phases, const struct row *rows, size_t n)
 	lines_free(&l);
 }
 
-#define ROWS(phases, ...)                                                  \
-	do {                                                               \
-		static const struct row rows[] = { __VA_ARGS__ };          \
-		expect_rows((phases), rows, COUNT(rows));                  \
+#define ROWS(phases, ...)                                                                          \
+	do {                                                                                       \
+		static const struct row rows[] = { __VA_ARGS__ };                                  \
+		expect_rows((phases), rows, COUNT(rows));                                          \
 	} while (0)
 
 static void phases_tile_a_served_request(void **state)
@@ -155,7 +160,8 @@ static void phases_tile_a_served_request(void **state)
 	     { "be/app", "0/0/0/50/351", "101", "----",
 	       "server 0+351 =101 | client 0+351 =101 | response 0+50 | data 50+301" },
 	     { "be/app", "0/0/0/1099511627776/1099511627776", "200", "----",
-	       "server 0+1099511627776 =200 | client 0+1099511627776 =200 | response 0+1099511627776" });
+	       "server 0+1099511627776 =200 | client 0+1099511627776 =200 | response "
+	       "0+1099511627776" });
 }
 
 static void a_request_that_never_came_fails_in_its_first_phase(void **state)
@@ -184,8 +190,7 @@ static void a_request_that_never_came_fails_in_its_first_phase(void **state)
 static void haproxy_answering_as_it_was_told_to_is_no_failure(void **state)
 {
 	(void)state;
-	ROWS(PHASES_AUTO,
-	     { "fe/<NOSRV>", "0/-1/-1/-1/0", "403", "PR--", "server 0+0 =403" },
+	ROWS(PHASES_AUTO, { "fe/<NOSRV>", "0/-1/-1/-1/0", "403", "PR--", "server 0+0 =403" },
 	     { "fe/<NOSRV>", "5/-1/-1/-1/5", "401", "PR--", "server 0+5 =401 | request 0+5" },
 	     { "fe/<NOSRV>", "5/-1/-1/-1/8", "302", "LR--", "server 0+8 =302 | request 0+8" },
 	     { "fe/<NOSRV>", "0/-1/-1/-1/0", "200", "LR--", "server 0+0 =200" },
@@ -219,13 +224,14 @@ static void a_tarpit_is_one_phase_and_no_failure(void **state)
 {
 	(void)state;
 	ROWS(PHASES_AUTO,
-	     { "be/<NOSRV>", "-1/301/-1/-1/300", "500", "PT--", "server 0+300 =500 !500 | tarpit 0+300" },
-	     { "be/<NOSRV>", "-1/301/-1/-1/300", "429", "PT--", "server 0+300 =429 | tarpit 0+300" },
+	     { "be/<NOSRV>", "-1/301/-1/-1/300", "500", "PT--",
+	       "server 0+300 =500 !500 | tarpit 0+300" },
+	     { "be/<NOSRV>", "-1/301/-1/-1/300", "429", "PT--",
+	       "server 0+300 =429 | tarpit 0+300" },
 	     { "be/<NOSRV>", "-1/0/-1/-1/0", "429", "PT--", "server 0+0 =429 | tarpit 0+0" });
-	ROWS(PHASES_ALL,
-	     { "be/<NOSRV>", "-1/301/-1/-1/300", "429", "PT--", "server 0+300 =429 | tarpit 0+300" });
-	ROWS(PHASES_NONE,
-	     { "be/<NOSRV>", "-1/301/-1/-1/300", "429", "PT--", "server 0+300 =429" });
+	ROWS(PHASES_ALL, { "be/<NOSRV>", "-1/301/-1/-1/300", "429", "PT--",
+			   "server 0+300 =429 | tarpit 0+300" });
+	ROWS(PHASES_NONE, { "be/<NOSRV>", "-1/301/-1/-1/300", "429", "PT--", "server 0+300 =429" });
 }
 
 static void a_queue_that_ends_in_vain_has_no_client(void **state)
@@ -300,16 +306,20 @@ static void a_server_that_never_answers_fails_in_the_response(void **state)
 	       "server 0+12 =502 !server_abort | client 0+12 !server_abort | "
 	       "response 0+12 !server_abort" },
 	     { "be/app", "0/0/0/-1/0", "502", "SH--",
-	       "server 0+0 =502 !server_abort | client 0+0 !server_abort | response 0+0 !server_abort" },
+	       "server 0+0 =502 !server_abort | client 0+0 !server_abort | response 0+0 "
+	       "!server_abort" },
 	     { "be/app", "0/1/2/-1/3003", "504", "sH--",
-	       "server 0+3003 =504 !response_timeout | queue 0+1 | client 1+3002 !response_timeout | "
+	       "server 0+3003 =504 !response_timeout | queue 0+1 | client 1+3002 !response_timeout "
+	       "| "
 	       "connect 1+2 | response 3+3000 !response_timeout" },
 	     { "be/app", "0/0/1/-1/300", "-1", "CH--",
-	       "server 0+300 !client_abort | client 0+300 | connect 0+1 | response 1+299 !client_abort" },
+	       "server 0+300 !client_abort | client 0+300 | connect 0+1 | response 1+299 "
+	       "!client_abort" },
 	     { "be/app", "0/0/0/-1/300", "400", "CH--",
 	       "server 0+300 =400 !client_abort | client 0+300 | response 0+300 !client_abort" },
 	     { "be/app", "0/0/0/-1/300", "408", "cH--",
-	       "server 0+300 =408 !client_timeout | client 0+300 | response 0+300 !client_timeout" },
+	       "server 0+300 =408 !client_timeout | client 0+300 | response 0+300 "
+	       "!client_timeout" },
 	     /* an answer that HAProxy would not pass on */
 	     { "be/app", "0/0/0/7/9", "502", "PH--",
 	       "server 0+9 =502 !invalid_response | client 0+9 !invalid_response | "
@@ -318,7 +328,8 @@ static void a_server_that_never_answers_fails_in_the_response(void **state)
 	       "server 0+7 =502 !invalid_response | client 0+7 !invalid_response | "
 	       "response 0+7 !invalid_response" },
 	     { "be/app", "0/0/0/-1/7", "502", "DH--",
-	       "server 0+7 =502 !server_down | client 0+7 !server_down | response 0+7 !server_down" });
+	       "server 0+7 =502 !server_down | client 0+7 !server_down | response 0+7 "
+	       "!server_down" });
 }
 
 static void a_transfer_that_breaks_fails_in_the_data(void **state)
@@ -332,23 +343,28 @@ static void a_transfer_that_breaks_fails_in_the_data(void **state)
 	       "server 0+100 =200 !client_timeout | client 0+100 =200 | response 0+5 | "
 	       "data 5+95 !client_timeout" },
 	     { "be/app", "0/0/0/0/0", "200", "SD--",
-	       "server 0+0 =200 !server_abort | client 0+0 =200 !server_abort | data 0+0 !server_abort" },
+	       "server 0+0 =200 !server_abort | client 0+0 =200 !server_abort | data 0+0 "
+	       "!server_abort" },
 	     { "be/app", "0/0/0/5/100", "200", "sD--",
-	       "server 0+100 =200 !server_timeout | client 0+100 =200 !server_timeout | response 0+5 | "
+	       "server 0+100 =200 !server_timeout | client 0+100 =200 !server_timeout | response "
+	       "0+5 | "
 	       "data 5+95 !server_timeout" },
 	     { "be/app", "0/0/0/5/100", "200", "PD--",
 	       "server 0+100 =200 !invalid_response | client 0+100 =200 !invalid_response | "
 	       "response 0+5 | data 5+95 !invalid_response" },
 	     { "be/app", "0/0/0/5/100", "200", "KD--",
-	       "server 0+100 =200 !killed | client 0+100 =200 !killed | response 0+5 | data 5+95 !killed" },
+	       "server 0+100 =200 !killed | client 0+100 =200 !killed | response 0+5 | data 5+95 "
+	       "!killed" },
 	     { "be/app", "0/0/0/5/100", "200", "UD--",
-	       "server 0+100 =200 !server_changed | client 0+100 =200 !server_changed | response 0+5 | "
+	       "server 0+100 =200 !server_changed | client 0+100 =200 !server_changed | response "
+	       "0+5 | "
 	       "data 5+95 !server_changed" },
 	     { "be/app", "0/0/0/5/100", "200", "CL--",
 	       "server 0+100 =200 !client_abort | client 0+100 =200 | response 0+5 | "
 	       "data 5+95 !client_abort" },
 	     { "be/app", "0/0/0/5/100", "200", "sL--",
-	       "server 0+100 =200 !server_timeout | client 0+100 =200 !server_timeout | response 0+5 | "
+	       "server 0+100 =200 !server_timeout | client 0+100 =200 !server_timeout | response "
+	       "0+5 | "
 	       "data 5+95 !server_timeout" },
 	     /* a server's own error, and then it broke */
 	     { "be/app", "0/0/0/5/9", "500", "SD--",
@@ -359,7 +375,8 @@ static void a_transfer_that_breaks_fails_in_the_data(void **state)
 	       "data 5+4 !client_abort" },
 	     /* old versions write D without an answer: it was the response that failed */
 	     { "be/app", "0/0/0/-1/50", "-1", "SD--",
-	       "server 0+50 !server_abort | client 0+50 !server_abort | response 0+50 !server_abort" },
+	       "server 0+50 !server_abort | client 0+50 !server_abort | response 0+50 "
+	       "!server_abort" },
 	     { "be/app", "0/0/0/-1/50", "-1", "CD--",
 	       "server 0+50 !client_abort | client 0+50 | response 0+50 !client_abort" });
 }
@@ -398,10 +415,10 @@ static void timers_beyond_the_total_are_clamped_from_left_to_right(void **state)
 	       "server 0+100 =200 !server_abort | request 0+10 | queue 10+90 | "
 	       "client 100+0 =200 !server_abort | data 100+0 !server_abort" },
 	     { "be/app", "0/0/0/5/-3", "200", "----", "server 0+0 =200 | client 0+0 =200" });
-	ROWS(PHASES_ALL,
-	     { "be/app", "0/133/0/2942/430", "200", "----",
-	       "server 0+430 =200 | request 0+0 | queue 0+133 | client 133+297 =200 | connect 133+0 | "
-	       "response 133+297 | data 430+0" });
+	ROWS(PHASES_ALL, { "be/app", "0/133/0/2942/430", "200", "----",
+			   "server 0+430 =200 | request 0+0 | queue 0+133 | client 133+297 =200 | "
+			   "connect 133+0 | "
+			   "response 133+297 | data 430+0" });
 }
 
 static void phases_all_draws_what_was_reached(void **state)
@@ -413,10 +430,12 @@ static void phases_all_draws_what_was_reached(void **state)
 	       "response 0+0 | data 0+0" },
 	     { "fe/<NOSRV>", "0/-1/-1/-1/0", "302", "LR--", "server 0+0 =302 | request 0+0" },
 	     { "be/dead", "0/0/-1/-1/9", "503", "SC--",
-	       "server 0+9 =503 !connect_failed | request 0+0 | queue 0+0 | client 0+9 !connect_failed | "
+	       "server 0+9 =503 !connect_failed | request 0+0 | queue 0+0 | client 0+9 "
+	       "!connect_failed | "
 	       "connect 0+9 !connect_failed" },
 	     { "be/app", "0/0/0/-1/12", "502", "SH--",
-	       "server 0+12 =502 !server_abort | request 0+0 | queue 0+0 | client 0+12 !server_abort | "
+	       "server 0+12 =502 !server_abort | request 0+0 | queue 0+0 | client 0+12 "
+	       "!server_abort | "
 	       "connect 0+0 | response 0+12 !server_abort" },
 	     { "be/<NOSRV>", "0/-1/-1/-1/0", "503", "SC--",
 	       "server 0+0 =503 !no_server | request 0+0 | queue 0+0 !no_server" });
@@ -433,7 +452,7 @@ static void phases_none_leaves_server_and_client_and_their_status(void **state)
 	     { "fe/<NOSRV>", "-1/-1/-1/-1/9", "400", "CR--", "server 0+9 =400 !client_abort" });
 }
 
-/* ---- '+' ------------------------------------------------------------------------------------------ */
+/* ---- '+' ------------------------------------------------------------------------------------- */
 
 static void logasap_ends_the_tree_at_the_last_known_moment(void **state)
 {
@@ -442,21 +461,28 @@ static void logasap_ends_the_tree_at_the_last_known_moment(void **state)
 		const char *line, *tree;
 		bool open;
 	} t[] = {
-		{ PHASES_AUTO, "127.0.0.1:57436 [21/Nov/2026:08:15:45.765] fe be/app 0/0/0/20/+20 200 +68 - - "
+		{ PHASES_AUTO,
+		  "127.0.0.1:57436 [21/Nov/2026:08:15:45.765] fe be/app 0/0/0/20/+20 200 +68 - - "
 		  "---- 3/1/3/1/0 0/0 \"GET /sleep/20 HTTP/1.1\"",
 		  "server 0+20 =200 | client 0+20 =200 | response 0+20", true },
-		{ PHASES_ALL, "127.0.0.1:57436 [21/Nov/2026:08:15:45.765] fe be/app 0/0/10/1/+11 200 +58 - - "
+		{ PHASES_ALL,
+		  "127.0.0.1:57436 [21/Nov/2026:08:15:45.765] fe be/app 0/0/10/1/+11 200 +58 - - "
 		  "---- 3/1/3/1/0 0/0 \"GET /half HTTP/1.1\"",
 		  "server 0+11 =200 | request 0+0 | queue 0+0 | client 0+11 =200 | connect 0+10 | "
-		  "response 10+1", true },
-		{ PHASES_AUTO, "127.0.0.1:57498 [21/Nov/2026:08:15:45.978] fe be/app 0/0/0/-1/+0 502 +209 - - "
-		  "SH-- 3/1/2/2/0 0/0 \"GET /close HTTP/1.1\"",
-		  "server 0+0 =502 !server_abort | client 0+0 !server_abort | response 0+0 !server_abort",
+		  "response 10+1",
 		  true },
-		{ PHASES_ALL, "127.0.0.1:46240 [21/Nov/2026:08:15:54.877] fe be/t1 1/3/+3 +0 -- 1/1/0/0/0 0/0",
+		{ PHASES_AUTO,
+		  "127.0.0.1:57498 [21/Nov/2026:08:15:45.978] fe be/app 0/0/0/-1/+0 502 +209 - - "
+		  "SH-- 3/1/2/2/0 0/0 \"GET /close HTTP/1.1\"",
+		  "server 0+0 =502 !server_abort | client 0+0 !server_abort | response 0+0 "
+		  "!server_abort",
+		  true },
+		{ PHASES_ALL,
+		  "127.0.0.1:46240 [21/Nov/2026:08:15:54.877] fe be/t1 1/3/+3 +0 -- 1/1/0/0/0 0/0",
 		  "server 0+3 | queue 0+0 | client 0+3 | connect 0+3", true },
 		/* a '+' elsewhere does not open the end */
-		{ PHASES_AUTO, "127.0.0.1:57436 [21/Nov/2026:08:15:45.765] fe be/app 0/0/0/20/20 200 +68 - - "
+		{ PHASES_AUTO,
+		  "127.0.0.1:57436 [21/Nov/2026:08:15:45.765] fe be/app 0/0/0/20/20 200 +68 - - "
 		  "---- 3/1/3/1/0 0/0 \"GET /sleep/20 HTTP/1.1\"",
 		  "server 0+20 =200 | client 0+20 =200 | response 0+20", false },
 	};
@@ -483,8 +509,8 @@ static void a_plus_before_the_retries_means_another_server(void **state)
 		const char *conns, *server, *retries;
 		bool redispatched;
 	} t[] = {
-		{ "1/1/0/0/+1", "be/app", "1", true },	{ "1/1/0/0/1", "be/app", "1", false },
-		{ "1/1/0/0/+0", "be/app", "0", true },	{ "1/1/0/0/0", "be/app", "0", false },
+		{ "1/1/0/0/+1", "be/app", "1", true },	   { "1/1/0/0/1", "be/app", "1", false },
+		{ "1/1/0/0/+0", "be/app", "0", true },	   { "1/1/0/0/0", "be/app", "0", false },
 		{ "1/1/0/0/+2", "be/<NOSRV>", "2", true },
 	};
 	struct lines l;
@@ -495,8 +521,10 @@ static void a_plus_before_the_retries_means_another_server(void **state)
 		enum span_role role = strchr(t[i].server, '<') ? ROLE_SERVER : ROLE_CLIENT;
 		char line[512];
 
-		snprintf(line, sizeof(line), "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe %s 0/1000/1/5/1006 200 "
-			 "68 - - ---- %s 0/0 \"GET / HTTP/1.1\"", t[i].server, t[i].conns);
+		snprintf(line, sizeof(line),
+			 "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe %s 0/1000/1/5/1006 200 "
+			 "68 - - ---- %s 0/0 \"GET / HTTP/1.1\"",
+			 t[i].server, t[i].conns);
 		lines_request(&l, line);
 		assert_string_equal(lines_attr(&l, role, "haproxy.retries"), t[i].retries);
 		if (t[i].redispatched)
@@ -507,7 +535,7 @@ static void a_plus_before_the_retries_means_another_server(void **state)
 	lines_free(&l);
 }
 
-/* ---- TCP ------------------------------------------------------------------------------------------- */
+/* ---- TCP ------------------------------------------------------------------------------------- */
 
 static void tcp_waits_one_millisecond_less_than_it_says(void **state)
 {
@@ -532,14 +560,17 @@ static void tcp_waits_one_millisecond_less_than_it_says(void **state)
 		{ "be/<NOSRV>", "501/-1/500", "sQ",
 		  "server 0+500 !queue_timeout | queue 0+500 !queue_timeout" },
 		{ "be/t1", "1/0/60000", "cD",
-		  "server 0+60000 !client_timeout | client 0+60000 | data 0+60000 !client_timeout" },
+		  "server 0+60000 !client_timeout | client 0+60000 | data 0+60000 "
+		  "!client_timeout" },
 		{ "be/t1", "1/0/24", "SD",
-		  "server 0+24 !server_abort | client 0+24 !server_abort | data 0+24 !server_abort" },
+		  "server 0+24 !server_abort | client 0+24 !server_abort | data 0+24 "
+		  "!server_abort" },
 		{ "be/t1", "1/0/24", "CD",
 		  "server 0+24 !client_abort | client 0+24 | data 0+24 !client_abort" },
 		{ "be/t1", "1/2/24", "KD",
 		  "server 0+24 !killed | client 0+24 !killed | connect 0+2 | data 2+22 !killed" },
-		{ "fe/<NOSRV>", "-1/-1/7", "CR", "server 0+7 !client_abort | request 0+7 !client_abort" },
+		{ "fe/<NOSRV>", "-1/-1/7", "CR",
+		  "server 0+7 !client_abort | request 0+7 !client_abort" },
 	};
 	struct lines l;
 
@@ -548,8 +579,10 @@ static void tcp_waits_one_millisecond_less_than_it_says(void **state)
 	for (size_t i = 0; i < COUNT(t); i++) {
 		char line[512];
 
-		snprintf(line, sizeof(line), "127.0.0.1:46240 [21/Nov/2026:08:15:54.877] fe %s %s 61 %s "
-			 "1/1/0/0/0 0/0", t[i].server, t[i].timers, t[i].state);
+		snprintf(line, sizeof(line),
+			 "127.0.0.1:46240 [21/Nov/2026:08:15:54.877] fe %s %s 61 %s "
+			 "1/1/0/0/0 0/0",
+			 t[i].server, t[i].timers, t[i].state);
 		expect_line(&l, line, t[i].tree);
 		assert_text(l.trace.span[0].name, "tcp");
 		assert_string_equal(lines_attr(&l, ROLE_SERVER, "network.transport"), "tcp");
@@ -559,7 +592,7 @@ static void tcp_waits_one_millisecond_less_than_it_says(void **state)
 	lines_free(&l);
 }
 
-/* ---- other formats ----------------------------------------------------------------------------------- */
+/* ---- other formats --------------------------------------------------------------------------- */
 
 /* Start in microseconds of 2026-11-21 08:15:00 UTC. */
 static int64_t start_us(const struct lines *l)
@@ -575,45 +608,61 @@ static void every_format_gives_the_same_kind_of_tree(void **state)
 		bool imprecise;
 	} t[] = {
 		{ "auto", "httpslog",
-		  "127.0.0.1:33860 [21/Nov/2026:08:15:48.818] fe~ be/app 0/0/0/20/20 200 68 - - ---- 3/1/2/0/0 0/0 "
-		  "\"GET https://h/x HTTP/2.0\" 0/0000000000000000/0/0/0 h/TLSv1.3/TLS_AES_256_GCM_SHA384",
+		  "127.0.0.1:33860 [21/Nov/2026:08:15:48.818] fe~ be/app 0/0/0/20/20 200 68 - - "
+		  "---- 3/1/2/0/0 0/0 "
+		  "\"GET https://h/x HTTP/2.0\" 0/0000000000000000/0/0/0 "
+		  "h/TLSv1.3/TLS_AES_256_GCM_SHA384",
 		  "server 0+20 =200 | client 0+20 =200 | response 0+20", 48818000, false },
-		/* its date has seconds; the accept's milliseconds are the best there is for the rest */
+		/* its date has seconds; the accept's milliseconds are the best there is for the
+		   rest */
 		{ "auto", "httplog-clf",
-		  "127.0.0.1 - - [21/Nov/2026:08:15:45 +0000] \"GET /x HTTP/1.1\" 200 68 \"\" \"\" 35180 333 \"fe\" "
+		  "127.0.0.1 - - [21/Nov/2026:08:15:45 +0000] \"GET /x HTTP/1.1\" 200 68 \"\" \"\" "
+		  "35180 333 \"fe\" "
 		  "\"be\" \"app\" 1 2 3 4 15 ---- 2 1 1 0 0 0 0 \"\" \"\"",
-		  "server 0+15 =200 | request 0+1 | queue 1+2 | client 3+12 =200 | connect 3+3 | response 6+4 | "
-		  "data 10+5", 45333000, true },
+		  "server 0+15 =200 | request 0+1 | queue 1+2 | client 3+12 =200 | connect 3+3 | "
+		  "response 6+4 | "
+		  "data 10+5",
+		  45333000, true },
 		{ "auto", "httplog-clf",
-		  "127.0.0.1 - - [21/Nov/2026:10:15:45 +0200] \"GET /x HTTP/1.1\" 502 68 \"\" \"\" 35180 007 \"fe\" "
+		  "127.0.0.1 - - [21/Nov/2026:10:15:45 +0200] \"GET /x HTTP/1.1\" 502 68 \"\" \"\" "
+		  "35180 007 \"fe\" "
 		  "\"be\" \"app\" 0 0 0 -1 5 SH-- 2 1 1 0 0 0 0 \"\" \"\" ",
-		  "server 0+5 =502 !server_abort | client 0+5 !server_abort | response 0+5 !server_abort",
+		  "server 0+5 =502 !server_abort | client 0+5 !server_abort | response 0+5 "
+		  "!server_abort",
 		  45007000, true },
 		/* the accept's seconds and its milliseconds fit together */
 		{ "auto", "tcplog-clf",
-		  "127.0.0.1 - - [21/Nov/2026:08:15:45 +0000] \"TCP \" 000 61 \"\" \"\" 35180 333 \"fe\" \"be\" "
+		  "127.0.0.1 - - [21/Nov/2026:08:15:45 +0000] \"TCP \" 000 61 \"\" \"\" 35180 333 "
+		  "\"fe\" \"be\" "
 		  "\"t1\" 0 1 2 24 10 ---- 2 1 1 0 0 0 0 \"\" \"\"",
 		  "server 0+24 | client 0+24 | connect 0+2 | data 2+22", 45333000, false },
 		/* before 1.7: from the accept on, and the request phase is Tq */
 		{ "httplog-1.6", "httplog-1.6",
-		  "127.0.0.1:35998 [21/Nov/2026:08:15:46.206] fe be/app 3/0/1/20/25 200 68 - - ---- 3/1/2/0/0 0/0 "
+		  "127.0.0.1:35998 [21/Nov/2026:08:15:46.206] fe be/app 3/0/1/20/25 200 68 - - "
+		  "---- 3/1/2/0/0 0/0 "
 		  "\"GET /x HTTP/1.1\"",
-		  "server 0+25 =200 | request 0+3 | client 3+22 =200 | connect 3+1 | response 4+20 | data 24+1",
+		  "server 0+25 =200 | request 0+3 | client 3+22 =200 | connect 3+1 | response 4+20 "
+		  "| data 24+1",
 		  46206000, false },
 		{ "httplog-1.6", "httplog-1.6",
-		  "127.0.0.1:35998 [21/Nov/2026:08:15:46.206] fe fe/<NOSRV> -1/-1/-1/-1/12 400 68 - - CR-- "
+		  "127.0.0.1:35998 [21/Nov/2026:08:15:46.206] fe fe/<NOSRV> -1/-1/-1/-1/12 400 68 "
+		  "- - CR-- "
 		  "3/1/2/0/0 0/0 \"<BADREQ>\"",
 		  "server 0+12 =400 !client_abort | request 0+12 !client_abort", 46206000, false },
 		{ "httplog-1.6", "httplog-1.6",
-		  "127.0.0.1:36104 [21/Nov/2026:08:15:46.430] fe be/app 0/0/0/-1/+7 502 +209 - - SH-- "
+		  "127.0.0.1:36104 [21/Nov/2026:08:15:46.430] fe be/app 0/0/0/-1/+7 502 +209 - - "
+		  "SH-- "
 		  "3/1/2/2/0 0/0 \"GET /close HTTP/1.1\"",
-		  "server 0+7 =502 !server_abort | client 0+7 !server_abort | response 0+7 !server_abort",
+		  "server 0+7 =502 !server_abort | client 0+7 !server_abort | response 0+7 "
+		  "!server_abort",
 		  46430000, false },
 		/* the shape of httplog is taken for httplog */
 		{ "auto", "httplog",
-		  "127.0.0.1:35998 [21/Nov/2026:08:15:46.206] fe be/app 3/0/1/20/25 200 68 - - ---- 3/1/2/0/0 0/0 "
+		  "127.0.0.1:35998 [21/Nov/2026:08:15:46.206] fe be/app 3/0/1/20/25 200 68 - - "
+		  "---- 3/1/2/0/0 0/0 "
 		  "\"GET /x HTTP/1.1\"",
-		  "server 0+25 =200 | request 0+3 | client 3+22 =200 | connect 3+1 | response 4+20 | data 24+1",
+		  "server 0+25 =200 | request 0+3 | client 3+22 =200 | connect 3+1 | response 4+20 "
+		  "| data 24+1",
 		  46206000, false },
 		/* dates of one's own */
 		{ "%ci:%cp [%t] %f %b/%s %Th/%Ti/%TR/%Tw/%Tc/%Tr/%Ta %ST %ts", "format 1",
@@ -640,13 +689,15 @@ static void every_format_gives_the_same_kind_of_tree(void **state)
 		  "server 0+0 !client_abort | request 0+0 !client_abort", 46206000, false },
 		{ "%ci:%cp [%tr] %f %b/%s %TR/%Tw/%Tc/%Tr/%Td %ST %ts", "format 1",
 		  "127.0.0.1:1 [21/Nov/2026:08:15:46.206] fe be/app 1/2/3/4/5 200 --",
-		  "server 0+15 =200 | request 0+1 | queue 1+2 | client 3+12 =200 | connect 3+3 | response 6+4 | "
-		  "data 10+5", 46206000, false },
+		  "server 0+15 =200 | request 0+1 | queue 1+2 | client 3+12 =200 | connect 3+3 | "
+		  "response 6+4 | "
+		  "data 10+5",
+		  46206000, false },
 		/* a data phase that was logged: what is left goes to the last one all the same */
 		{ "%ci:%cp [%tr] %f %b/%s %TR/%Tw/%Tc/%Tr/%Td/%Ta %ST %ts", "format 1",
 		  "127.0.0.1:1 [21/Nov/2026:08:15:46.206] fe be/app 0/0/1/20/3/30 200 --",
-		  "server 0+30 =200 | client 0+30 =200 | connect 0+1 | response 1+20 | data 21+9", 46206000,
-		  false },
+		  "server 0+30 =200 | client 0+30 =200 | connect 0+1 | response 1+20 | data 21+9",
+		  46206000, false },
 		{ "%ci:%cp %Ts.%ms %f %b/%s %Th/%Ti/%TR/%Tw/%Tc/%Tr/%Ta %ST %ts", "format 1",
 		  "127.0.0.1:1 1795248946.007 fe be/app 0/1/0/0/0/20/20 200 --",
 		  "server 0+20 =200 | client 0+20 =200 | response 0+20", 46008000, false },
@@ -695,11 +746,11 @@ static void microsecond_clocks_are_used_where_the_log_has_them(void **state)
 		  "[21/Nov/2026:08:15:46.646] 1795248946641367 be/app 2/3/0/0/0/20/20",
 		  "server 0+20 | client 0+20 | response 0+20", 46646367 },
 		{ "%[accept_date(us)] %b/%s %Th/%Ti/%TR/%Tw/%Tc/%Tr/%Ta",
-		  "1795248946641367 be/app 2/3/0/0/0/20/20", "server 0+20 | client 0+20 | response 0+20",
-		  46646367 },
+		  "1795248946641367 be/app 2/3/0/0/0/20/20",
+		  "server 0+20 | client 0+20 | response 0+20", 46646367 },
 		{ "%[accept_date(us)] %b/%s %Th/%Ti/%TR/%Tw/%Tc/%Tr/%Ta",
-		  "1795248946641367 be/app 0/0/0/0/0/20/20", "server 0+20 | client 0+20 | response 0+20",
-		  46641367 },
+		  "1795248946641367 be/app 0/0/0/0/0/20/20",
+		  "server 0+20 | client 0+20 | response 0+20", 46641367 },
 		{ "[%tr] %[accept_date(us)] %b/%s %TR/%Tw/%Tc/%Tr/%Ta",
 		  "[21/Nov/2026:08:15:46.646] 1795248946641367 be/app 0/0/0/20/20",
 		  "server 0+20 | client 0+20 | response 0+20", 46646367 },
@@ -720,11 +771,13 @@ static void microsecond_clocks_are_used_where_the_log_has_them(void **state)
 		/* the clock at the end is finer than the sum of milliseconds */
 		{ "%[request_date(us)] %[date(0,us)] %b/%s %TR/%Tw/%Tc/%Tr/%Ta",
 		  "1795248946641367 1795248946661999 be/app 0/0/1/19/20",
-		  "server 0+20.632000 | client 0+20.632000 | connect 0+1 | response 1+19 | data 20+0.632000",
+		  "server 0+20.632000 | client 0+20.632000 | connect 0+1 | response 1+19 | data "
+		  "20+0.632000",
 		  46641367 },
 		{ "%[request_date(us)] %[date(0,us)] %b/%s %TR/%Tw/%Tc/%Tr/%Ta",
 		  "1795248946641367 1795248946660999 be/app 0/0/1/19/20",
-		  "server 0+19.632000 | client 0+19.632000 | connect 0+1 | response 1+18.632000", 46641367 },
+		  "server 0+19.632000 | client 0+19.632000 | connect 0+1 | response 1+18.632000",
+		  46641367 },
 		/* a clock that was set in between must not bend a span */
 		{ "%[request_date(us)] %[date(0,us)] %b/%s %TR/%Tw/%Tc/%Tr/%Ta",
 		  "1795248946641367 1795248946761999 be/app 0/0/1/19/20",
@@ -735,7 +788,8 @@ static void microsecond_clocks_are_used_where_the_log_has_them(void **state)
 		/* no total at all: the clock is the only one */
 		{ "%[request_date(us)] %[date(0,us)] %b/%s %TR/%Tw/%Tc/%Tr",
 		  "1795248946641367 1795248946761999 be/app 0/0/1/19",
-		  "server 0+120.632000 | client 0+120.632000 | connect 0+1 | response 1+19 | data 20+100.632000",
+		  "server 0+120.632000 | client 0+120.632000 | connect 0+1 | response 1+19 | data "
+		  "20+100.632000",
 		  46641367 },
 	};
 
@@ -772,11 +826,15 @@ static void an_error_line_is_one_span_without_length(void **state)
 		{ "Out of memory when initializing an SSL connection", "resource_exhausted" },
 		{ "SSL fatal error", "tls_error" },
 		{ "Timeout while waiting for PROXY protocol header", "proxy_header_timeout" },
-		{ "Connection closed while waiting for PROXY protocol header", "proxy_header_aborted" },
-		{ "Connection error while waiting for PROXY protocol header", "proxy_header_aborted" },
+		{ "Connection closed while waiting for PROXY protocol header", "proxy_header_"
+									       "aborted" },
+		{ "Connection error while waiting for PROXY protocol header", "proxy_header_"
+									      "aborted" },
 		{ "Truncated PROXY protocol header received", "proxy_header_invalid" },
-		{ "Received something which does not look like a PROXY protocol header",
-		  "proxy_header_invalid" },
+		{ "Received something which does not look like a PROXY protocol header", "proxy_"
+											 "header_"
+											 "invali"
+											 "d" },
 		{ "Received an invalid PROXY protocol header", "proxy_header_invalid" },
 		{ "Missing NetScaler Client IP header", "proxy_header_invalid" },
 		{ "Server refused early data", "early_data_refused" },
@@ -809,7 +867,7 @@ static void an_error_line_is_one_span_without_length(void **state)
 	lines_free(&l);
 }
 
-/* ---- attributes ---------------------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 static void timers_are_attributes_whatever_is_drawn_and_negative_ones_are_absent(void **state)
 {
@@ -818,11 +876,16 @@ static void timers_are_attributes_whatever_is_drawn_and_negative_ones_are_absent
 		enum span_role role;
 		const char *value;
 	} t[] = {
-		{ "haproxy.timer.Th", ROLE_SERVER, "1" },   { "haproxy.timer.Ti", ROLE_SERVER, "2" },
-		{ "haproxy.timer.TR", ROLE_SERVER, "3" },   { "haproxy.timer.Tw", ROLE_SERVER, "0" },
-		{ "haproxy.timer.Ta", ROLE_SERVER, "30" },  { "haproxy.timer.Tt", ROLE_SERVER, "33" },
-		{ "haproxy.timer.Tc", ROLE_CLIENT, "5" },   { "haproxy.timer.Tr", ROLE_CLIENT, NULL },
-		{ "haproxy.timer.Td", ROLE_CLIENT, NULL },  { "haproxy.timer.Tc", ROLE_SERVER, NULL },
+		{ "haproxy.timer.Th", ROLE_SERVER, "1" },
+		{ "haproxy.timer.Ti", ROLE_SERVER, "2" },
+		{ "haproxy.timer.TR", ROLE_SERVER, "3" },
+		{ "haproxy.timer.Tw", ROLE_SERVER, "0" },
+		{ "haproxy.timer.Ta", ROLE_SERVER, "30" },
+		{ "haproxy.timer.Tt", ROLE_SERVER, "33" },
+		{ "haproxy.timer.Tc", ROLE_CLIENT, "5" },
+		{ "haproxy.timer.Tr", ROLE_CLIENT, NULL },
+		{ "haproxy.timer.Td", ROLE_CLIENT, NULL },
+		{ "haproxy.timer.Tc", ROLE_SERVER, NULL },
 		{ "haproxy.timer.Ta", ROLE_CLIENT, NULL },
 	};
 
@@ -853,16 +916,19 @@ static void without_a_client_the_server_span_says_what_is_known(void **state)
 
 	(void)state;
 	lines_simple(&l, "httplog");
-	lines_request(&l, "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe fe/<STATS> 0/0/0/1/1 200 68 - - LR-- "
+	lines_request(&l, "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe fe/<STATS> 0/0/0/1/1 200 68 - "
+			  "- LR-- "
 			  "1/1/0/7/2 0/0 \"GET / HTTP/1.1\"");
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "haproxy.server.name"), "<STATS>");
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "haproxy.retries"), "2");
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "haproxy.connections.server"), "7");
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "haproxy.timer.Tr"), "1");
-	lines_request(&l, "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe be/<NOSRV> 0/-1/-1/-1/1 503 68 - - SC-- "
+	lines_request(&l, "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe be/<NOSRV> 0/-1/-1/-1/1 503 "
+			  "68 - - SC-- "
 			  "1/1/0/0/0 0/0 \"GET / HTTP/1.1\"");
 	assert_null(lines_attr(&l, ROLE_SERVER, "haproxy.server.name"));
-	lines_request(&l, "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe be/app 0/0/0/1/1 200 68 - - ---- "
+	lines_request(&l, "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe be/app 0/0/0/1/1 200 68 - - "
+			  "---- "
 			  "1/1/0/0/0 0/0 \"GET / HTTP/1.1\"");
 	assert_null(lines_attr(&l, ROLE_SERVER, "haproxy.server.name"));
 	assert_string_equal(lines_attr(&l, ROLE_CLIENT, "haproxy.server.name"), "app");
@@ -890,18 +956,23 @@ static void a_failure_comes_with_words_for_a_person(void **state)
 	for (size_t i = 0; i < COUNT(t); i++) {
 		char line[512];
 
-		snprintf(line, sizeof(line), "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe %s %s 200 68 - - %s "
-			 "1/1/0/0/0 0/0 \"GET / HTTP/1.1\"", t[i].server, t[i].timers, t[i].state);
+		snprintf(line, sizeof(line),
+			 "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe %s %s 200 68 - - %s "
+			 "1/1/0/0/0 0/0 \"GET / HTTP/1.1\"",
+			 t[i].server, t[i].timers, t[i].state);
 		lines_request(&l, line);
 		assert_text(l.trace.words, t[i].words);
 	}
-	/* Every letter of a cause, in every phase, has words and a type of its own or a common one. */
+	/* Every letter of a cause, in every phase, has words and a type of its own or a common one.
+	 */
 	for (const char *c = "cCsSPRIDKUL"; *c; c++)
 		for (const char *s = "RQCHDL"; *s; s++) {
 			char line[512];
 
-			snprintf(line, sizeof(line), "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe be/app "
-				 "-1/-1/-1/-1/9 200 68 - - %c%c-- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"", *c, *s);
+			snprintf(line, sizeof(line),
+				 "127.0.0.1:1 [21/Nov/2026:08:15:44.900] fe be/app "
+				 "-1/-1/-1/-1/9 200 68 - - %c%c-- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"",
+				 *c, *s);
 			lines_request(&l, line);
 			check_shape(&l);
 			assert_int_equal(l.trace.words.len > 0, *c != 'L' || !strchr("RCH", *s));
@@ -934,7 +1005,8 @@ int main(void)
 		cmocka_unit_test(every_format_gives_the_same_kind_of_tree),
 		cmocka_unit_test(microsecond_clocks_are_used_where_the_log_has_them),
 		cmocka_unit_test(an_error_line_is_one_span_without_length),
-		cmocka_unit_test(timers_are_attributes_whatever_is_drawn_and_negative_ones_are_absent),
+		cmocka_unit_test(
+			timers_are_attributes_whatever_is_drawn_and_negative_ones_are_absent),
 		cmocka_unit_test(without_a_client_the_server_span_says_what_is_known),
 		cmocka_unit_test(a_failure_comes_with_words_for_a_person),
 	};

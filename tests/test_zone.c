@@ -1,11 +1,13 @@
 /*
- * Dates: HAProxy's to numbers, RFC 3339's to numbers, local ones to UTC. Which moments a zone knows was
- * taken from the tz database (Europe/Paris 2026: 29 March 02:00, 25 October 03:00; Lord Howe: half an
- * hour; Dublin: winter time is the one that is `saved`).
+ * Dates: HAProxy's to numbers, RFC 3339's to numbers, local ones to UTC. Which moments a zone knows
+ * was taken from the tz database (Europe/Paris 2026: 29 March 02:00, 25 October 03:00; Lord Howe:
+ * half an hour; Dublin: winter time is the one that is `saved`).
  */
 #include "lines.h"
 
 #include "core/civil.h"
+
+#include <time.h>
 
 /* Milliseconds since 1970, as civil_days has them: its own test is below. */
 static int64_t ms(int year, int month, int day, int hour, int min)
@@ -13,7 +15,7 @@ static int64_t ms(int year, int month, int day, int hour, int min)
 	return (civil_days(year, month, day) * 1440 + hour * 60 + min) * 60000;
 }
 
-/* ---- the calendar ------------------------------------------------------------------------------------- */
+/* ---- the calendar ---------------------------------------------------------------------------- */
 
 static void days_are_counted_as_the_calendar_does(void **state)
 {
@@ -22,12 +24,15 @@ static void days_are_counted_as_the_calendar_does(void **state)
 	(void)state;
 	for (int year = 1970; year <= 2410; year++)
 		for (int month = 1; month <= 12; month++) {
-			static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+			static const int days[] = {
+				31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+			};
 			bool leap = month == 2 && year % 4 == 0 && (year % 100 || year % 400 == 0);
 
 			assert_int_equal(civil_days_in(year, month), days[month - 1] + leap);
 			assert_int_equal(civil_days(year, month, 1), day);
-			assert_int_equal(civil_days(year, month, days[month - 1]), day + days[month - 1] - 1);
+			assert_int_equal(civil_days(year, month, days[month - 1]),
+					 day + days[month - 1] - 1);
 			day += days[month - 1] + leap;
 		}
 	assert_int_equal(civil_days(1970, 1, 1), 0);
@@ -39,7 +44,7 @@ static void haproxys_dates_have_their_limits(void **state)
 {
 	static const struct {
 		const char *text;
-		int64_t ms;	/* -1: no date */
+		int64_t ms; /* -1: no date */
 	} t[] = {
 		{ "01/Jan/1970:00:00:00.000", 0 },
 		{ "26/Apr/2024:09:39:58.774", 1714124398774 },
@@ -47,7 +52,7 @@ static void haproxys_dates_have_their_limits(void **state)
 		{ "28/Feb/2023:00:00:00.000", 1677542400000 },
 		{ "29/Feb/2000:00:00:00.000", 951782400000 },
 		{ "31/Dec/2099:23:59:59.999", 4102444799999 },
-		{ "30/Jun/2015:23:59:60.500", 1435708800500 },	/* a leap second */
+		{ "30/Jun/2015:23:59:60.500", 1435708800500 }, /* a leap second */
 		{ "29/Feb/2023:00:00:00.000", -1 },
 		{ "29/Feb/2100:00:00:00.000", -1 },
 		{ "30/Feb/2024:00:00:00.000", -1 },
@@ -103,7 +108,7 @@ static void dates_with_a_zone_are_utc_at_once(void **state)
 {
 	static const struct {
 		const char *text;
-		int64_t ms;	/* -1: no date */
+		int64_t ms; /* -1: no date */
 	} t[] = {
 		{ "26/Apr/2024:07:41:11 +0000", 1714117271000 },
 		{ "26/Apr/2024:09:41:11 +0200", 1714117271000 },
@@ -134,7 +139,7 @@ static void rfc3339_dates_are_read_to_the_microsecond(void **state)
 {
 	static const struct {
 		const char *text;
-		size_t len;		/* 0: no date */
+		size_t len; /* 0: no date */
 		int64_t us;
 		int zone_min;
 		bool known;
@@ -180,7 +185,7 @@ static void rfc3339_dates_are_read_to_the_microsecond(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(t); i++) {
 		size_t n = strlen(t[i].text), len = 99;
-		char *exact = malloc(n + 1);		/* nothing is read behind the end */
+		char *exact = malloc(n + 1); /* nothing is read behind the end */
 		int64_t us = 99;
 		int zone_min = 99;
 		bool known = false, ok;
@@ -224,7 +229,7 @@ static void moments_are_written_for_a_person(void **state)
 	}
 }
 
-/* ---- zones ---------------------------------------------------------------------------------------------- */
+/* ---- zones ----------------------------------------------------------------------------------- */
 
 static struct zone zone_of(const char *name)
 {
@@ -241,7 +246,7 @@ static void a_zones_clock_is_moved_twice_a_year(void **state)
 	static const struct {
 		const char *zone;
 		int month, day, hour, min;
-		int offset_min;		/* UTC = local - offset */
+		int offset_min; /* UTC = local - offset */
 	} t[] = {
 		{ "Europe/Paris", 1, 15, 12, 0, 60 },
 		{ "Europe/Paris", 7, 15, 12, 0, 120 },
@@ -289,13 +294,15 @@ static void a_zones_clock_is_moved_twice_a_year(void **state)
 		zone_utc(&z, ms(2026, 1, 1, 0, 0), INT16_MIN, 0);
 		utc = zone_utc(&z, local + 59999, INT16_MIN, 0);
 		if (utc != local + 59999 - t[i].offset_min * INT64_C(60000))
-			fail_msg("%s %d-%d %d:%02d: %lld minutes", t[i].zone, t[i].month, t[i].day, t[i].hour, t[i].min,
-				 (long long)(local + 59999 - utc) / 60000);
-		assert_int_equal(zone_utc(&z, local, INT16_MIN, 0), local - t[i].offset_min * INT64_C(60000));
+			fail_msg("%s %d-%d %d:%02d: %lld minutes", t[i].zone, t[i].month, t[i].day,
+				 t[i].hour, t[i].min, (long long)(local + 59999 - utc) / 60000);
+		assert_int_equal(zone_utc(&z, local, INT16_MIN, 0),
+				 local - t[i].offset_min * INT64_C(60000));
 	}
 }
 
-/* Minute by minute through a year: UTC goes on, but for the hours that the clock skips and repeats. */
+/* Minute by minute through a year: UTC goes on, but for the hours that the clock skips and repeats.
+ */
 static void every_minute_of_a_year_maps_back_to_itself(void **state)
 {
 	struct zone z = zone_of("Europe/Paris");
@@ -311,7 +318,7 @@ static void every_minute_of_a_year_maps_back_to_itself(void **state)
 		local = utc + tm.tm_gmtoff * INT64_C(1000);
 		first = zone_utc(&z, local, INT16_MIN, 0);
 		second = zone_utc(&z, local, INT16_MIN, utc + 1000);
-		assert_int_equal(second, utc);		/* the envelope decides */
+		assert_int_equal(second, utc); /* the envelope decides */
 		twice += first != utc;
 	}
 	assert_int_equal(twice, 60);
@@ -347,8 +354,21 @@ static void who_says_the_zone_first_is_believed(void **state)
 static void what_is_no_zone_is_refused(void **state)
 {
 	static const char *const names[] = {
-		"Europe/Pariss", "Europe", "Mars/Olympus", "../../../etc/passwd", "/etc/localtime", "Europe/../UTC",
-		"+25:00", "+02:60", "+2", "+02:0", "+2:00", "02:00", "tzdata.zi", "zone.tab", "UTC+2x",
+		"Europe/Pariss",
+		"Europe",
+		"Mars/Olympus",
+		"../../../etc/passwd",
+		"/etc/localtime",
+		"Europe/../UTC",
+		"+25:00",
+		"+02:60",
+		"+2",
+		"+02:0",
+		"+2:00",
+		"02:00",
+		"tzdata.zi",
+		"zone.tab",
+		"UTC+2x",
 	};
 	char long_name[300];
 
@@ -369,7 +389,7 @@ static void what_is_no_zone_is_refused(void **state)
 	}
 }
 
-/* ---- in a line --------------------------------------------------------------------------------------------- */
+/* ---- in a line ------------------------------------------------------------------------------- */
 
 static void an_envelope_decides_the_hour_that_was_twice(void **state)
 {
@@ -379,39 +399,40 @@ static void an_envelope_decides_the_hour_that_was_twice(void **state)
 	} t[] = {
 		/* nobody decides: the first */
 		{ "Europe/Paris", "", "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792888200000 },
-		{ "Europe/Paris", "<134>Oct 25 02:30:00 lb haproxy[1]: ", "25/Oct/2026:02:30:00.000", "0/0/0/20/20",
-		  1792888200000 },
-		{ "Europe/Paris", "<134>1 2026-10-25T02:30:00-00:00 lb haproxy 1 - - ", "25/Oct/2026:02:30:00.000",
-		  "0/0/0/20/20", 1792888200000 },
+		{ "Europe/Paris", "<134>Oct 25 02:30:00 lb haproxy[1]: ",
+		  "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792888200000 },
+		{ "Europe/Paris", "<134>1 2026-10-25T02:30:00-00:00 lb haproxy 1 - - ",
+		  "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792888200000 },
 		/* written at 00:30 or at 01:30 UTC, in whatever zone */
-		{ "Europe/Paris", "<134>1 2026-10-25T02:30:00.021+02:00 lb haproxy 1 - - ", "25/Oct/2026:02:30:00.000",
-		  "0/0/0/20/20", 1792888200000 },
-		{ "Europe/Paris", "<134>1 2026-10-25T02:30:00.021+01:00 lb haproxy 1 - - ", "25/Oct/2026:02:30:00.000",
+		{ "Europe/Paris", "<134>1 2026-10-25T02:30:00.021+02:00 lb haproxy 1 - - ",
+		  "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792888200000 },
+		{ "Europe/Paris", "<134>1 2026-10-25T02:30:00.021+01:00 lb haproxy 1 - - ",
+		  "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792891800000 },
+		{ "Europe/Paris", "2026-10-25T01:30:00.021+00:00 ", "25/Oct/2026:02:30:00.000",
 		  "0/0/0/20/20", 1792891800000 },
-		{ "Europe/Paris", "2026-10-25T01:30:00.021+00:00 ", "25/Oct/2026:02:30:00.000", "0/0/0/20/20",
-		  1792891800000 },
-		{ "Europe/Paris", "2026-10-25T00:30:00.021Z lb haproxy[1]: ", "25/Oct/2026:02:30:00.000", "0/0/0/20/20",
-		  1792888200000 },
+		{ "Europe/Paris", "2026-10-25T00:30:00.021Z lb haproxy[1]: ",
+		  "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792888200000 },
 		/* the line was written at the end of a request of 50 minutes, of two hours */
-		{ "Europe/Paris", "2026-10-25T01:20:00.000+00:00 ", "25/Oct/2026:02:30:00.000", "0/0/0/20/3000000",
-		  1792888200000 },
-		{ "Europe/Paris", "2026-10-25T02:20:00.000+00:00 ", "25/Oct/2026:02:30:00.000", "0/0/0/20/3000000",
-		  1792891800000 },
-		{ "Europe/Paris", "2026-10-25T02:30:00.000+00:00 ", "25/Oct/2026:02:30:00.000", "0/0/0/20/7200000",
-		  1792888200000 },
+		{ "Europe/Paris", "2026-10-25T01:20:00.000+00:00 ", "25/Oct/2026:02:30:00.000",
+		  "0/0/0/20/3000000", 1792888200000 },
+		{ "Europe/Paris", "2026-10-25T02:20:00.000+00:00 ", "25/Oct/2026:02:30:00.000",
+		  "0/0/0/20/3000000", 1792891800000 },
+		{ "Europe/Paris", "2026-10-25T02:30:00.000+00:00 ", "25/Oct/2026:02:30:00.000",
+		  "0/0/0/20/7200000", 1792888200000 },
 		/* the hour that never was */
 		{ "Europe/Paris", "", "29/Mar/2026:02:30:00.000", "0/0/0/20/20", 1774747800000 },
 		/* without --timezone the envelope's offset is HAProxy's own */
-		{ "", "<134>1 2026-10-25T02:30:00.021+02:00 lb haproxy 1 - - ", "25/Oct/2026:02:30:00.000",
-		  "0/0/0/20/20", 1792888200000 },
-		{ "", "<134>1 2026-10-25T02:30:00.021+01:00 lb haproxy 1 - - ", "25/Oct/2026:02:30:00.000",
-		  "0/0/0/20/20", 1792891800000 },
-		{ "", "2026-10-25T02:30:00.021-09:30 ", "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792929600000 },
+		{ "", "<134>1 2026-10-25T02:30:00.021+02:00 lb haproxy 1 - - ",
+		  "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792888200000 },
+		{ "", "<134>1 2026-10-25T02:30:00.021+01:00 lb haproxy 1 - - ",
+		  "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792891800000 },
+		{ "", "2026-10-25T02:30:00.021-09:30 ", "25/Oct/2026:02:30:00.000", "0/0/0/20/20",
+		  1792929600000 },
 		/* --timezone is said by a person: it wins */
-		{ "UTC", "<134>1 2026-10-25T02:30:00.021+02:00 lb haproxy 1 - - ", "25/Oct/2026:02:30:00.000",
-		  "0/0/0/20/20", 1792895400000 },
-		{ "-01:00", "2026-10-25T02:30:00.021+02:00 ", "25/Oct/2026:02:30:00.000", "0/0/0/20/20",
-		  1792899000000 },
+		{ "UTC", "<134>1 2026-10-25T02:30:00.021+02:00 lb haproxy 1 - - ",
+		  "25/Oct/2026:02:30:00.000", "0/0/0/20/20", 1792895400000 },
+		{ "-01:00", "2026-10-25T02:30:00.021+02:00 ", "25/Oct/2026:02:30:00.000",
+		  "0/0/0/20/20", 1792899000000 },
 	};
 
 	(void)state;
@@ -422,11 +443,14 @@ static void an_envelope_decides_the_hour_that_was_twice(void **state)
 		lines_init(&l);
 		lines_format(&l, "httplog");
 		lines_start(&l, t[i].zone);
-		snprintf(line, sizeof(line), "%s127.0.0.1:1 [%s] fe be/app %s 200 68 - - ---- 1/1/0/0/0 0/0 "
-			 "\"GET / HTTP/1.1\"", t[i].envelope, t[i].date, t[i].timers);
+		snprintf(line, sizeof(line),
+			 "%s127.0.0.1:1 [%s] fe be/app %s 200 68 - - ---- 1/1/0/0/0 0/0 "
+			 "\"GET / HTTP/1.1\"",
+			 t[i].envelope, t[i].date, t[i].timers);
 		lines_request(&l, line);
 		if (l.trace.span[0].start_ns != (uint64_t)t[i].utc_ms * 1000000)
-			fail_msg("%s: %llu", line, (unsigned long long)l.trace.span[0].start_ns / 1000000);
+			fail_msg("%s: %llu", line,
+				 (unsigned long long)l.trace.span[0].start_ns / 1000000);
 		lines_free(&l);
 	}
 }
@@ -440,7 +464,8 @@ static void without_any_word_the_system_has_its_way(void **state)
 	lines_init(&l);
 	lines_format(&l, "tcplog");
 	lines_start(&l, "");
-	lines_request(&l, "<134>Jul 15 12:00:00 lb haproxy[1]: 127.0.0.1:1 [15/Jul/2026:12:00:00.000] fe be/app 1/0/5 "
+	lines_request(&l, "<134>Jul 15 12:00:00 lb haproxy[1]: 127.0.0.1:1 "
+			  "[15/Jul/2026:12:00:00.000] fe be/app 1/0/5 "
 			  "68 -- 1/1/0/0/0 0/0");
 	assert_int_equal(l.trace.span[0].start_ns, UINT64_C(1784131200000000000));
 	lines_free(&l);
