@@ -12,17 +12,24 @@ static void mask_controls(char *s)
 			*s = '?';
 }
 
+/* False when an earlier error holds the place: the first one wins. */
+static bool take(struct err *e, enum exit_code code, const char *fmt, va_list args)
+{
+	if (e->code != EXIT_DONE)
+		return false;
+	e->code = code;
+	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	mask_controls(e->text);
+	return true;
+}
+
 bool err_set(struct err *e, enum exit_code code, const char *fmt, ...)
 {
 	va_list args;
 
-	if (e->code != EXIT_DONE)
-		return false;
-	e->code = code;
 	va_start(args, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	take(e, code, fmt, args);
 	va_end(args);
-	mask_controls(e->text);
 	return false;
 }
 
@@ -31,14 +38,13 @@ bool err_at(struct err *e, enum exit_code code, const char *text, size_t len, si
 {
 	size_t from, n;
 	va_list args;
+	bool taken;
 
-	if (e->code != EXIT_DONE)
-		return false;
-	e->code = code;
 	va_start(args, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	taken = take(e, code, fmt, args);
 	va_end(args);
-	mask_controls(e->text);
+	if (!taken)
+		return false;
 
 	/* A window of 100 bytes around the place is what fits a terminal. */
 	from = at > 60 ? at - 60 : 0;

@@ -75,7 +75,7 @@ struct sink_ops {
 struct sink {
 	const struct sink_ops *ops;
 	const struct encoder *encoder;
-	const char *uri;		/* as the user wrote it, without secrets; owned */
+	char *uri;			/* as the user wrote it, without secrets; owned */
 	bool failed;			/* the sink gave up; its word for it has been said on stderr */
 };
 

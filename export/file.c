@@ -82,6 +82,7 @@ static void file_free(struct sink *s)
 	struct file_sink *f = (struct file_sink *)s;
 
 	pthread_mutex_destroy(&f->lock);
+	free(f->sink.uri);
 	free(f);
 }
 

@@ -183,50 +183,40 @@ static void attributes(struct buf *out, const struct attrs *attrs, const struct 
 
 /* ---- spans ------------------------------------------------------------------------------------------- */
 
-static void span(struct buf *out, const struct record *r, const struct trace *t, const struct span *s)
+/* Up to the attributes. */
+static void span_head(struct buf *out, const struct trace *t, const struct span *s)
 {
-	unsigned flags = t->flags | 0x100u | (s->parent_remote ? 0x200u : 0);
-	char *p = buf_room(out, 512);
-	const struct plan *plan = r->format->plan;
-	size_t before;
+	char *p = LITERAL(buf_room(out, 256), "{\"traceId\":\"");
 
-	p = LITERAL(p, "{\"traceId\":\"");
 	p = hex64(hex64(p, t->id_hi), t->id_lo);
 	p = LITERAL(p, "\",\"spanId\":\"");
-	p = hex64(p, s->id);
-	done(out, p);
+	done(out, hex64(p, s->id));
 	if (t->state.len) {
 		buf_lit(out, "\",\"traceState\":\"");
 		json_escape(out, t->state);
 	}
-	p = buf_room(out, 512);
+	p = buf_room(out, 256);
 	if (s->parent) {
 		p = LITERAL(p, "\",\"parentSpanId\":\"");
 		p = hex64(p, s->parent);
 	}
-	p = LITERAL(p, "\",\"name\":\"");
-	done(out, p);
+	done(out, LITERAL(p, "\",\"name\":\""));
 	json_escape(out, s->name);
-	p = buf_room(out, 512);
-	p = LITERAL(p, "\",\"kind\":");
+	p = LITERAL(buf_room(out, 256), "\",\"kind\":");
 	*p++ = (char)('0' + s->kind);
 	p = LITERAL(p, ",\"startTimeUnixNano\":\"");
 	p = decimal(p, s->start_ns);
 	p = LITERAL(p, "\",\"endTimeUnixNano\":\"");
 	p = decimal(p, s->end_ns);
-	p = LITERAL(p, "\",\"attributes\":[");
-	done(out, p);
-	before = out->len;
-	if (s->error_type.len) {
-		buf_lit(out, "{\"key\":\"error.type\",\"value\":{");
-		value_text(out, s->error_type);
-		buf_lit(out, "}}");
-	}
-	if (s->role == ROLE_SERVER)
-		attributes(out, t->has_client ? &plan->server : &plan->server_alone, r, out->len == before);
-	else if (s->role == ROLE_CLIENT)
-		attributes(out, &plan->client, r, out->len == before);
-	p = buf_room(out, 128);
+	done(out, LITERAL(p, "\",\"attributes\":["));
+}
+
+/* Behind the attributes. */
+static void span_tail(struct buf *out, const struct trace *t, const struct span *s)
+{
+	unsigned flags = t->flags | 0x100u | (s->parent_remote ? 0x200u : 0);
+	char *p = buf_room(out, 128);
+
 	*p++ = ']';
 	if (s->status)
 		p = LITERAL(p, ",\"status\":{\"code\":2}");
@@ -234,6 +224,23 @@ static void span(struct buf *out, const struct record *r, const struct trace *t,
 	p = decimal(p, flags);
 	*p++ = '}';
 	done(out, p);
+}
+
+static void span(struct buf *out, const struct record *r, const struct trace *t, const struct span *s)
+{
+	const struct plan *plan = r->format->plan;
+
+	span_head(out, t, s);
+	if (s->error_type.len) {
+		buf_lit(out, "{\"key\":\"error.type\",\"value\":{");
+		value_text(out, s->error_type);
+		buf_lit(out, "}}");
+	}
+	if (s->role == ROLE_SERVER)
+		attributes(out, t->has_client ? &plan->server : &plan->server_alone, r, !s->error_type.len);
+	else if (s->role == ROLE_CLIENT)
+		attributes(out, &plan->client, r, !s->error_type.len);
+	span_tail(out, t, s);
 }
 
 static void json_trace(struct buf *out, const struct record *r, const struct trace *t)

@@ -669,7 +669,24 @@ def sigusr1(folder):
 
 
 @test
-def sigpipe_and_sighup_are_survived(folder):
+def sigusr1_while_the_collector_is_silent(folder):
+    with silent_collector() as url:
+        p, stop = start('--to', url, '--timeout', '60s', '--buffer-max', '200K', stdin=subprocess.PIPE), threading.Event()
+        writer = threading.Thread(target=feed, args=(p, stop), daemon=True)
+        writer.start()
+        time.sleep(0.7)
+        before = time.monotonic()
+        p.send_signal(signal.SIGUSR1)
+        summary = Summary(p.stderr.readline().decode())
+        expect(time.monotonic() - before < 5, 'a summary has to wait for the collector')
+        expect(summary['held'] > 0 and summary['lines'] > 0, summary)
+        p.kill()
+        p.wait()
+        stop.set()
+
+
+@test
+def sigpipe_is_survived(folder):
     p = start('--to', 'null', stdin=subprocess.PIPE)
     p.stdin.write(many(3))
     p.stdin.flush()

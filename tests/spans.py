@@ -10,7 +10,8 @@ One block per request; below it a line per span, nested like the tree:
           attribute = value
 
 FLAGS are the W3C trace flags of the request; `remote` says that its parent is another process.  Requests of
-one resource (host) stand together, in the order of the log; a `resource` line says where the next one begins.
+one resource (host) stand together, in the order of the log; a `resource` line says where the next one begins, and
+resources are sorted: in which order haspan writes them depends on the size of its blocks.
 Values are JSON with everything but ASCII escaped, long ones cut to their beginning, length and checksum.
 
 --ids: only trace id, span id, start and end of each span, sorted; what no envelope may change.
@@ -67,14 +68,14 @@ def times(span):
 
 
 def read(lines):
-    """{resource attributes as text: [span]}, in the order of first appearance"""
+    """{resource attributes as text: [span]}"""
     found = {}
     for line in filter(str.strip, lines):
         for resource in json.loads(line)['resourceSpans']:
             key = ' '.join('%s=%s' % (k, show(v)) for k, v in sorted(attributes(resource['resource']).items()))
             for scope in resource['scopeSpans']:
                 found.setdefault(key, []).extend(scope['spans'])
-    return found
+    return dict(sorted(found.items()))
 
 
 def span_lines(span, depth):

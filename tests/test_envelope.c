@@ -608,10 +608,12 @@ static void haproxys_own_notices_are_known(void **state)
 		"Connect to unix:1 (fe/TCP)",
 		"Connect from unknown source to listener 1 (fe/HTTP)",
 	};
-	static const char *const heads[] = { "", "<133>Nov 21 08:23:33 lb1 haproxy[1]: ",
-					     "2026-11-21T08:23:33.728523+00:00 ",
-					     "<133>1 2026-11-21T08:23:33.728523+00:00 - haproxy 1 "
-					     "- - " };
+	static const char *const heads[] = {
+		"",
+		"<133>Nov 21 08:23:33 lb1 haproxy[1]: ",
+		"2026-11-21T08:23:33.728523+00:00 ",
+		"<133>1 2026-11-21T08:23:33.728523+00:00 - haproxy 1 - - ",
+	};
 	struct lines l;
 
 	(void)state;
