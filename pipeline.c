@@ -58,9 +58,9 @@ struct pipeline {
 	bool ended;
 	struct err *err;
 
-	pthread_mutex_t output;		/* who holds it hands a block's effects over, in order */
+	pthread_mutex_t output;		/* for what follows */
 	pthread_cond_t turn;
-	uint64_t next_out;		/* the first block has taught the formats' order once this is 1 */
+	uint64_t next_out;		/* whose turn it is to hand over; 1: the formats' order has been taught */
 	struct tally total;
 };
 
@@ -256,20 +256,38 @@ static void wait_for_first(struct pipeline *p, uint64_t seq)
 	pthread_mutex_unlock(&p->output);
 }
 
-/* Effects become visible in the order of the blocks: outputs are the same whatever the number of threads. */
+/* To read on would only make spans that nobody takes. */
+static void stop_without_sinks(const struct pipeline *p)
+{
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (!p->sinks[k]->failed)
+			return;
+	stop_request();
+}
+
+/*
+ * Effects become visible in the order of the blocks: outputs are the same whatever the number of threads. The
+ * block is counted before it is handed over, and the lock is not held while a sink makes its worker wait: whoever
+ * asks for the account finds what no sink has answered for among the `held`.
+ */
 static void hand_over(struct pipeline *p, struct worker *w)
 {
 	pthread_mutex_lock(&p->output);
 	while (p->next_out != w->block.seq)
 		pthread_cond_wait(&p->turn, &p->output);
+	tally_add(&p->total, &w->tally);
+	pthread_mutex_unlock(&p->output);
+
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		w->wire[k].seq = w->block.seq;
 		if (w->wire[k].bytes.len)
 			p->sinks[k]->ops->submit(p->sinks[k], &w->wire[k]);
 		w->wire[k].spans = 0;
 	}
+	stop_without_sinks(p);
 	write_rejects(p, &w->rejects);
-	tally_add(&p->total, &w->tally);
+
+	pthread_mutex_lock(&p->output);
 	p->next_out++;
 	pthread_cond_broadcast(&p->turn);
 	pthread_mutex_unlock(&p->output);
@@ -395,35 +413,43 @@ static int print_lines(char *out, size_t size, const struct tally *t)
 			u(t->requests), u(t->merged), u(t->other), u(t->rejected));
 }
 
+/* `held` is what is left: handed to the sink, or on its way to it, and not answered for. */
 static int print_spans(char *out, size_t size, const struct tally *t, const struct sink_tally *s)
 {
+	uint64_t done = s->exported + s->refused + s->dropped + t->unsampled + t->filtered;
+
 	return snprintf(out, size, "spans=%llu restored=%llu exported=%llu unsampled=%llu filtered=%llu refused=%llu "
 				   "dropped=%llu held=%llu", u(t->spans), u(t->restored), u(s->exported),
-			u(t->unsampled), u(t->filtered), u(s->refused), u(s->dropped), u(s->held));
+			u(t->unsampled), u(t->filtered), u(s->refused), u(s->dropped),
+			u(t->spans + t->restored - done));
 }
 
 void pipeline_summary(struct pipeline *p)
 {
 	char text[2048 + SINKS_MAX * 1024];
-	struct sink_tally s;
+	struct sink_tally s[SINKS_MAX];
+	struct tally total;
 	size_t n;
 
+	/* The sinks first: what they have answered for is in the total by then. */
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		p->sinks[k]->ops->tally(p->sinks[k], &s[k]);
 	pthread_mutex_lock(&p->output);
-	n = (size_t)print_lines(text, sizeof(text), &p->total);
+	total = p->total;
+	pthread_mutex_unlock(&p->output);
+
+	n = (size_t)print_lines(text, sizeof(text), &total);
 	if (p->nsinks == 1) {
-		p->sinks[0]->ops->tally(p->sinks[0], &s);
 		text[n++] = ' ';
-		n += (size_t)print_spans(text + n, sizeof(text) - n, &p->total, &s);
+		n += (size_t)print_spans(text + n, sizeof(text) - n, &total, &s[0]);
 	}
 	n += (size_t)snprintf(text + n, sizeof(text) - n, " truncated=%llu invalid_contexts=%llu\n",
-			      u(p->total.truncated), u(p->total.invalid_contexts));
+			      u(total.truncated), u(total.invalid_contexts));
 	for (uint32_t k = 0; p->nsinks > 1 && k < p->nsinks; k++) {
-		p->sinks[k]->ops->tally(p->sinks[k], &s);
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "sink=%.200s ", p->sinks[k]->uri);
-		n += (size_t)print_spans(text + n, sizeof(text) - n, &p->total, &s);
+		n += (size_t)print_spans(text + n, sizeof(text) - n, &total, &s[k]);
 		text[n++] = '\n';
 	}
-	pthread_mutex_unlock(&p->output);
 	fwrite(text, 1, n, stderr);
 }
 

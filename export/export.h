@@ -76,7 +76,7 @@ struct sink {
 	const struct sink_ops *ops;
 	const struct encoder *encoder;
 	char *uri;			/* as the user wrote it, without secrets; owned */
-	bool failed;			/* the sink gave up; its word for it has been said on stderr */
+	_Atomic bool failed;		/* the sink gave up, and takes no more; set in submit or finish */
 };
 
 /* Settings that sinks share; lent by the configuration, already merged by precedence. */

@@ -2,7 +2,6 @@
  * export/file.c - sinks that write bytes somewhere local: a file, standard output, or nowhere.
  */
 #include "core/log.h"
-#include "core/stop.h"
 #include "export/export.h"
 
 #include <errno.h>
@@ -40,7 +39,6 @@ static void write_failed(struct file_sink *f)
 	f->sink.failed = true;
 	if (errno != EPIPE)
 		log_error("cannot write to %s: %m", f->sink.uri);
-	stop_request();
 }
 
 static void file_submit(struct sink *s, struct wire *w)

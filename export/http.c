@@ -520,7 +520,7 @@ static bool is_over(struct http_sink *s, int64_t *sleep)
 	}
 	if (over && !s->closing && !s->quit) {
 		s->quit = true;
-		stop_request();		/* to read on would only make more that nobody takes */
+		s->base.failed = true;
 		pthread_cond_broadcast(&s->room);
 	}
 	pthread_mutex_unlock(&s->lock);

@@ -164,11 +164,13 @@ static inline enum parsed lines_parse(struct lines *l, const char *line)
 	return lines_parse_n(l, line, strlen(line));
 }
 
-/* A line that must be a request, as far as the record. */
+/* A line that must be a whole request, as far as the record. */
 static inline struct record *lines_record(struct lines *l, const char *line)
 {
 	if (lines_parse(l, line) != PARSED_REQUEST)
 		fail_msg("no request: %s", line);
+	if (l->parser.rec.flags & RECORD_TRUNCATED)
+		fail_msg("only a cut request: %s", line);
 	return &l->parser.rec;
 }
 
