@@ -176,7 +176,12 @@ static bool formats(struct maker *m)
 {
 	struct formats *set = &m->c->formats;
 
+	uint64_t log_len = 1024;
+
 	set->arena = m->arena;
+	if (!quantity(m, OPTION_LOG_LEN, SIZE_UNITS, 1, 65535, &log_len))
+		return false;
+	set->log_len = (size_t)log_len;
 	if (!values(m, OPTION_FORMAT) && !formats_add_auto(set, &m->naming, m->err))
 		return false;
 	for (const struct option_value *v = values(m, OPTION_FORMAT); v; v = v->next)
@@ -252,6 +257,7 @@ static bool resource(struct maker *m)
 {
 	struct resource *r = &m->c->resource;
 	const struct option_value *v = value(m, OPTION_SERVICE_NAME);
+	size_t bytes = 0;
 
 	r->version = SLICE(HASPAN_VERSION);
 	r->service_name = v ? v->text : SLICE("haproxy");
@@ -268,6 +274,10 @@ static bool resource(struct maker *m)
 				return wrong(m, v, 0, "this attribute is given twice");
 		resource_add(r, key, val);
 	}
+	for (uint32_t i = 0; i < r->n; i++)
+		bytes += r->keys[i].len + r->values[i].len;
+	if (bytes > RESOURCE_MAX)
+		return err_set(m->err, EXIT_CONFIG, "a resource of %zu bytes is too long: at most %zu", bytes, RESOURCE_MAX);
 	return text_valid(r->service_name) || wrong(m, value(m, OPTION_SERVICE_NAME), 0, "this is not valid UTF-8");
 }
 

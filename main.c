@@ -73,7 +73,10 @@ static int run(const struct config *c, int signals)
 	pthread_t thread;
 	int code;
 
-	job.pipeline = pipeline_open(c, &job.err);
+	if (job.done < 0)
+		err_set(&job.err, EXIT_CONFIG, "no descriptor left: %m");
+	else
+		job.pipeline = pipeline_open(c, &job.err);
 	if (!job.pipeline) {
 		err_print(&job.err);
 		return (int)job.err.code;

@@ -34,6 +34,9 @@ void options_add(struct options *o, enum option_id id, enum level level, const c
 
 	if (level < o->v[id].level)
 		return;
+	if (!rows[id].arg && id != OPTION_HELP && (strcasecmp(text, "false") == 0 || strcmp(text, "0") == 0 ||
+						   strcasecmp(text, "no") == 0))
+		return;
 	if (level > o->v[id].level || rows[id].many == ONE)
 		o->v[id].first = o->v[id].last = NULL;
 	v = arena_alloc(o->arena, sizeof(*v));
@@ -201,7 +204,7 @@ static bool read_line(struct options *o, struct slice line, const char *path, un
 		return err_where(err, "%s", path);
 	}
 	rest = slice_trim(rest.p ? rest : slice_of("", 0));
-	if ((rest.len == 0) != !rows[id].arg && !(rows[id].arg == NULL && slice_eq(rest, SLICE("true")))) {
+	if ((rest.len == 0) != !rows[id].arg && !(rows[id].arg == NULL && (slice_eq(rest, SLICE("true")) || slice_eq(rest, SLICE("false"))))) {
 		err_at(err, EXIT_CONFIG, line.p, line.len, (size_t)(name.p - line.p),
 		       rows[id].arg ? "this option wants a value" : "this option takes no value");
 		return err_where(err, "%s", path);

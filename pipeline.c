@@ -36,6 +36,7 @@ struct worker {
 	struct wire wire[SINKS_MAX];
 	struct buf rejects;
 	struct tally tally;		/* of the block */
+	char sample[120];		/* the first line that was not understood */
 	struct frame frames[FRAMES_MAX];
 	struct origin origins[ORIGINS_MAX];
 	uint16_t buckets[ORIGIN_BUCKETS];
@@ -62,6 +63,8 @@ struct pipeline {
 	pthread_cond_t turn;
 	uint64_t next_out;		/* whose turn it is to hand over; 1: the formats' order has been taught */
 	struct tally total;
+	char sample[120];
+	bool host_given;		/* the user's host.name counts, not the envelope's */
 };
 
 /* ---- one pass over up to FRAMES_MAX lines ---------------------------------------------------------------- */
@@ -128,7 +131,8 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 		const struct encoder *e = p->sinks[k]->encoder;
 
 		if (!*open)
-			e->open(&w->wire[k].bytes, &p->c->resource, f->host, &mark[k]);
+			e->open(&w->wire[k].bytes, &p->c->resource, p->host_given ? slice_of("", 0) : f->host,
+				&mark[k]);
 		e->trace(&w->wire[k].bytes, &w->parser.rec, &w->trace);
 		w->wire[k].spans += w->trace.n;
 	}
@@ -157,6 +161,8 @@ static void origin_frames(struct worker *w, const struct origin *o)
 		case PARSED_REJECTED:
 			w->tally.rejected += !(f->flags & FRAME_CONTINUES);
 			f->flags |= FRAME_REJECTED;
+			if (!w->sample[0])
+				snprintf(w->sample, sizeof(w->sample), "%.*s", (int)f->raw.len, f->raw.p);
 			break;
 		}
 	}
@@ -276,6 +282,8 @@ static void hand_over(struct pipeline *p, struct worker *w)
 	while (p->next_out != w->block.seq)
 		pthread_cond_wait(&p->turn, &p->output);
 	tally_add(&p->total, &w->tally);
+	if (!p->sample[0])
+		memcpy(p->sample, w->sample, sizeof(p->sample));
 	pthread_mutex_unlock(&p->output);
 
 	for (uint32_t k = 0; k < p->nsinks; k++) {
@@ -334,6 +342,10 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 		if (!ok)
 			return p->c->sink_from[k] ? options_blame(p->c->sink_from[k], err) : false;
 	}
+	if (p->c->check_only && p->c->rejects && access(p->c->rejects, F_OK) == 0 && access(p->c->rejects, W_OK) != 0) {
+		err_set(err, EXIT_CONFIG, "cannot write to it: %m");
+		return err_where(err, "%s", p->c->rejects);
+	}
 	if (p->c->check_only)
 		return true;
 	if (p->c->rejects) {
@@ -346,15 +358,53 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 	return true;
 }
 
+/* Paths that this run will write, NULL-terminated. */
+static void outputs(const struct config *c, struct slice out[SINKS_MAX + 2])
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < c->nsinks; k++)
+		if (slice_starts(c->sinks[k], SLICE("file:")))
+			out[n++] = slice_skip(c->sinks[k], 5);
+	if (c->rejects)
+		out[n++] = slice_str(c->rejects);
+	out[n] = (struct slice){ NULL, 0 };
+}
+
+/* To write into what is being read, or twice into one file, would destroy it without a word. */
+static bool check_outputs(const struct config *c, const struct source *s, struct err *err)
+{
+	struct slice paths[SINKS_MAX + 2];
+	struct stat st[SINKS_MAX + 1];
+	char path[4096];
+
+	outputs(c, paths);
+	for (uint32_t i = 0; paths[i].p; i++) {
+		snprintf(path, sizeof(path), "%.*s", (int)paths[i].len, paths[i].p);
+		if (stat(path, &st[i]) != 0 || !S_ISREG(st[i].st_mode))
+			st[i] = (struct stat){ 0 };
+		else if (source_reads(s, &st[i]))
+			err_set(err, EXIT_USAGE, "this file is being read: it can't be written too");
+		for (uint32_t k = 0; k < i; k++)
+			if (slice_eq(paths[i], paths[k]) ? !slice_eq(paths[i], SLICE("/dev/null")) && !S_ISCHR(st[i].st_mode) :
+			    st[i].st_ino && st[i].st_ino == st[k].st_ino && st[i].st_dev == st[k].st_dev)
+				err_set(err, EXIT_USAGE, "this file would be written twice");
+		if (err->code != EXIT_DONE)
+			return err_where(err, "%s", path);
+	}
+	return true;
+}
+
 /* A file that is not there must show before the first byte is sent anywhere. */
 static bool check_sources(const struct config *c, struct err *err)
 {
 	for (uint32_t i = 0; i < c->nsources; i++) {
 		struct source *s = source_open(c->sources[i], err);
+		bool ok = s && check_outputs(c, s, err);
 
-		if (!s)
-			return false;
 		source_close(s);
+		if (!ok)
+			return false;
 	}
 	return true;
 }
@@ -371,6 +421,8 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	p->c = c;
 	p->formats = c->formats;
 	p->rejects = -1;
+	for (uint32_t i = 0; i < c->resource.n; i++)
+		p->host_given |= slice_eq(c->resource.keys[i], SLICE("host.name"));
 	pthread_mutex_init(&p->input, NULL);
 	pthread_mutex_init(&p->output, NULL);
 	pthread_cond_init(&p->turn, NULL);
@@ -453,10 +505,21 @@ void pipeline_summary(struct pipeline *p)
 	fwrite(text, 1, n, stderr);
 }
 
+/* Nothing at all was understood: that is a wrong format, not a bad line. */
+static void hint(const struct pipeline *p)
+{
+	if (p->total.requests == 0 && p->total.rejected)
+		log_warn("no line was understood; the first was: %s", p->sample);
+	if (p->total.requests == 0 && p->total.rejected)
+		log_warn("give its log-format by --format (`haspan formats` lists what is known); --rejects FILE keeps "
+			 "such lines");
+}
+
 int pipeline_exit_code(struct pipeline *p)
 {
 	int code = p->c->strict && p->total.rejected ? EXIT_CHECK : EXIT_DONE;
 
+	hint(p);
 	if (p->rejects_failed)
 		code = EXIT_CONFIG;
 	if (p->err && (int)p->err->code > code)

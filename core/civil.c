@@ -6,18 +6,21 @@
 static size_t zone(struct slice s, int *zone_min, bool *known)
 {
 	int hour, min;
+	size_t colon;
 
 	*known = true;
 	if (s.len && (*s.p == 'Z' || *s.p == 'z')) {
 		*zone_min = 0;
 		return 1;
 	}
-	if (s.len < 6 || (s.p[0] != '+' && s.p[0] != '-') || s.p[3] != ':' || (hour = civil_two(s.p + 1)) < 0 ||
-	    (min = civil_two(s.p + 4)) < 0 || hour > 23 || min > 59)
+	if (s.len < 6 || (s.p[0] != '+' && s.p[0] != '-'))
+		return 0;
+	colon = s.p[3] == ':';		/* journalctl's short-iso leaves it out */
+	if ((hour = civil_two(s.p + 1)) < 0 || (min = civil_two(s.p + 3 + colon)) < 0 || hour > 23 || min > 59)
 		return 0;
 	*known = s.p[0] == '+' || hour || min;
 	*zone_min = (hour * 60 + min) * (s.p[0] == '-' ? -1 : 1);
-	return 6;
+	return 5 + colon;
 }
 
 bool civil_iso(struct slice s, size_t *len, int64_t *us, int *zone_min, bool *known)

@@ -56,9 +56,15 @@
 /* Fields of one format that are no alias: %[expr] without a known meaning. */
 #define EXTRAS_MAX 64
 
-/* Points to which the line program can go back when a raw field held its own terminator, and how often. */
+/* Points to which the line program can go back when a raw field held its own terminator. */
 #define CHOICES_MAX 8
-#define BACKTRACKS_MAX 64
+
+/*
+ * How much going back one line may cost, whatever the number of formats: bytes looked at, and a little for each
+ * try. A line of the longest kind can be gone through several times; a hostile one ends within a millisecond.
+ */
+#define BACKTRACK_BUDGET (512 * 1024)
+#define BACKTRACK_TRY 32
 
 /* SERVER, CLIENT and five phases. */
 #define SPANS_MAX 8
@@ -74,6 +80,9 @@
 
 /* Sinks of one run. */
 #define SINKS_MAX 8
+
+/* Keys and values of the resource together: it is repeated for each host of a block. */
+#define RESOURCE_MAX ((size_t)16 * 1024)
 
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)

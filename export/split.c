@@ -63,7 +63,10 @@ static bool find_cut(const Otlp__ExportTraceServiceRequest *q, struct cut *c, st
 	for (struct at a = { 0 }; at_valid(q, &a); a.span++)
 		c->n++;
 	for (struct at a = { 0 }; at_valid(q, &a); a.span++, c->seen++) {
-		if (before && !same_trace(before, at_span(q, &a)))
+		const Otlp__Span *span = at_span(q, &a);
+
+		/* A SERVER span begins a request; many requests may share the trace that their client chose. */
+		if (before && (!same_trace(before, span) || span->kind == OTLP__SPAN__SPAN_KIND__SPAN_KIND_SERVER))
 			cut_offer(c);
 		if (c->at && c->at == c->seen)
 			*where = a;
@@ -142,7 +145,7 @@ static void find_cut_in(const json_t *spans, const char **before, struct cut *c)
 
 		if (!id)
 			id = "";
-		if (*before && strcmp(*before, id) != 0)
+		if (*before && (strcmp(*before, id) != 0 || json_integer_value(json_object_get(span, "kind")) == 2))
 			cut_offer(c);
 		*before = id;
 		c->seen++;

@@ -72,10 +72,11 @@ static ssize_t plain_read(struct reader *r, char *p, size_t n, struct err *err)
 	struct plain *x = (struct plain *)r;
 	ssize_t got;
 
-	if (x->waits && !wait_readable(x->fd))
-		return 0;
-	while ((got = read(x->fd, p, n)) < 0 && errno == EINTR)
-		;
+	do {
+		if (x->waits && !wait_readable(x->fd))
+			return 0;
+		got = read(x->fd, p, n);
+	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
 	if (got < 0)
 		err_set(err, EXIT_INPUT, "cannot read: %m");
 	return got;
@@ -133,10 +134,11 @@ static bool open_next(struct source *s, struct err *err)
 
 	if (s->standard_input) {
 		s->path = "standard input";
-		s->reader = reader_plain(fd, err);
+		s->reader = reader_for(fd, err);	/* `< old.log.gz` is a file as well */
 	} else {
 		s->path = s->paths[s->next];
-		fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		/* A FIFO without a writer must not hold up the wish to stop. */
+		fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		if (fd < 0 || fstat(fd, &st) != 0) {
 			err_set(err, EXIT_INPUT, "cannot open it: %m");
 		} else if (S_ISDIR(st.st_mode)) {
@@ -252,8 +254,14 @@ static bool expand(struct source *s, const char *path, struct err *err)
 	glob_t found;
 	int code;
 
-	if (literal && access(path, R_OK) != 0) {
+	struct stat st;
+
+	if (literal && (access(path, R_OK) != 0 || stat(path, &st) != 0)) {
 		err_set(err, EXIT_INPUT, "cannot open it: %m");
+		return err_where(err, "%s", path);
+	}
+	if (literal && S_ISDIR(st.st_mode)) {
+		err_set(err, EXIT_INPUT, "it is a folder: name the files in it, as in %s/*", path);
 		return err_where(err, "%s", path);
 	}
 	if (literal)
@@ -313,6 +321,17 @@ struct source *source_open(struct slice uri, struct err *err)
 	}
 	source_close(s);
 	return NULL;
+}
+
+bool source_reads(const struct source *s, const struct stat *file)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < s->npaths; i++)
+		if ((s->standard_input ? fstat(STDIN_FILENO, &st) : stat(s->paths[i], &st)) == 0 &&
+		    S_ISREG(st.st_mode) && st.st_dev == file->st_dev && st.st_ino == file->st_ino)
+			return true;
+	return false;
 }
 
 uint64_t source_bytes(const struct source *s)

@@ -7,6 +7,8 @@
 #include "core/err.h"
 #include "ingest/frame.h"
 
+#include <sys/stat.h>
+
 /* ---- sources ----------------------------------------------------------------------------------------- */
 
 struct source;
@@ -30,6 +32,9 @@ struct source *source_open(struct slice uri, struct err *err);
  * same. One caller at a time.
  */
 enum fill source_fill(struct source *src, struct block *b, struct err *err);
+
+/* Is `file` one of the regular files that this source reads? */
+bool source_reads(const struct source *src, const struct stat *file);
 
 /* Bytes read so far, as stored on disk; for progress. */
 uint64_t source_bytes(const struct source *src);

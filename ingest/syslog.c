@@ -20,14 +20,22 @@ static size_t pri_len(struct slice s)
 	return i > 1 && i < s.len && s.p[i] == '>' ? i + 1 : 0;
 }
 
-/* `Nov 21 08:15:44 `, the day padded by a blank; returns its length, 0 when there is none. */
+/*
+ * `Nov 21 08:15:44 `, the day padded by a blank, or with a fraction (journalctl's short-precise); returns its
+ * length, 0 when there is none.
+ */
 static size_t bsd_len(struct slice s)
 {
-	if (s.len < 16 || s.p[3] != ' ' || s.p[6] != ' ' || s.p[9] != ':' || s.p[12] != ':' || s.p[15] != ' ' ||
-	    civil_month(s.p) == 0 || civil_two(s.p + 7) < 0 || civil_two(s.p + 10) < 0 || civil_two(s.p + 13) < 0 ||
+	size_t n = 15;
+
+	if (s.len < 16 || s.p[3] != ' ' || s.p[6] != ' ' || s.p[9] != ':' || s.p[12] != ':' || civil_month(s.p) == 0 ||
+	    civil_two(s.p + 7) < 0 || civil_two(s.p + 10) < 0 || civil_two(s.p + 13) < 0 ||
 	    (s.p[4] != ' ' && civil_two(s.p + 4) < 0))
 		return 0;
-	return 16;
+	if (s.p[n] == '.')
+		for (n++; n < s.len && n < 26 && s.p[n] >= '0' && s.p[n] <= '9'; n++)
+			;
+	return n < s.len && s.p[n] == ' ' ? n + 1 : 0;
 }
 
 static struct slice skip_blanks(struct slice s)

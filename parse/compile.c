@@ -131,15 +131,24 @@ static bool read_name(struct compiler *c, struct item *it)
 
 static bool read_expr(struct compiler *c, struct item *it)
 {
-	size_t open = c->at++, start = c->at;
-	int depth = 1;
+	size_t open = c->at++, start = c->at, first = 0;
+	int arguments = 0;
 
-	/* Arguments may hold brackets (regular expressions); HAProxy counts none, and so ends at the first. */
-	for (; c->at < c->text.len && depth; c->at++)
-		depth -= c->text.p[c->at] == ']';
-	if (depth)
+	/* A ']' among arguments is theirs (regsub([0-9]+,N)); if that leaves none, the first one it is. */
+	for (; c->at < c->text.len; c->at++) {
+		char ch = c->text.p[c->at];
+
+		arguments += ch == '(' ? 1 : ch == ')' && arguments ? -1 : 0;
+		if (ch == ']' && !first)
+			first = c->at;
+		if (ch == ']' && arguments == 0)
+			break;
+	}
+	if (c->at >= c->text.len)
+		c->at = first;
+	if (!c->at)
 		return fail(c, open, "this '[' is never closed");
-	it->expr = slice_of(c->text.p + start, c->at - 1 - start);
+	it->expr = slice_of(c->text.p + start, c->at++ - start);
 	if (it->expr.len == 0)
 		return fail(c, open, "expected a sample expression, as in %[src]");
 	return true;
@@ -392,7 +401,7 @@ static bool ends_itself(enum op op)
 }
 
 /* A number and a field that may begin with a digit run into each other. */
-static bool merge(const struct insn *i)
+static bool would_merge(const struct insn *i)
 {
 	bool number = i->op == OP_NUMBER || i->op == OP_HEX || i->op == OP_HEX_IP;
 
@@ -415,7 +424,7 @@ static bool finish(struct compiler *c)
 	if (last->lit_len == 0 && (last->op == OP_WORD || last->op == OP_RAW))
 		last->op = OP_REST;
 	for (struct insn *i = c->prog; i < last; i++)
-		if (i->lit_len == 0 && (!ends_itself((enum op)i->op) || merge(i)))
+		if (i->lit_len == 0 && (!ends_itself((enum op)i->op) || would_merge(i)))
 			return fail(c, i[1].column, "nothing stands between this field and the one before it: "
 						    "their border can't be found");
 	/* HAProxy escapes '"' in these, so the first one ends them. */

@@ -111,6 +111,22 @@ static bool unknown(struct slice arg, struct err *err)
 		      "re:PATTERN, a file, or a text with %%-aliases", names);
 }
 
+/* Pasted with what stands around it in haproxy.cfg, a format would match nothing. */
+static bool is_bare(struct slice text, struct err *err)
+{
+	size_t quotes = 0;
+
+	if (slice_starts(text, SLICE("log-format ")) || slice_starts(text, SLICE("error-log-format ")))
+		return err_at(err, EXIT_CONFIG, text.p, text.len, 0,
+			      "expected the text of the format alone, without the keyword");
+	for (size_t i = 0; i < text.len; i++)
+		quotes += text.p[i] == *text.p && (i == 0 || text.p[i - 1] != '\\');
+	if ((*text.p == '"' || *text.p == '\'') && text.p[text.len - 1] == *text.p && quotes == 2)
+		return err_at(err, EXIT_CONFIG, text.p, text.len, 0,
+			      "expected the text of the format alone, without the quotes of haproxy.cfg around it");
+	return true;
+}
+
 bool formats_add(struct formats *set, struct slice arg, const struct naming *naming, struct err *err)
 {
 	char path[4096], name[32];
@@ -125,6 +141,8 @@ bool formats_add(struct formats *set, struct slice arg, const struct naming *nam
 	if (!slice_starts(arg, SLICE("re:")) && slice_find(arg, '%') == arg.len)
 		return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? add_file(set, path, naming, err) :
 								     unknown(arg, err);
+	if (!is_bare(arg, err))
+		return false;
 	snprintf(name, sizeof(name), "format %u", set->n + 1);
 	return add(set, slice_str(name), arg, naming, err);
 }

@@ -109,13 +109,17 @@ static bool cut_is_useful(const struct record *r)
 
 /*
  * A line that HAProxy cut at its length limit fits a format but for its end: the format that read most of it
- * is the one. No limit is shorter than 80 bytes with the newline (configuration manual, "log", len).
+ * is the one. The limit counts the syslog header, which may be gone or may have been written anew by a relay:
+ * what is shorter by more than HEADER_SLACK was not cut, it is of another format.
  */
+#define HEADER_SLACK 128
+
 static bool find_cut(struct parser *p, size_t raw_len)
 {
 	uint32_t best = 0, best_depth = 0, depth;
 
-	if (raw_len < 79)
+	/* No limit is below 80 bytes with the newline (configuration manual, "log", len). */
+	if (raw_len < 79 || raw_len + HEADER_SLACK < p->formats->log_len)
 		return false;
 	for (uint32_t n = 0; n < p->formats->n; n++) {
 		const struct format *f = p->formats->v[n];
@@ -212,6 +216,7 @@ static void clean_record(struct parser *p)
 enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *recent)
 {
 	p->rec.msg = f->msg;
+	p->rec.budget = BACKTRACK_BUDGET;
 	if (f->flags & FRAME_TORN)
 		return PARSED_REJECTED;
 	if (f->msg.len == 0)

@@ -26,6 +26,7 @@ struct formats {
 	struct arena *arena;		/* lent; where formats live */
 	struct format *v[FORMATS_MAX];
 	uint32_t n;
+	size_t log_len;			/* HAProxy's `len`: no line much shorter than this was cut by it */
 	uint16_t order[FORMATS_MAX];	/* in which they are tried: as given, then as formats_learn says */
 };
 

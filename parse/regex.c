@@ -124,6 +124,8 @@ enum run regex_run(const struct format *f, struct record *r, struct day_memo *da
 	if (!prepare_thread())
 		return RUN_NO;
 	n = pcre2_match(re->code, (PCRE2_SPTR)r->msg.p, r->msg.len, 0, 0, match_data, match_context);
+	if (n == PCRE2_ERROR_JIT_STACKLIMIT)	/* a long line: the interpreter takes its memory from the heap */
+		n = pcre2_match(re->code, (PCRE2_SPTR)r->msg.p, r->msg.len, 0, PCRE2_NO_JIT, match_data, match_context);
 	if (n < 0)
 		return RUN_NO;
 	at = pcre2_get_ovector_pointer(match_data);

@@ -20,7 +20,7 @@ struct runner {
 	struct record *r;
 	const char *end;
 	struct choice choice[CHOICES_MAX];
-	unsigned nchoices, tries;
+	unsigned nchoices;
 };
 
 /* ---- storing ----------------------------------------------------------------------------------------- */
@@ -163,7 +163,7 @@ static inline bool is_address(struct slice s)
 	if (s.len == 0 || s.len > 45)
 		return false;
 	if (*s.p == 'u' || *s.p == '-')
-		return slice_eq(s, SLICE("unix")) || s.len == 1;
+		return slice_eq(s, SLICE("unix")) || slice_eq(s, SLICE("-"));
 	for (size_t k = 0; k < s.len; k++)
 		bad |= foreign[(unsigned char)s.p[k]];
 	return !bad;
@@ -237,12 +237,12 @@ static inline void choice_push(struct runner *x, const struct insn *i, const cha
 /* Take the last raw field up to its next possible end. Returns its instruction, or NULL; `*pp` is behind it. */
 static const struct insn *choice_next(struct runner *x, const char **pp)
 {
-	while (x->nchoices && x->tries) {
+	while (x->nchoices && x->r->budget > 0) {
 		struct choice *c = &x->choice[x->nchoices - 1];
 		const char *after, *at = literal_find(c->insn, c->next, x->end, &after);
 		struct record *r = x->r;
 
-		x->tries--;
+		r->budget -= BACKTRACK_TRY + (int32_t)((at ? at : x->end) - c->next);
 		if (!at) {
 			x->nchoices--;
 			continue;
@@ -452,7 +452,9 @@ static enum found step_captures(const struct runner *x, const struct insn *i, co
 			q = scan_byte(p, x->end, '}');
 			if (x->end - q < 1 + quoted)
 				return FOUND_END;
-			if (quoted && q[1] != '"')
+			/* HAProxy escapes these inside: what holds one was written by a client, in a field before. */
+			if ((quoted && q[1] != '"') || memchr(p + quoted + 1, '{', (size_t)(q - p) - quoted - 1) ||
+			    memchr(p + quoted + 1, '"', (size_t)(q - p) - quoted - 1))
 				return FOUND_NOT;
 			block_split(c, p + quoted + 1, q);
 			q += 1 + quoted;
@@ -568,7 +570,6 @@ enum run program_run(const struct format *f, struct record *r, struct day_memo *
 	x.r = r;
 	x.end = p + r->msg.len;
 	x.nchoices = 0;
-	x.tries = BACKTRACKS_MAX;
 	record_reset(r, f);
 	for (;; i++) {
 		enum found found;

@@ -74,7 +74,8 @@ static bool extract(const struct record *r, enum propagator p, struct context *o
 		return context_traceparent(v, out);
 	case PROPAGATOR_B3:
 		/* `0`, `1`, `d` alone are a decision without a trace: valid, but no parent. */
-		*present = slice_trim(v).len > 1;
+		v = slice_trim(v);
+		*present = v.len != 1 || !memchr("01d", *v.p, 3);
 		return context_b3(v, out);
 	case PROPAGATOR_B3_MULTI:
 		return context_b3_multi(v, record_text(r, SLOT_b3_spanid), record_text(r, SLOT_b3_sampled),

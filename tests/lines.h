@@ -55,6 +55,7 @@ static inline void lines_init(struct lines *l)
 
 	*l = (struct lines){ .naming = { .nmap = 0 } };
 	l->formats.arena = &l->arena;
+	l->formats.log_len = 1024; /* as --log-len, when nobody says */
 	l->naming.map_from = l->map_from;
 	l->naming.map_to = l->map_to;
 	l->naming.request = l->captures[CAPTURE_REQUEST];

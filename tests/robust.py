@@ -314,7 +314,7 @@ def crlf(folder):
 @test
 def rejects_in_their_order(folder):
     hosts = [b'', b'<134>Nov 21 08:15:44 lb1 haproxy[1]: ', b'<134>Nov 21 08:15:44 lb2 haproxy[1]: ']
-    data = b''.join(hosts[i % 3] + (good(i) if i % 2 else b'bad line %d' % i) + b'\n' for i in range(30000))
+    data = b''.join(hosts[i % 3] + (good(i) if i % 2 else b'bad line %d' % i) + b'\n' for i in range(9000))
     wanted = [line for line in pieces(data) if b'bad line' in line]
     for threads in ('1', '2', '4'):
         summary, _, lines = check_all(data, folder, '--threads', threads)
@@ -616,7 +616,7 @@ def sigterm_and_sigint(folder):
         out = os.path.join(folder, 'out.jsonl')
         summary = stop_by([n], '--to', 'file:' + out, '--to', 'null')
         expect(summary['requests'] > 0 and summary['exported'] == summary['spans'], summary)
-        expect(len(spans_in(read(out))) == summary['spans'], 'spans in the file:', summary)
+        expect(read(out).count(b'"spanId":') == summary['spans'], 'spans in the file:', summary)
 
 
 @test

@@ -291,6 +291,13 @@ static void hexadecimal_is_for_addresses_ports_and_counters_alone(void **state)
 		  "20010DB8000000000000000000000001:01BB 200 "
 		  "[21/Nov/2026:14:22:36.098] 10",
 		  { { "ci", "2001:db8::1" }, { "cp", "443" }, { "ST", "200" }, { "Ta", "10" } } },
+		{ "%{+X}ci %{+X}si %{+X}fi %{+X}bi [%tr] %Ta",
+		  "C6336409 FE800000000000000123456789ABCDEF 00000000000000000000000000000000 "
+		  "00000000000000000000FFFFC0000209 [21/Nov/2026:14:22:36.098] 10",
+		  { { "ci", "198.51.100.9" },
+		    { "si", "fe80::123:4567:89ab:cdef" },
+		    { "fi", "::" },
+		    { "bi", "::ffff:192.0.2.9" } } },
 		/* a flag holds for its field alone */
 		{ "%{+X}pid %pid %{+X}Ts [%tr] %Ta",
 		  "0010 10 6B01A92C [21/Nov/2026:14:22:36.098] 10",
@@ -484,6 +491,7 @@ static void a_line_must_fit_from_its_first_byte_to_its_last(void **state)
 		"192.0.2.1 200 (21/Nov/2026:14:22:36.098) 10",
 		"example.org 200 [21/Nov/2026:14:22:36.098] 10",
 		"192.0.2.1 1234567890123456789 [21/Nov/2026:14:22:36.098] 10",
+		"192.0.2.1 \"\" [21/Nov/2026:14:22:36.098] 10",
 	};
 	struct lines l;
 
@@ -494,6 +502,63 @@ static void a_line_must_fit_from_its_first_byte_to_its_last(void **state)
 	for (size_t i = 0; i < COUNT(bad); i++)
 		if (lines_parse(&l, bad[i]) != PARSED_REJECTED)
 			fail_msg("taken: %s", bad[i]);
+	lines_free(&l);
+}
+
+static void a_termination_state_has_haproxys_letters(void **state)
+{
+	static const char *const good[] = {
+		"----", "LR--", "cD--", "CDVN", "sHNI", "SC--", "PTEO",
+		"RC--", "IH--", "DD--", "KD--", "UQ--", "CL--", "--77"
+	};
+	static const char *const bad[] = { "X---", "-X--", "xx--",  "SS--",
+					   "l---", "---",  "-----", "" };
+	struct lines l;
+
+	(void)state;
+	lines_simple(&l, "%tsc %ts [%tr] %Ta");
+	for (size_t i = 0; i < COUNT(good) + COUNT(bad); i++) {
+		const char *text = i < COUNT(good) ? good[i] : bad[i - COUNT(good)];
+		char line[64];
+
+		snprintf(line, sizeof(line), "%s %.2s [21/Nov/2026:14:22:36.098] 10", text, text);
+		if (i < COUNT(good)) {
+			struct record *r = lines_record(&l, line);
+
+			assert_text(record_text(r, SLOT_tsc), text);
+			assert_int_equal(record_text(r, SLOT_ts).len, 2);
+		} else if (lines_parse(&l, line) != PARSED_REJECTED) {
+			fail_msg("taken: %s", line);
+		}
+	}
+	lines_free(&l);
+}
+
+/* Relays trim the blank that HAProxy leaves behind an empty list at the end. */
+static void a_blank_may_be_missing_at_the_end(void **state)
+{
+	static const struct sample t[] = {
+		{ "[%tr] %Ta %{+Q}CS %{+Q}hrl %{+Q}hsl",
+		  "[21/Nov/2026:14:22:36.098] 10 \"\"",
+		  { { "Ta", "10" }, { "CS", NULL } } },
+		{ "[%tr] %Ta %{+Q}CS %{+Q}hrl %{+Q}hsl",
+		  "[21/Nov/2026:14:22:36.098] 10 \"a b\"",
+		  { { "CS", "a b" } } },
+		{ "[%tr] %Ta %{+Q}s %hr %hs",
+		  "[21/Nov/2026:14:22:36.098] 10 \"app\"",
+		  { { "s", "app" } } },
+		{ "[%tr] %Ta %s %hr", "[21/Nov/2026:14:22:36.098] 10 app", { { "s", "app" } } },
+		{ "[%tr] %s %Ta %hr", "[21/Nov/2026:14:22:36.098] app 10", { { "Ta", "10" } } },
+		{ "[%tr] %s %Ta/x %hr", "[21/Nov/2026:14:22:36.098] app 10/x", { { "Ta", "10" } } },
+	};
+	struct lines l;
+
+	(void)state;
+	check_samples(t, COUNT(t));
+	/* but nothing else may */
+	lines_simple(&l, t[5].format);
+	assert_int_equal(lines_parse(&l, "[21/Nov/2026:14:22:36.098] app 10/"), PARSED_REJECTED);
+	assert_int_equal(lines_parse(&l, "[21/Nov/2026:14:22:36.098] app 10/y"), PARSED_REJECTED);
 	lines_free(&l);
 }
 
@@ -545,24 +610,42 @@ static void expressions_are_known_by_what_they_fetch(void **state)
 	}
 }
 
+static void check_type(const struct lines *l, const char *key, enum attr_type type)
+{
+	const struct attrs *rows = &l->formats.v[0]->plan->server;
+	uint32_t i = 0;
+
+	while (i < rows->n && !slice_eq(rows->v[i].key, slice_str(key)))
+		i++;
+	assert_true(i < rows->n);
+	assert_int_equal(rows->v[i].type, type);
+}
+
 static void what_nobody_knows_becomes_an_attribute_of_its_own(void **state)
 {
 	static const struct {
 		const char *item, *written, *key, *value;
+		enum attr_type type;
 	} t[] = {
-		{ "%[var(txn.tenant)]", "acme", "haproxy.log.var_txn.tenant", "acme" },
-		{ "%(tenant)[var(txn.t)]", "acme", "haproxy.log.tenant", "acme" },
-		{ "%(tenant)[var(txn.t)]", "-", "haproxy.log.tenant", NULL },
-		{ "%(tenant)[var(txn.t)]", "", "haproxy.log.tenant", NULL },
-		{ "%(n:sint)[var(txn.n)]", "-42", "haproxy.log.n", "-42" },
-		{ "%(ok:bool)[var(txn.ok)]", "1", "haproxy.log.ok", "1" },
-		{ "%(note:str)[var(txn.s)]", "a b", "haproxy.log.note", "a b" },
-		{ "%(note:raw)[var(txn.s)]", "a b", "haproxy.log.note", "a b" },
-		{ "%{+Q}[var(txn.s)]", "\"a \"b\" c\"", "haproxy.log.var_txn.s", "a \"b\" c" },
-		{ "%[req.hdr(X-Tenant)]", "acme", "http.request.header.x-tenant", "[acme]" },
-		{ "%[res.hdr(X-Cache)]", "hit", "http.response.header.x-cache", "[hit]" },
-		{ "%[res.fhdr(X-Cache),lower]", "hit", "http.response.header.x-cache", "[hit]" },
-		{ "%[lua.f(a,b)]", "x", "haproxy.log.lua.f_a_b", "x" },
+		{ "%[var(txn.tenant)]", "acme", "haproxy.log.var_txn.tenant", "acme", ATTR_TEXT },
+		{ "%(tenant)[var(txn.t)]", "acme", "haproxy.log.tenant", "acme", ATTR_TEXT },
+		{ "%(tenant)[var(txn.t)]", "-", "haproxy.log.tenant", NULL, ATTR_TEXT },
+		{ "%(tenant)[var(txn.t)]", "", "haproxy.log.tenant", NULL, ATTR_TEXT },
+		{ "%(n:sint)[var(txn.n)]", "-42", "haproxy.log.n", "-42", ATTR_NUMBER_TEXT },
+		{ "%(ok:bool)[var(txn.ok)]", "1", "haproxy.log.ok", "1", ATTR_BOOL_TEXT },
+		{ "%(note:str)[var(txn.s)]", "a b", "haproxy.log.note", "a b", ATTR_TEXT },
+		{ "%(note:raw)[var(txn.s)]", "a b", "haproxy.log.note", "a b", ATTR_TEXT },
+		{ "%{+Q}[var(txn.s)]", "\"a \"b\" c\"", "haproxy.log.var_txn.s", "a \"b\" c",
+		  ATTR_TEXT },
+		{ "%[req.hdr(X-Tenant)]", "acme", "http.request.header.x-tenant", "[acme]",
+		  ATTR_LIST },
+		{ "%[res.hdr(X-Cache)]", "hit", "http.response.header.x-cache", "[hit]",
+		  ATTR_LIST },
+		{ "%[res.fhdr(X-Cache),lower]", "hit", "http.response.header.x-cache", "[hit]",
+		  ATTR_LIST },
+		{ "%[lua.f(a,b)]", "x", "haproxy.log.lua.f_a_b", "x", ATTR_TEXT },
+		/* brackets among arguments are theirs */
+		{ "%(id)[path,regsub([0-9]+,N)]", "/N", "haproxy.log.id", "/N", ATTR_TEXT },
 	};
 
 	(void)state;
@@ -576,6 +659,7 @@ static void what_nobody_knows_becomes_an_attribute_of_its_own(void **state)
 		lines_simple(&l, format);
 		lines_request(&l, line);
 		got = lines_attr(&l, ROLE_SERVER, t[i].key);
+		check_type(&l, t[i].key, t[i].type);
 		if (t[i].value) {
 			if (!got)
 				fail_msg("%s: no attribute %s", t[i].item, t[i].key);
@@ -814,6 +898,10 @@ static void a_raw_field_may_hold_its_own_terminator(void **state)
 		    { "CS", "a=- ---- 1/1/0/0/0 x" },
 		    { "tsc", "SD--" },
 		    { "sq", "0" } } },
+		/* two in a row: the value ends with one of them */
+		{ "%ST %CC %tsc" WHOLE,
+		  "200 sid=a  ----" WHOLE_TEXT,
+		  { { "CC", "sid=a " }, { "tsc", "----" } } },
 		/* quotes inside quotes */
 		{ "%{+Q}[var(txn.a)] %{+Q}[var(txn.b)] %ST" WHOLE,
 		  "\"x\" \"y\" \"z\" 200" WHOLE_TEXT,
@@ -830,12 +918,12 @@ static void a_raw_field_may_hold_its_own_terminator(void **state)
 
 	(void)state;
 	check_samples(t, COUNT(t));
-	lines_simple(&l, t[4].format);
-	lines_record(&l, t[4].line);
-	assert_text(l.parser.rec.extra[0], "a\" st=9 \"b");
-	lines_free(&l);
 	lines_simple(&l, t[5].format);
 	lines_record(&l, t[5].line);
+	assert_text(l.parser.rec.extra[0], "a\" st=9 \"b");
+	lines_free(&l);
+	lines_simple(&l, t[6].format);
+	lines_record(&l, t[6].line);
 	assert_text(l.parser.rec.extra[0], "a\"b");
 	lines_free(&l);
 }
@@ -871,8 +959,12 @@ static void addresses_are_split_from_the_right(void **state)
 		{ "unix:1", "unix", 1 },
 		{ "-:-", NULL, -1 },
 	};
-	static const char *const bad[] = { "192.0.2.1",		":80",	"host:80",
-					   "192.0.2.1:1234567", "unix", "192.0.2.1:80x" };
+	static const char *const bad[] = {
+		"192.0.2.1",	   ":80",     "host:80",       "192.0.2.1:1234567", "unix",
+		"192.0.2.1:80x",   "u:80",    "10.0.0.1/8:80", "-1.2.3.4:80",	    "1 2:80",
+		"fe80::1%eth0:80", "g::1:80", "`::1:80",       "::1]:80",	    "1;2:80",
+		"@::1:80",
+	};
 	struct lines l;
 
 	(void)state;
@@ -965,6 +1057,11 @@ static void groups_of_a_pattern_are_fields(void **state)
 	assert_false(record_has(r, SLOT_ts));
 	assert_false(record_plus(r, SLOT_Ta));
 	assert_null(lines_attr(&l, ROLE_SERVER, "haproxy.log.note"));
+	/* '-' is absent, as in a log-format */
+	r = lines_request(&l, "- - [21/Nov/2026:08:15:44.900] fe 5/20 \"GET /x HTTP/1.1\" -");
+	assert_false(record_has(r, SLOT_ci));
+	assert_null(lines_attr(&l, ROLE_SERVER, "enduser.id"));
+	assert_null(lines_attr(&l, ROLE_SERVER, "haproxy.log.note"));
 	/* the pattern is the whole line, and a field must have its form */
 	assert_int_equal(lines_parse(&l, "x 192.0.2.1 bob [21/Nov/2026:08:15:44.900] fe 5/20 \"GET "
 					 "/x\""),
@@ -974,6 +1071,70 @@ static void groups_of_a_pattern_are_fields(void **state)
 	assert_int_equal(lines_parse(&l, "example.org bob [21/Nov/2026:08:15:44.900] fe 5/20 \"GET "
 					 "/x\""),
 			 PARSED_REJECTED);
+	lines_free(&l);
+}
+
+static void a_group_takes_only_what_its_field_can_be(void **state)
+{
+	static const struct {
+		const char *group, *written;
+		const char *value; /* NULL: the line is not of this format */
+	} t[] = {
+		{ "B", "68", "68" },
+		{ "B", "-1", "-1" },
+		{ "B", "68x", NULL },
+		{ "B", "0x44", NULL },
+		{ "cp", "443", "443" },
+		{ "cp", "https", NULL },
+		{ "ms", "007", "7" },
+		{ "Ts", "1795248946", "1795248946" },
+		{ "t", "21/Nov/2026:08:15:44.900", "1795248944900" },
+		{ "t", "21/Nov/2026:08:15:44.90", NULL },
+		{ "t", "31/Nov/2026:08:15:44.900", NULL },
+		{ "T", "21/Nov/2026:08:15:44 +0000", "1795248944000" },
+		{ "T", "21/Nov/2026:08:15:44 +000", NULL },
+		{ "T", "21/Nov/2026:08:15:44 *0000", NULL },
+		{ "tsc", "SD--", "SD--" },
+		{ "ts", "SD", "SD" },
+		{ "tsc", "SD-", NULL },
+		{ "tsc", "XD--", NULL },
+		{ "ci", "::1", "::1" },
+		{ "ci", "unix", "unix" },
+		{ "ci", "nowhere", NULL },
+		{ "ft", "fe~", "fe" },
+		{ "HU", "/a b", "/a b" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(t); i++) {
+		char format[128], line[128];
+		struct lines l;
+
+		snprintf(format, sizeof(format), "re:(?<request_us>\\d+) (?<Ta>\\d+) (?<%s>.*)",
+			 t[i].group);
+		snprintf(line, sizeof(line), "1795248946641367 20 %s", t[i].written);
+		lines_simple(&l, format);
+		if (t[i].value) {
+			struct record *r = lines_record(&l, line);
+
+			check_field(&l, r, &(struct want){ t[i].group, t[i].value });
+		} else if (lines_parse(&l, line) != PARSED_REJECTED) {
+			fail_msg("taken: %s", line);
+		}
+		lines_free(&l);
+	}
+}
+
+static void a_group_of_captures_is_split(void **state)
+{
+	struct lines l;
+	struct record *r;
+
+	(void)state;
+	lines_simple(&l, "re:(?<tr>\\S+) (?<Ta>\\d+) (?<hr>\\S+) (?<hs>.*)");
+	r = lines_record(&l, "21/Nov/2026:08:15:44.900 20 {a||c} 3|4");
+	assert_string_equal(joined(&r->cap[CAPTURE_REQUEST]), "a,,c");
+	assert_string_equal(joined(&r->cap[CAPTURE_RESPONSE]), "3,4");
 	lines_free(&l);
 }
 
@@ -1014,6 +1175,16 @@ static void a_mistake_names_its_column(void **state)
 		{ "%tr %Ta %b%[src] %s", 11, "border" },
 		{ "%tr %Ta %[var(a)]%[var(b)]", 18, "border" },
 		{ "%tr %Ta %ci%cp", 12, "border" },
+		{ "%tr %Ta %ST%B", 12, "border" },
+		{ "%tr %Ta %ST%ci", 12, "border" },
+		{ "%tr %Ta %ST%ci:%cp", 12, "border" },
+		{ "%tr %Ta%t", 8, "border" },
+		{ "%tr %Ta%T", 8, "border" },
+		{ "%tr %Ta %{+X}pid%{+X}rt", 17, "border" },
+		{ "%tr %Ta %{+X}ci%s x", 16, "border" },
+		{ "%tr %Ta %ST%s x", 12, "border" },
+		{ "%tr %Ta %ST%[var(x)] x", 12, "border" },
+		{ "%tr %Ta%HU", 8, "border" },
 		{ "%tr %Ta %hrl", 9, "how many captures?" },
 		{ "%tr %Ta %hsl", 9, "how many captures?" },
 		{ "%ci %f %Ta", 1, "no date" },
@@ -1021,6 +1192,11 @@ static void a_mistake_names_its_column(void **state)
 		{ "%ci %f %t %TR/%Tw/%Tc", 1, "no duration" },
 		{ "100%%", 1, "no field at all" },
 		{ "%{+Q}o %%", 1, "no field at all" },
+		/* what stands around it in haproxy.cfg */
+		{ "log-format %ci [%tr] %Ta", 1, "without the keyword" },
+		{ "error-log-format %ci [%tr] %Ta", 1, "without the keyword" },
+		{ "\"%ci [%tr] %Ta\"", 1, "without the quotes" },
+		{ "'%ci [%tr] %Ta'", 1, "without the quotes" },
 		/* names */
 		{ "httplogs", 1, "no format has this name" },
 		{ "", 1, "no format has this name" },
@@ -1178,6 +1354,8 @@ int main(void)
 		cmocka_unit_test(a_plus_may_stand_before_numbers),
 		cmocka_unit_test(literals_are_what_haproxy_writes_of_them),
 		cmocka_unit_test(a_line_must_fit_from_its_first_byte_to_its_last),
+		cmocka_unit_test(a_termination_state_has_haproxys_letters),
+		cmocka_unit_test(a_blank_may_be_missing_at_the_end),
 		cmocka_unit_test(expressions_are_known_by_what_they_fetch),
 		cmocka_unit_test(what_nobody_knows_becomes_an_attribute_of_its_own),
 		cmocka_unit_test(map_names_expressions_names_and_aliases_of_groups),
@@ -1190,6 +1368,8 @@ int main(void)
 		cmocka_unit_test(addresses_are_split_from_the_right),
 		cmocka_unit_test(names_of_proxies_and_servers_are_split_at_the_first_slash),
 		cmocka_unit_test(groups_of_a_pattern_are_fields),
+		cmocka_unit_test(a_group_takes_only_what_its_field_can_be),
+		cmocka_unit_test(a_group_of_captures_is_split),
 		cmocka_unit_test(a_mistake_names_its_column),
 		cmocka_unit_test(a_format_has_its_limits),
 		cmocka_unit_test(a_mistake_far_into_a_format_is_quoted_around_its_place),

@@ -622,6 +622,22 @@ static void xray_keys_stand_in_any_order_and_the_parent_is_optional(void **state
 
 /* ---- several at once ------------------------------------------------------------------------- */
 
+static void nobody_looks_for_a_traceparent_that_was_not_asked_for(void **state)
+{
+	struct err err = { 0 };
+	struct lines l;
+
+	(void)state;
+	lines_init(&l);
+	assert_true(propagators_parse(SLICE("b3,jaeger"), &l.rules, &err));
+	lines_format(&l, "httplog");
+	lines_start(&l, "UTC");
+	lines_request(&l, HEAD " {00-" T "-" P "-00}" TAIL);
+	assert_false(continued(&l));
+	assert_true(l.sampled);
+	lines_free(&l);
+}
+
 static void the_first_valid_propagator_wins_and_invalid_ones_are_counted(void **state)
 {
 	static const struct {
@@ -645,6 +661,11 @@ static void the_first_valid_propagator_wins_and_invalid_ones_are_counted(void **
 		  0, true },
 		{ "b3,b3multi", "b3,x-b3-traceid,x-b3-spanid,x-b3-flags",
 		  "{0|000000000000000a|000000000000000b|1}", 0xa, 0, true },
+		/* a decision alone is valid, but no parent */
+		{ "b3", "b3", "{0}", 0, 0, true },
+		{ "b3", "b3", "{ d }", 0, 0, true },
+		{ "b3", "b3", "{x}", 0, 1, true },
+		{ "b3", "b3", "{ }", 0, 1, true },
 		{ "b3multi", "x-b3-traceid", "{000000000000000a}", 0, 1, true },
 		{ "jaeger", "uber-trace-id", "{a:b:0:0}", 0xa, 0, false },
 		{ "jaeger", "Uber-Trace-Id", "{a:b}", 0, 1, true },
@@ -797,6 +818,7 @@ int main(void)
 		cmocka_unit_test(b3_multi_reads_its_decision_from_two_headers),
 		cmocka_unit_test(jaeger_ids_are_of_any_length_and_may_be_url_encoded),
 		cmocka_unit_test(xray_keys_stand_in_any_order_and_the_parent_is_optional),
+		cmocka_unit_test(nobody_looks_for_a_traceparent_that_was_not_asked_for),
 		cmocka_unit_test(the_first_valid_propagator_wins_and_invalid_ones_are_counted),
 		cmocka_unit_test(an_xray_root_without_parent_continues_the_trace_as_a_root),
 		cmocka_unit_test(propagators_have_the_names_of_the_specification),

@@ -66,6 +66,10 @@ static void bsd_headers_are_peeled(void **state)
 		{ "Nov 21 08:23:33 myhost haproxy[16577]: " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
 		{ "Nov 21 08:23:33 myhost haproxy[16577]:  " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
 		{ "Nov 21 08:23:33  myhost haproxy[16577]: " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
+		/* journalctl's short-precise */
+		{ "Nov 21 08:23:33.728523 myhost haproxy[16577]: " MSG, MSG, "myhost", 0,
+		  ZONE_UNKNOWN },
+		{ "Nov 21 08:23:33.7 myhost haproxy[16577]: " MSG, MSG, "myhost", 0, ZONE_UNKNOWN },
 		/* nothing but a date */
 		{ "<134>Nov 21 08:23:33 " MSG, MSG, "", 0, ZONE_UNKNOWN },
 		{ "Nov 21 08:23:33 " MSG, MSG, "", 0, ZONE_UNKNOWN },
@@ -140,6 +144,9 @@ static void haproxys_short_forms_are_peeled(void **state)
 		{ "2026-11-21T09:23:33.728523+01:00 myhost haproxy[1]: " MSG, MSG, "myhost", WHEN,
 		  60 },
 		{ "2026-11-21T08:23:33.728523+00:00 myhost haproxy: " MSG, MSG, "myhost", WHEN, 0 },
+		/* journalctl's short-iso */
+		{ "2026-11-21T09:23:33+0100 myhost haproxy[1]: " MSG, MSG, "myhost", WHEN - 728523,
+		  60 },
 		/* a message that has words with a colon is not taken for a host and a tag */
 		{ "2026-11-21T08:23:33.728523+00:00 SPOE: [agent] <EVENT:on-request> sid=3 st=2 "
 		  "0/0 0/0",
@@ -174,6 +181,11 @@ static void what_is_no_envelope_is_the_message(void **state)
 		"Nov 21 08-23-33 h haproxy: x",
 		"Nov 21 08:23:33",
 		"Nov x1 08:23:33 h haproxy: x",
+		"Nov 21 08:23:33.x h haproxy: x",
+		"Nov 21 0x:23:33 h haproxy: x",
+		"Nov 21 08:x3:33 h haproxy: x",
+		"Nov 21 08:23:3x h haproxy: x",
+		"Nov 21 08:23:33.728523",
 		"2026-11-21T08:23:33+00:00",
 		"2026-11-21T08:23:33 h haproxy: x",
 		"2026-13-21T08:23:33Z h haproxy: x",
@@ -692,13 +704,14 @@ static void a_line_cut_at_the_length_limit_is_worth_what_is_left(void **state)
 
 	(void)state;
 	lines_simple(&l, "auto");
+	l.formats.log_len = 79 + 128;
 	for (size_t n = 1; n < sizeof(whole) - 1; n++) {
 		enum parsed got = lines_parse_n(&l, whole, n);
 		struct record *r = &l.parser.rec;
 
 		if (whole[n - 1] == ' ')
 			continue; /* peeled: the length before is the same line */
-		/* no limit is shorter than 80 bytes; before the timers there is nothing to draw */
+		/* a syslog header of up to 128 bytes counts towards the limit, and may be gone */
 		assert_int_equal(got, n < 79 ? PARSED_REJECTED : PARSED_REQUEST);
 		if (got != PARSED_REQUEST)
 			continue;
@@ -716,6 +729,24 @@ static void a_line_cut_at_the_length_limit_is_worth_what_is_left(void **state)
 	rebuild(&l.rebuilder, &l.parser.rec, &l.frame, &l.trace);
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "url.path"), "/some/path");
 	assert_string_equal(lines_attr(&l, ROLE_SERVER, "http.request.method"), "GET");
+	lines_free(&l);
+}
+
+static void a_line_far_below_the_limit_was_not_cut(void **state)
+{
+	/* what is almost of a known format is of another one */
+	static const char *const lines[] = { MSG "x", MSG " x", MSG " 0", MSG " 7F000001:0031" };
+	struct lines l;
+
+	(void)state;
+	lines_simple(&l, "auto");
+	assert_int_equal(lines_parse(&l, MSG), PARSED_REQUEST);
+	for (size_t i = 0; i < COUNT(lines); i++)
+		assert_int_equal(lines_parse(&l, lines[i]), PARSED_REJECTED);
+	/* before the timers there is nothing to draw, at whatever limit */
+	l.formats.log_len = 0;
+	for (size_t n = 1; n < 53; n++)
+		assert_int_equal(lines_parse_n(&l, MSG, n), PARSED_REJECTED);
 	lines_free(&l);
 }
 
@@ -739,6 +770,7 @@ int main(void)
 		cmocka_unit_test(haproxys_own_notices_are_known),
 		cmocka_unit_test(nothing_else_is_a_notice),
 		cmocka_unit_test(a_line_cut_at_the_length_limit_is_worth_what_is_left),
+		cmocka_unit_test(a_line_far_below_the_limit_was_not_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

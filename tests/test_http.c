@@ -255,7 +255,7 @@ static char *json_request(struct slice rest)
 				buf_lit(&out, "{\"traceId\":\"");
 				buf_char(&out, spans.p[i]);
 				buf_lit(&out,
-					"\",\"kind\":2,\"x\":{\"doubleValue\":0.1},\"y\":\"7\"},");
+					"\",\"kind\":1,\"x\":{\"doubleValue\":0.1},\"y\":\"7\"},");
 			}
 			out.len--;
 			buf_slice(&out, scopes.p ? SLICE("]},") : SLICE("]}"));

@@ -665,6 +665,7 @@ static void text_is_decoded_and_made_valid(void **state)
 		{ "a\\\"b\\\\c\\]", "a\"b\\c]", false, true },
 		{ "\\b\\f\\n\\r\\t\\/", "\b\f\n\r\t/", false, true },
 		{ "\\u00e9\\u20AC", "\xc3\xa9\xe2\x82\xac", false, true },
+		{ "\\u0041\\u007F\\u0080", "A\x7f\xc2\x80", false, true },
 		{ "\\ud83d\\ude00", FFFD FFFD, false, true },
 		{ "\\u12", "u12", false, true },
 		{ "\\u12x4", "u12x4", false, true },

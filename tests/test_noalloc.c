@@ -219,6 +219,7 @@ static void twenty_thousand_lines_take_no_memory(void **state)
 			 "%TR/%Tw/%Tc/%Tr/%Ta");
 	lines_format(&l, "re:PATTERN (?<ci>\\S+) \\[(?<tr>[^]]+)\\] (?<TR>\\d+)/(?<Ta>\\d+) "
 			 "(?<note>.*)");
+	l.formats.log_len = 0; /* one of the lines was cut */
 	lines_start(&l, "Europe/Paris");
 	for (int i = 0; i < 20; i++)
 		for (size_t k = 0; k < COUNT(lines); k++)

@@ -785,6 +785,10 @@ static void microsecond_clocks_are_used_where_the_log_has_them(void **state)
 		{ "%[request_date(us)] %[date(0,us)] %b/%s %TR/%Tw/%Tc/%Tr/%Ta",
 		  "1795248946641367 1795248946541999 be/app 0/0/1/19/20",
 		  "server 0+20 | client 0+20 | connect 0+1 | response 1+19", 46641367 },
+		/* a clock beyond all time is none */
+		{ "%[request_date(us)] %[date(0,us)] %b/%s %TR/%Tw/%Tc/%Tr",
+		  "1795248946641367 999999999999999999 be/app 0/0/1/19",
+		  "server 0+20 | client 0+20 | connect 0+1 | response 1+19", 46641367 },
 		/* no total at all: the clock is the only one */
 		{ "%[request_date(us)] %[date(0,us)] %b/%s %TR/%Tw/%Tc/%Tr",
 		  "1795248946641367 1795248946761999 be/app 0/0/1/19",

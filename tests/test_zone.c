@@ -159,6 +159,12 @@ static void rfc3339_dates_are_read_to_the_microsecond(void **state)
 		/* the offset is not known (section 4.3): the time is as if local were UTC */
 		{ "2026-11-21T08:15:44-00:00", 25, 1795248944000000, 0, false },
 		{ "2026-11-21T08:15:44-00:01", 25, 1795249004000000, -1, true },
+		/* journalctl's short-iso leaves the colon out */
+		{ "2026-11-21T09:15:44+0100 lb1", 24, 1795248944000000, 60, true },
+		{ "2026-11-21T02:45:44-0530 lb1", 24, 1795248944000000, -330, true },
+		{ "2026-11-21T08:15:44+2400 lb1", 0, 0, 0, false },
+		{ "2026-11-21T08:15:44+0160 lb1", 0, 0, 0, false },
+		{ "2026-11-21T08:15:44+01.0 lb1", 0, 0, 0, false },
 		{ "2023-02-29T00:00:00Z", 0, 0, 0, false },
 		{ "2026-02-31T00:00:00Z", 0, 0, 0, false },
 		{ "2026-00-21T00:00:00Z", 0, 0, 0, false },
