@@ -1291,7 +1291,7 @@ static void a_file_holds_a_format_a_line(void **state)
 {
 	static const char text[] = "# ours\n\n%ci [%tr] %Ta\r\nre:(?<tr>\\S+) (?<Ta>\\d+)\n   "
 				   "\n%tr %Tt %zz\n";
-	char path[] = "/tmp/haspan-test-XXXXXX";
+	char path[] = P_tmpdir "/haspan-test-XXXXXX";
 	int fd = mkstemp(path);
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
 	struct lines l;

@@ -478,7 +478,7 @@ static void a_line_is_over_long_above_the_limit_and_not_at_it(void **state)
 static void check_long_line(size_t long_len, bool final_newline)
 {
 	size_t size = 2 * sizeof(MSG) + long_len + 1 - !final_newline, at = 0, back = 0;
-	char *text = malloc(size), *got = malloc(size), path[] = "/tmp/haspan-test-XXXXXX";
+	char *text = malloc(size), *got = malloc(size), path[] = P_tmpdir "/haspan-test-XXXXXX";
 	unsigned lines = 0, torn = 0, requests = 0;
 	int fd = mkstemp(path);
 	struct lines l;
