@@ -235,7 +235,7 @@ static void tree_trace(struct buf *out, const struct record *r, const struct tra
 	}
 	if (record_has(r, SLOT_x_truncated))
 		buf_lit(out, "  (HAProxy cut this line at its length limit: raise `len`)\n");
-	if (record_has(r, SLOT_x_open_end))
+	else if (record_has(r, SLOT_x_open_end))
 		buf_lit(out, "  (written before the end: logasap)\n");
 	buf_char(out, '\n');
 }

@@ -92,18 +92,22 @@ static bool find_format(struct parser *p, struct recent *recent)
 	return false;
 }
 
-/* A cut line is worth a span when it still says when the request began and how long something took. */
+/*
+ * A cut line is worth a span when it still says when the request began, and either how long something took or
+ * what was asked for: where the request stands before the timers (CLF), a long one pushes them out.
+ */
 static bool cut_is_useful(const struct record *r)
 {
 	static const enum slot date[] = { SLOT_tr, SLOT_trg, SLOT_trl, SLOT_t, SLOT_T, SLOT_Tl, SLOT_Ts,
 					  SLOT_accept_us, SLOT_request_us };
-	static const enum slot timer[] = { SLOT_Ta, SLOT_Tt, SLOT_TR, SLOT_Tq, SLOT_Tw, SLOT_Tc, SLOT_Tr };
+	static const enum slot worth[] = { SLOT_Ta, SLOT_Tt, SLOT_TR, SLOT_Tq, SLOT_Tw, SLOT_Tc, SLOT_Tr,
+					   SLOT_r,  SLOT_HU, SLOT_HP, SLOT_HPO };
 	bool dated = false, timed = false;
 
 	for (size_t k = 0; k < sizeof(date) / sizeof(date[0]); k++)
 		dated |= record_has(r, date[k]);
-	for (size_t k = 0; k < sizeof(timer) / sizeof(timer[0]); k++)
-		timed |= record_has(r, timer[k]);
+	for (size_t k = 0; k < sizeof(worth) / sizeof(worth[0]); k++)
+		timed |= record_has(r, worth[k]);
 	return dated && timed;
 }
 

@@ -479,8 +479,9 @@ def several_sinks(folder):
 
 @test
 def standard_input(folder):
-    expect(run('--to', '-', '-', stdin=many(500), lines=500).out == run('--to', '-', stdin=many(500), lines=500).out,
-           'with and without -')
+    # a pipe is read as it comes, so lines may be grouped otherwise: the spans are the same
+    one, two = (run('--to', '-', *words, stdin=many(500), lines=500).out for words in (['-'], []))
+    expect(spans_in(one) == spans_in(two), 'with and without -')
     # slowly, so that the last piece of each write is no whole line
     p = start('--to', '-', stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     data = many(40) + good(41)
