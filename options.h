@@ -17,7 +17,7 @@ enum option_id {
 	OPTION_MAX
 };
 
-/* Who said it; a higher level wins (contract section 1). */
+/* Who said it; a higher level wins (haspan(1)). */
 enum level { LEVEL_NONE, LEVEL_OTEL, LEVEL_FILE, LEVEL_ENV, LEVEL_FLAG };
 
 struct option_value {

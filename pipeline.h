@@ -17,7 +17,7 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err);
  */
 void pipeline_run(struct pipeline *p, struct err *err);
 
-/* The accounting identity on stderr (contract section 1); any thread, any time. */
+/* The accounting identity on stderr (haspan(1)); any thread, any time. */
 void pipeline_summary(struct pipeline *p);
 
 /* 0, or the highest exit code that what happened asks for. After pipeline_run. */

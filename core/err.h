@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The exit codes of contract section 1; the highest that applies wins. */
+/* The exit codes of haspan(1); the highest that applies wins. */
 enum exit_code {
 	EXIT_DONE = 0,
 	EXIT_CHECK = 1,		/* a check failed, or lines were rejected under --strict */

@@ -48,7 +48,7 @@ struct wire {
 	uint64_t seq;		/* of the block */
 };
 
-/* What became of the spans given to a sink (contract section 1); written by the sink alone. */
+/* What became of the spans given to a sink (haspan(1)); written by the sink alone. */
 struct sink_tally {
 	uint64_t exported, refused, dropped, held;
 };
@@ -95,7 +95,7 @@ struct export_config {
 };
 
 /*
- * Open the sink that `uri` names (contract section 1). Returns an owned sink, or NULL with `err` filled.
+ * Open the sink that `uri` names (haspan(1)). Returns an owned sink, or NULL with `err` filled.
  */
 struct sink *sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
 

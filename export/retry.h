@@ -1,7 +1,7 @@
 /*
  * export/retry.h - what a collector's answer means, and when to try again. Pure functions.
  *
- * Contract section 5 over the table of OTLP/HTTP (specification, "Failures"; RFC 9110
+ * doc/design.md over the table of OTLP/HTTP (specification, "Failures"; RFC 9110
  * section 10.2.3).
  */
 #ifndef EXPORT_RETRY_H

@@ -20,7 +20,7 @@ enum fill {
 };
 
 /*
- * Open `uri` (contract section 1, "source"): `file:PATH` with globs, `-`, or a plain path. Files are opened
+ * Open `uri` (haspan(1), "source"): `file:PATH` with globs, `-`, or a plain path. Files are opened
  * one after another, in name order; a first existence check makes a typo fail at once.
  * Returns an owned source, NULL with `err` filled (EXIT_INPUT, EXIT_USAGE).
  */

@@ -169,7 +169,7 @@ static void derive_version(struct record *r, struct slice v)
 		record_set_text(r, SLOT_x_version, v);
 }
 
-/* `METHOD URI VERSION`; cut at tune.http.logurilen the version is missing (facts: the quote is still closed). */
+/* `METHOD URI VERSION`; cut at tune.http.logurilen the version is missing, but the quote is closed. */
 static void derive_line(struct record *r, struct slice line, char *scratch)
 {
 	struct slice rest = line, method, version;

@@ -1,5 +1,5 @@
 /*
- * reconstruct/ids.h - trace and span ids (contract sections 4.2 to 4.4): a pure function of the line.
+ * reconstruct/ids.h - trace and span ids (doc/ids.md): a pure function of the line.
  */
 #ifndef RECONSTRUCT_IDS_H
 #define RECONSTRUCT_IDS_H

@@ -12,7 +12,7 @@
 #include "reconstruct/span.h"
 #include "reconstruct/zone.h"
 
-/* Which phases are drawn (contract section 3). */
+/* Which phases are drawn (doc/model.md). */
 enum phases { PHASES_AUTO, PHASES_ALL, PHASES_NONE };
 
 /* Who may name the parent, in this order (--propagators). */

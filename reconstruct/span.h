@@ -8,7 +8,7 @@
 #include "core/limits.h"
 #include "core/slice.h"
 
-/* Which span of the tree (contract section 3). The order is the order of output; a span's parent precedes it. */
+/* Which span of the tree (doc/model.md). The order is the order of output; a span's parent precedes it. */
 enum span_role {
 	ROLE_SERVER,
 	ROLE_REQUEST,

@@ -264,7 +264,7 @@ static void set_error(struct span *s, struct slice type)
 	s->error_type = type;
 }
 
-/* Contract section 3, "Status". */
+/* doc/model.md, "Status". */
 static void set_status(struct shape *x, struct record *r)
 {
 	struct span *server = &x->t->span[0], *client = find(x->t, ROLE_CLIENT);

@@ -1,5 +1,5 @@
 /*
- * reconstruct/timers.h - timers and termination state to phases (contract section 3). Pure.
+ * reconstruct/timers.h - timers and termination state to phases (doc/model.md). Pure.
  */
 #ifndef RECONSTRUCT_TIMERS_H
 #define RECONSTRUCT_TIMERS_H

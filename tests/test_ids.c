@@ -1,5 +1,5 @@
 /*
- * Ids and sampling: contract section 4. Ids are recomputed here with OpenSSL, and compared with
+ * Ids and sampling: doc/ids.md Ids are recomputed here with OpenSSL, and compared with
  * what HAProxy itself computed and wrote into real lines.
  */
 #include "lines.h"

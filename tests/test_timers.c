@@ -1,5 +1,5 @@
 /*
- * Timers and termination states to spans: contract section 3, line by line.
+ * Timers and termination states to spans: doc/model.md, line by line.
  *
  * A tree is written as its spans in order, `role start+length` in ms from SERVER's start, then
  * =STATUS for http.response.status_code and !TYPE for status ERROR with its error.type.
