@@ -346,6 +346,7 @@ static bool ends(struct maker *m)
 	for (const struct option_value *v = values(m, OPTION_FROM); v; v = v->next) {
 		if (c->nsources == SOURCES_MAX)
 			return wrong(m, v, 0, "too many sources");
+		c->source_from[c->nsources] = v;
 		c->sources[c->nsources++] = v->text;
 	}
 	for (int i = 0; i < m->o->noperands; i++) {

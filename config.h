@@ -14,6 +14,7 @@
 /* Lent by the arena it was made in, until that goes. */
 struct config {
 	struct slice sources[SOURCES_MAX];
+	const struct option_value *source_from[SOURCES_MAX];	/* for messages; NULL: an operand */
 	uint32_t nsources;
 	struct slice sinks[SINKS_MAX];
 	const struct option_value *sink_from[SINKS_MAX];	/* for messages; NULL: nobody asked */

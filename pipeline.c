@@ -404,7 +404,7 @@ static bool check_sources(const struct config *c, struct err *err)
 
 		source_close(s);
 		if (!ok)
-			return false;
+			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
 	}
 	return true;
 }
