@@ -17,6 +17,18 @@ enum format_mode {
 	MODE_ERROR,		/* a connection that failed before its first request */
 };
 
+/*
+ * Which step of a request a line tells of (configuration manual, "log-steps", "log-profile"; 3.1 and later). Where
+ * the format does not say, its field %OG does.
+ */
+enum step {
+	STEP_UNKNOWN,
+	STEP_ACCEPT, STEP_REQUEST, STEP_CONNECT, STEP_RESPONSE,
+	STEP_CLOSE,		/* the final line */
+	STEP_ERROR,		/* the session ended before a request */
+	STEP_OTHER,		/* a do-log action */
+};
+
 /* A field with no known meaning: %[expr] as an attribute of its own. */
 struct extra {
 	struct slice name;		/* its explicit name, else the expression */
@@ -48,6 +60,8 @@ struct format {
 	uint32_t nextra;
 	struct capture cap[CAPTURE_SIDES][CAPTURES_MAX];
 	uint32_t ncap[CAPTURE_SIDES];	/* names known; 0: none */
+	uint8_t step;			/* enum step: what haproxy.cfg says that its lines are */
+	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
 	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
 };
 
