@@ -272,13 +272,13 @@ static void set_status(struct shape *x, struct record *r)
 	bool below_client = x->failed >= 0 && phases_of[x->failed].client;
 	struct slice code = { x->t->code, 3 };
 
-	if (status >= 100 && status <= 999) {
+	if (status < 100 || status > 999)
+		status = 0;
+	else
+		record_set_num(r, SLOT_x_status, status);
+	if (status >= 400)
 		for (int64_t i = 2, n = status; i >= 0; i--, n /= 10)
 			x->t->code[i] = (char)('0' + n % 10);
-		record_set_num(r, SLOT_x_status, status);
-	} else {
-		status = 0;
-	}
 	if (x->failed >= 0) {
 		set_error(server, reason(x)->type);
 		x->t->words = reason(x)->words;
