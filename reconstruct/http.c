@@ -152,6 +152,11 @@ static void derive_uri(struct record *r, struct slice uri, char *scratch)
 
 	if (uri.len == 0)
 		return;
+	/* `CONNECT host:port` asks for a place, not for a path (RFC 9110 section 7.1, authority-form). */
+	if (*uri.p != '/' && slice_eq(record_text(r, SLOT_x_method), SLICE("CONNECT"))) {
+		derive_authority(r, uri);
+		return;
+	}
 	uri = derive_absolute(r, uri);
 	mark = slice_find(uri, '?');
 	derive_query(r, slice_skip(uri, mark), scratch);
