@@ -34,7 +34,7 @@ struct block {
 struct frame {
 	struct slice raw;	/* as it came, without its framing: what --rejects keeps */
 	struct slice line;	/* what is in it: the message with its syslog envelope. `raw`, unless that was a record */
-	struct slice whole;	/* a JSON text of which `line` is one member: it may have been HAProxy's own; or empty */
+	struct slice whole;	/* a JSON text of which `line` is a member: it may be HAProxy's own; or empty */
 	struct slice msg;	/* what HAProxy wrote: no envelope, no trailing blanks, CR or NUL */
 	struct slice host;	/* who the envelope says wrote it; empty when it does not say */
 	int64_t time_us;	/* when it was written, by the envelope: microseconds UTC, or 0 */

@@ -459,11 +459,13 @@ void record_peel(struct unwrapper *u, struct frame *f)
 	}
 	f->whole.len = 0;
 	for (before = s; depth < RECORD_DEPTH && unwrap(u, &s, &outside, &strange); before = s, depth++)
-		if (strange && f->whole.len == 0)
+		if (strange)
 			f->whole = before;
 	while (depth && s.len && *s.p == ' ')	/* rsyslog leaves the blank behind the tag */
 		s = slice_skip(s, 1);
 	f->line = s;
 	envelope_line(f);
 	fill_in(f, &outside);
+	while (f->whole.len && f->whole.p[f->whole.len - 1] != '}')
+		f->whole.len--;
 }
