@@ -119,7 +119,7 @@ size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framin
 	const char *lf;
 
 	if (*framing == FRAMING_UNKNOWN) {
-		if (len < sizeof(CURSOR) && !last && !memchr(p, '\n', len))
+		if (!last && (len < 8 || (len == 8 && memcmp(p, CURSOR, 8) == 0)) && !memchr(p, '\n', len))
 			return 0;
 		*framing = framing_guess(p, len);
 	}

@@ -49,14 +49,15 @@ void block_free(struct block *b);
 
 /*
  * How many bytes of [p, p + len) are whole frames. With `last` (the stream has ended) an unfinished final
- * line is whole. Decides FRAMING_UNKNOWN and stores it. Pure.
+ * line is whole. Decides FRAMING_UNKNOWN and stores it. The pieces of one line of a container stay together. Reads up
+ * to 15 bytes behind the end (core/scan.h), as frame_cut does. Pure.
  */
 size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framing);
 
 /*
  * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw` and
  * `flags` only. Returns how many; 0 means that the block is used up. Pure; every byte of a block belongs to
- * exactly one frame or to framing.
+ * exactly one frame or to framing. A record of several lines (FRAME_PIECES, FRAME_EXPORT) is one frame.
  */
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max);
 
