@@ -176,42 +176,44 @@ static void add_pieces(const struct block *b, struct frame *f, size_t *next)
 	*next = end;
 }
 
-static struct frame line_frame(const struct block *b, size_t at, size_t *next)
+static void line_frame(const struct block *b, size_t *at, struct frame *f)
 {
-	const char *p = b->p + at, *lf = memchr(p, '\n', b->len - at);
-	struct frame f = { .raw = slice_of(p, lf ? (size_t)(lf - p) : b->len - at) };
+	const char *p = b->p + *at, *lf = memchr(p, '\n', b->len - *at);
+	size_t len = lf ? (size_t)(lf - p) : b->len - *at;
+	uint8_t flags = len > LINE_MAX_BYTES ? FRAME_TORN : 0;
 
-	*next = at + f.raw.len + (lf != NULL);
-	if (f.raw.len > LINE_MAX_BYTES)
-		f.flags |= FRAME_TORN;
-	if (at == 0 && b->torn_head)
-		f.flags |= FRAME_TORN | FRAME_CONTINUES;
+	if (*at == 0 && b->torn_head)
+		flags |= FRAME_TORN | FRAME_CONTINUES;
 	if (!lf && b->torn_tail)
-		f.flags |= FRAME_TORN | FRAME_OPEN;
-	if (!f.flags && goes_on(f.raw))
-		add_pieces(b, &f, next);
-	return f;
+		flags |= FRAME_TORN | FRAME_OPEN;
+	f->raw = slice_of(p, len);
+	f->flags = flags;
+	*at += len + (lf != NULL);
+	if (!flags && goes_on(f->raw))
+		add_pieces(b, f, at);
 }
 
 /* A record without the empty line behind it. */
-static struct frame export_frame(const struct block *b, size_t at, size_t *next)
+static void export_frame(const struct block *b, size_t *at, struct frame *f)
 {
-	const char *p = b->p + at;
-	size_t left = b->len - at, torn = at == 0 && b->torn_head ? frame_torn_end(p, left, FRAMING_EXPORT) : 0;
-	struct frame f = { .flags = FRAME_EXPORT };
-	size_t size = at == 0 && b->torn_head ? torn : export_size(p, left);
+	const char *p = b->p + *at;
+	size_t left = b->len - *at;
+	bool torn_head = *at == 0 && b->torn_head;
+	size_t size = torn_head ? export_resync(p, left) : export_size(p, left);
 
-	if (at == 0 && b->torn_head)
-		f.flags |= FRAME_TORN | FRAME_CONTINUES;
+	f->flags = FRAME_EXPORT;
+	if (torn_head)
+		f->flags |= FRAME_TORN | FRAME_CONTINUES;
 	if (size == 0 && b->torn_tail)
-		f.flags |= FRAME_TORN | FRAME_OPEN;
+		f->flags |= FRAME_TORN | FRAME_OPEN;
 	if (size == 0)
 		size = left;
-	*next = at + size;
-	f.raw = slice_of(p, size - (p[size - 1] == '\n' && size > 1 && p[size - 2] == '\n'));
-	if (f.raw.len > RECORD_MAX_BYTES)
-		f.flags |= FRAME_TORN;
-	return f;
+	*at += size;
+	if (!(f->flags & FRAME_OPEN) && size > 1 && p[size - 1] == '\n' && p[size - 2] == '\n')
+		size--;
+	f->raw = slice_of(p, size);
+	if (size > RECORD_MAX_BYTES)
+		f->flags |= FRAME_TORN;
 }
 
 /* Empty lines between records belong to none. */
@@ -222,14 +224,16 @@ static size_t skip_empty(const struct block *b, size_t at)
 	return at;
 }
 
-static struct frame counted_frame(const struct block *b, size_t at, size_t *next)
+static void counted_frame(const struct block *b, size_t *at, struct frame *f)
 {
-	size_t header, size = counted_size(b->p + at, b->len - at, &header);
+	const char *p = b->p + *at;
+	size_t header, size = counted_size(p, b->len - *at, &header);
 
 	if (size == 0)
-		size = b->len - at;
-	*next = at + size;
-	return (struct frame){ .raw = slice_of(b->p + at + header, size > header ? size - header : 0) };
+		size = b->len - *at;
+	*at += size;
+	f->raw = slice_of(p + header, size > header ? size - header : 0);
+	f->flags = 0;
 }
 
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max)
@@ -239,10 +243,12 @@ uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_
 
 	if (b->framing == FRAMING_EXPORT) {
 		while (n < max && (*at = skip_empty(b, *at)) < b->len)
-			out[n++] = export_frame(b, *at, at);
+			export_frame(b, at, &out[n++]);
 		return n;
 	}
+	while (counted && n < max && *at < b->len)
+		counted_frame(b, at, &out[n++]);
 	while (n < max && *at < b->len)
-		out[n++] = counted ? counted_frame(b, *at, at) : line_frame(b, *at, at);
+		line_frame(b, at, &out[n++]);
 	return n;
 }

@@ -154,8 +154,48 @@ struct object {
 	struct json_reader bytes;
 };
 
+/* A bit for a letter. */
+#define LETTER(c) (UINT64_C(1) << ((unsigned char)(c) & 63))
+
+/*
+ * Is there a name of a line's member before a colon? Most lines that begin with a brace are HAProxy's own JSON, and are
+ * read again by parse/: this look costs a tenth of reading them.
+ */
+static bool may_have_line(struct slice s)
+{
+	const uint64_t last = 0
+#define MEMBER(parent, name, role, rank) | (ROLE_##role == ROLE_LINE ? LETTER((name)[sizeof(name) - 2]) : 0)
+#include "formats/members.def"
+#undef MEMBER
+		;
+	const char *end = s.p + s.len, *p = s.p, *q;
+
+	for (; (p = scan_byte(p, end, ':')) < end; p++) {
+		for (q = p - 1; q > s.p && (*q == ' ' || *q == '\t' || *q == '\r'); q--)
+			;
+		if (q - s.p < 2 || *q != '"' || !(last & LETTER(q[-1])))
+			continue;
+		for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+			struct slice name = members[i].name;
+
+			if (members[i].role == ROLE_LINE && (size_t)(q - s.p) > name.len && q[-1 - (ptrdiff_t)name.len] == '"' &&
+			    memcmp(q - name.len, name.p, name.len) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 static const struct member *member_of(struct slice parent, struct slice name)
 {
+	const uint64_t first = 0
+#define MEMBER(parent, name, role, rank) | LETTER((name)[0])
+#include "formats/members.def"
+#undef MEMBER
+		;
+
+	if (name.len < 3 || !(first & LETTER(*name.p)))
+		return NULL;
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
 		if (slice_eq(members[i].name, name) && slice_eq(members[i].parent, parent))
 			return &members[i];
@@ -197,6 +237,8 @@ static bool object_read(struct slice s, struct object *o)
 	const struct member *m;
 
 	memset(o->rank, NONE, sizeof(o->rank));
+	if (!may_have_line(s))
+		return false;
 	json_begin(&r, s);
 	if (json_next(&r) != JR_OBJECT)
 		return false;
@@ -442,30 +484,39 @@ static void fill_in(struct frame *f, const struct outside *outside)
 	}
 }
 
-void record_peel(struct unwrapper *u, struct frame *f)
+/* What is a record, or looks like one. */
+__attribute__((noinline)) static void peel(struct unwrapper *u, struct frame *f)
 {
 	struct outside outside = { .host = { f->raw.p, 0 }, .zone_min = ZONE_UNKNOWN };
 	bool strange;
 	struct slice s = f->raw, before;
 	int depth = 0;
 
-	if (f->flags & FRAME_EXPORT)
-		depth = unwrap_export(&s, &outside);
-	else if (f->flags & FRAME_PIECES)
-		depth = unwrap_pieces(u, &s, &outside);
-	else if (s.len == 0 || (*s.p != '{' && ((unsigned)(*s.p - '0') > 9 || s.len < 29 || s.p[10] != 'T'))) {
-		envelope_peel(f);
-		return;
-	}
 	f->whole.len = 0;
+	if (f->flags & (FRAME_EXPORT | FRAME_PIECES)) {
+		bool is = f->flags & FRAME_EXPORT ? unwrap_export(&s, &outside) : unwrap_pieces(u, &s, &outside);
+
+		depth = is ? 1 : RECORD_DEPTH;	/* what is none is left as it came */
+	}
 	for (before = s; depth < RECORD_DEPTH && unwrap(u, &s, &outside, &strange); before = s, depth++)
 		if (strange)
 			f->whole = before;
-	while (depth && s.len && *s.p == ' ')	/* rsyslog leaves the blank behind the tag */
+	while (s.p != f->raw.p && s.len && *s.p == ' ')	/* rsyslog leaves the blank behind the tag */
 		s = slice_skip(s, 1);
 	f->line = s;
 	envelope_line(f);
 	fill_in(f, &outside);
 	while (f->whole.len && f->whole.p[f->whole.len - 1] != '}')
 		f->whole.len--;
+}
+
+void record_peel(struct unwrapper *u, struct frame *f)
+{
+	struct slice s = f->raw;
+
+	if (s.len < 2 || (*s.p != '{' && !(f->flags & (FRAME_EXPORT | FRAME_PIECES)) &&
+			  ((unsigned)(*s.p - '0') > 9 || s.p[10] != 'T')))
+		envelope_peel(f);
+	else
+		peel(u, f);
 }

@@ -208,8 +208,16 @@ static size_t monotonic_len(struct slice s)
 	return s.len && *s.p == '[' && n > 2 && n + 1 < s.len && s.p[n] == ']' && s.p[n + 1] == ' ' ? n + 2 : 0;
 }
 
+/* Worth a look? No address begins with four digits. */
+static inline bool may_be_journalctl(const char *p)
+{
+	if (p[10] == '.')
+		return (unsigned)(p[1] - '0') < 10 && (unsigned)(p[2] - '0') < 10 && (unsigned)(p[3] - '0') < 10;
+	return *p == '[' || (p[3] == ' ' && p[8] == '-');
+}
+
 /* journalctl's short-unix, short-full, with-unit, short-monotonic and short-delta: always with host and tag. */
-static void peel_journalctl(struct frame *f, struct slice s)
+__attribute__((noinline, cold)) static void peel_journalctl(struct frame *f, struct slice s)
 {
 	int64_t us = 0;
 	size_t n = monotonic_len(s);
@@ -264,7 +272,7 @@ void envelope_line(struct frame *f)
 		f->msg = peel_host_tag(f, s, false);
 		if (f->msg.p == s.p && !pri)
 			f->flags |= FRAME_BARE_ISO;
-	} else if (s.len > 20 && (s.p[10] == '.' || *s.p == '[' || s.p[8] == '-')) {
+	} else if (s.len > 20 && may_be_journalctl(s.p)) {
 		peel_journalctl(f, s);
 	}
 }
