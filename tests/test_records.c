@@ -373,6 +373,28 @@ static size_t docker_lines(char *to, size_t len)
 					   "{\"log\":\"c\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T08:15:44.922104Z\"}\n");
 }
 
+/* A field's own end of line belongs to the record: what lies behind the bytes of the stream is not looked at. */
+static void a_field_ends_within_its_record(void **state)
+{
+	static const char text[] = "__CURSOR=1\nMESSAGE\n\x02\0\0\0\0\0\0\0hi\n\n\n\n\n";
+	const size_t whole = sizeof(text) - 5; /* up to the end of the field */
+	struct unwrapper u;
+
+	(void)state;
+	unwrapper_init(&u);
+	for (size_t len = 12; len <= whole; len++) {
+		struct frame f = { .flags = FRAME_EXPORT };
+		char *base;
+
+		f.raw = slice_of(lines_padded(text, sizeof(text) - 1, &base), len);
+		record_peel(&u, &f);
+		assert_int_equal(f.msg.len == 2, len == whole);
+		assert_true(f.msg.p + f.msg.len <= f.raw.p + len);
+		free(base);
+	}
+	unwrapper_free(&u);
+}
+
 /* Docker cuts at 16 KiB, so a shorter record without an end of line is whole. */
 static void docker_cuts_long_lines(void **state)
 {
@@ -417,6 +439,7 @@ int main(void)
 		cmocka_unit_test(records_in_records_are_peeled_to_a_bound),
 		cmocka_unit_test(the_room_is_large_enough_for_a_block),
 		cmocka_unit_test(where_a_block_ends_does_not_matter),
+		cmocka_unit_test(a_field_ends_within_its_record),
 		cmocka_unit_test(docker_cuts_long_lines),
 	};
 
