@@ -15,6 +15,7 @@
 
 struct explainer {
 	const struct config *c;
+	struct unwrapper unwrapper;
 	struct parser parser;
 	struct rebuilder rebuilder;
 	struct trace trace;
@@ -52,16 +53,20 @@ static void say_envelope(struct explainer *x)
 	const struct frame *f = &x->frame;
 	char date[32];
 
-	if (f->msg.p == f->raw.p) {
+	if (f->line.p != f->raw.p)
+		say_text(x, "record", f->raw);
+	if (f->msg.p == f->line.p)
 		say(x, "envelope  none: the line is the message\n");
-	} else {
-		say_text(x, "envelope", slice_to(f->raw.p, f->msg.p));
-		if (f->host.len)
-			say_text(x, "  host", f->host);
-		if (f->zone_min != ZONE_UNKNOWN) {
-			civil_format((uint64_t)f->time_us * 1000, date);
-			say(x, "  date    %s UTC, zone %+03d:%02d\n", date, f->zone_min / 60, abs(f->zone_min % 60));
-		}
+	else
+		say_text(x, "envelope", slice_to(f->line.p, f->msg.p));
+	if (f->host.len)
+		say_text(x, "  host", f->host);
+	if (f->time_us) {
+		civil_format((uint64_t)f->time_us * 1000, date);
+		say(x, "  date    %s UTC", date);
+		if (f->zone_min != ZONE_UNKNOWN)
+			say(x, ", zone %+03d:%02d", f->zone_min / 60, abs(f->zone_min % 60));
+		say(x, "\n");
 	}
 	say_text(x, "message", f->msg);
 }
@@ -299,7 +304,8 @@ static void explain_line(struct explainer *x, struct slice text)
 	x->frame = (struct frame){ .raw = text };
 	if (text.len > LINE_MAX_BYTES)
 		x->frame.flags |= FRAME_TORN;
-	envelope_peel(&x->frame);
+	unwrapper_reset(&x->unwrapper);
+	record_peel(&x->unwrapper, &x->frame);
 	say_envelope(x);
 	switch (parse_frame(&x->parser, &x->frame, &recent)) {
 	case PARSED_REQUEST:
@@ -368,6 +374,7 @@ int explain(const struct config *c, char **lines, int n)
 	}
 	x->c = c;
 	x->out.max = EXPLAIN_MAX;
+	unwrapper_init(&x->unwrapper);
 	parser_init(&x->parser, &c->formats);
 	for (int i = 0; ok && i < n; i++) {
 		if (i)
@@ -377,6 +384,7 @@ int explain(const struct config *c, char **lines, int n)
 	}
 	if (n == 0)
 		ok = explain_input(x, &all);
+	unwrapper_free(&x->unwrapper);
 	parser_free(&x->parser);
 	rebuilder_free(&x->rebuilder);
 	parser_thread_free();

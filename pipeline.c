@@ -31,6 +31,7 @@ struct worker {
 	pthread_t thread;
 	struct block block;
 	struct parser parser;
+	struct unwrapper unwrapper;
 	struct rebuilder rebuilder;
 	struct trace trace;
 	struct wire wire[SINKS_MAX];
@@ -94,6 +95,7 @@ static uint16_t origin_of(struct worker *w, struct slice host)
 static void sort_frames(struct worker *w, uint32_t n)
 {
 	w->norigins = 0;
+	unwrapper_reset(&w->unwrapper);
 	memset(w->buckets, 0xff, sizeof(w->buckets));
 	for (uint32_t i = 0; i < n; i++) {
 		struct frame *f = &w->frames[i];
@@ -102,7 +104,7 @@ static void sort_frames(struct worker *w, uint32_t n)
 		if (f->flags & FRAME_TORN)
 			f->host = f->msg = slice_of(f->raw.p, 0);
 		else
-			envelope_peel_next(f, i ? f - 1 : NULL);
+			record_peel_next(&w->unwrapper, f, i ? f - 1 : NULL);
 		f->origin = i && slice_eq(f->host, f[-1].host) ? f[-1].origin : origin_of(w, f->host);
 		f->next = FRAME_NONE;
 		o = &w->origins[f->origin];
@@ -320,6 +322,7 @@ static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
 {
 	w->pipeline = p;
 	block_alloc(&w->block);
+	unwrapper_init(&w->unwrapper);
 	parser_init(&w->parser, &p->formats);
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		w->wire[k].bytes.max = WIRE_MAX;
@@ -543,6 +546,7 @@ void pipeline_close(struct pipeline *p)
 		struct worker *w = &p->workers[i];
 
 		block_free(&w->block);
+		unwrapper_free(&w->unwrapper);
 		parser_free(&w->parser);
 		rebuilder_free(&w->rebuilder);
 		buf_free(&w->rejects);

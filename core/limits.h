@@ -31,6 +31,22 @@
 /* The file of --config. Somebody's log, or /dev/zero, is none. */
 #define CONFIG_MAX ((size_t)1024 * 1024)
 
+/*
+ * A record that a container runtime or a log shipper made of a line, or of several that belong together (docker and CRI
+ * cut at 16 KiB): HAProxy's longest line, what stands around each of its pieces, and its quotes escaped. It fits
+ * into a block, also in that of HARD=1.
+ */
+#define RECORD_MAX_BYTES ((size_t)72 * 1024)
+
+/* Docker cuts a line that is longer into several records (its copier's buffer). A shorter record is a whole line. */
+#define DOCKER_PIECE ((size_t)16 * 1024)
+
+/* Records in records: Filebeat's around docker's around a line; one more for good measure. */
+#define RECORD_DEPTH 3
+
+/* A worker's room for what is unescaped in one pass: decoded text is never longer than what it is decoded from. */
+#define RECORD_ROOM (BLOCK_SIZE * RECORD_DEPTH)
+
 /* Frames that are cut in one pass over a block; a block of shorter lines takes several passes. */
 #ifdef HASPAN_HARD
 #define FRAMES_MAX 3
@@ -68,6 +84,9 @@
  */
 #define BACKTRACK_BUDGET (512 * 1024)
 #define BACKTRACK_TRY 32
+
+/* Objects and arrays inside each other in a line that is read: log records have three or four. Deeper is no log. */
+#define JSON_DEPTH_MAX 64
 
 /* SERVER, CLIENT and five phases. */
 #define SPANS_MAX 8

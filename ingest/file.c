@@ -173,13 +173,23 @@ static bool more_at_once(const struct source *s)
 	return !s->standard_input || poll(&p, 1, 0) > 0;
 }
 
-/* Read until the block is full, the file ends or the pipe pauses with a whole line. */
+/* How many bytes of the block are whole frames. */
+static size_t whole_frames(struct source *s, const struct block *b)
+{
+	size_t head = s->torn ? frame_torn_end(b->p, b->len, s->framing) : 0;
+
+	if (s->torn && head == 0)
+		return s->ended ? b->len : 0;	/* still the same over-long one */
+	return head + frame_boundary(b->p + head, b->len - head, s->ended, &s->framing);
+}
+
+/* Read until the block is full, the file ends or the pipe pauses with a whole frame. */
 static bool read_block(struct source *s, struct block *b, struct err *err)
 {
 	while (b->len < BLOCK_SIZE && !s->ended) {
 		ssize_t got;
 
-		if (b->len && !more_at_once(s) && memrchr(b->p, '\n', b->len))
+		if (b->len && !more_at_once(s) && whole_frames(s, b))
 			break;
 		got = s->reader->read(s->reader, b->p + b->len, BLOCK_SIZE - b->len, err);
 		if (got < 0) {
@@ -196,19 +206,17 @@ static bool read_block(struct source *s, struct block *b, struct err *err)
 /* Leave whole frames in the block and keep the rest for the next one. */
 static void split_tail(struct source *s, struct block *b)
 {
-	size_t whole;
+	size_t whole = whole_frames(s, b);
 
-	if (s->torn && !memchr(b->p, '\n', b->len))
-		whole = b->len;		/* still the same over-long line */
-	else
-		whole = frame_boundary(b->p, b->len, s->ended, &s->framing);
 	b->torn_head = s->torn;
-	/* A whole block without an end of line: it leaves in pieces, counted once. */
-	if (whole == 0 && b->len == BLOCK_SIZE)
-		whole = b->len;
-	b->torn_tail = !s->ended && whole == b->len && b->len && s->framing != FRAMING_COUNTED &&
-		       b->p[b->len - 1] != '\n';
-	s->torn = b->torn_tail;
+	b->torn_tail = false;
+	/* A whole block without an end of frame: it leaves in pieces, counted once. */
+	if (whole == 0 && !s->ended && (s->torn || b->len == BLOCK_SIZE)) {
+		whole = frame_torn_piece(b->len, s->framing);
+		b->torn_tail = whole && s->framing != FRAMING_COUNTED;
+	}
+	if (whole)
+		s->torn = b->torn_tail;
 	s->carried = b->len - whole;
 	memcpy(s->carry, b->p + whole, s->carried);
 	b->len = whole;

@@ -1,7 +1,15 @@
 /*
- * ingest/frame.c - where one message ends and the next begins (RFC 6587). Pure.
+ * ingest/frame.c - where one message ends and the next begins: RFC 6587, records of journalctl -o export, and lines that a
+ * container runtime cut into several records. Pure.
  */
 #include "ingest/ingest.h"
+#include "ingest/record.h"
+
+/* journalctl begins each record with it. */
+#define CURSOR "__CURSOR="
+
+/* Where a record begins behind one that has lost its way, or is too long to be looked at. */
+#define RESYNC "\n\n" CURSOR
 
 /* `LEN SP` in front of a counted message. Returns the length of this header, 0 when it is none. */
 static size_t count_header(const char *p, size_t left, size_t *count)
@@ -21,6 +29,8 @@ static enum framing framing_guess(const char *p, size_t len)
 {
 	size_t count, header = count_header(p, len, &count);
 
+	if (slice_starts(slice_of(p, len), SLICE(CURSOR)))
+		return FRAMING_EXPORT;
 	return header && header < len && p[header] == '<' ? FRAMING_COUNTED : FRAMING_LINES;
 }
 
@@ -42,13 +52,74 @@ static size_t counted_size(const char *p, size_t left, size_t *header)
 	return lf ? (size_t)(lf - p) + 1 : 0;
 }
 
+/* ---- journalctl -o export ---------------------------------------------------------------------------- */
+
+/* The first byte of the next record that begins behind an empty line; 0: not here. */
+static size_t export_resync(const char *p, size_t len)
+{
+	const char *at = memmem(p, len, RESYNC, sizeof(RESYNC) - 1);
+
+	return at ? (size_t)(at - p) + 2 : 0;
+}
+
+/*
+ * The record at `p`: its length with the empty lines around it, or 0 when more bytes are needed. Where it is broken it
+ * ends before the next that begins with a cursor: what lies between is one message that nobody will understand.
+ */
+static size_t export_size(const char *p, size_t left)
+{
+	struct slice raw = slice_of(p, left), name, value;
+	size_t at = 0, lost;
+	bool cut;
+
+	while (at < left && p[at] == '\n')
+		at++;
+	while (export_field(raw, &at, &name, &value))
+		;
+	if (at < left && p[at] == '\n')
+		return at + 1;
+	cut = export_is_cut(slice_skip(raw, at));
+	lost = cut ? 0 : export_resync(p + at, left - at);
+	return lost ? at + lost : 0;
+}
+
+/* ---- pieces of lines --------------------------------------------------------------------------------- */
+
+/* Does `line` go on in the record behind it? */
+static bool goes_on(struct slice line)
+{
+	struct piece piece;
+
+	return record_may_go_on(line) && record_piece(line, &piece) && piece.more;
+}
+
+/* Whole lines of which the last does not go on: the pieces of one line stay together. */
+static size_t before_pieces(const char *p, size_t len)
+{
+	size_t end = len;
+
+	while (end) {
+		const char *lf = memrchr(p, '\n', end - 1);
+		size_t start = lf ? (size_t)(lf - p) + 1 : 0;
+
+		if (!goes_on(slice_of(p + start, end - start - 1)))
+			return end;
+		if (len - start > RECORD_MAX_BYTES)
+			return len;
+		end = start;
+	}
+	return 0;
+}
+
+/* ---- any framing ------------------------------------------------------------------------------------- */
+
 size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framing)
 {
 	size_t at = 0, size, header;
 	const char *lf;
 
 	if (*framing == FRAMING_UNKNOWN) {
-		if (len < 8 && !last && !memchr(p, '\n', len))
+		if (!last && (len < 8 || (len == 8 && memcmp(p, CURSOR, 8) == 0)) && !memchr(p, '\n', len))
 			return 0;
 		*framing = framing_guess(p, len);
 	}
@@ -56,36 +127,113 @@ size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framin
 		return len;
 	if (*framing == FRAMING_LINES) {
 		lf = memrchr(p, '\n', len);
-		return lf ? (size_t)(lf - p) + 1 : 0;
+		return lf ? before_pieces(p, (size_t)(lf - p) + 1) : 0;
 	}
-	while (at < len && (size = counted_size(p + at, len - at, &header)) != 0)
+	while (at < len && (size = *framing == FRAMING_EXPORT ? export_size(p + at, len - at) :
+							       counted_size(p + at, len - at, &header)) != 0)
 		at += size;
 	return at;
 }
 
-static struct frame line_frame(const struct block *b, size_t at, size_t *next)
+size_t frame_torn_end(const char *p, size_t len, enum framing framing)
 {
-	const char *p = b->p + at, *lf = memchr(p, '\n', b->len - at);
-	struct frame f = { .raw = slice_of(p, lf ? (size_t)(lf - p) : b->len - at) };
+	const char *lf;
 
-	*next = at + f.raw.len + (lf != NULL);
-	if (f.raw.len > LINE_MAX_BYTES)
-		f.flags |= FRAME_TORN;
-	if (at == 0 && b->torn_head)
-		f.flags |= FRAME_TORN | FRAME_CONTINUES;
-	if (!lf && b->torn_tail)
-		f.flags |= FRAME_TORN | FRAME_OPEN;
-	return f;
+	if (framing == FRAMING_EXPORT)
+		return export_resync(p, len);
+	lf = memchr(p, '\n', len);
+	return lf ? (size_t)(lf - p) + 1 : 0;
 }
 
-static struct frame counted_frame(const struct block *b, size_t at, size_t *next)
+size_t frame_torn_piece(size_t len, enum framing framing)
 {
-	size_t header, size = counted_size(b->p + at, b->len - at, &header);
+	if (framing != FRAMING_EXPORT)
+		return len;
+	return len < sizeof(RESYNC) ? 0 : len - (sizeof(RESYNC) - 2);
+}
+
+/* The first record of a line that goes on: take in those behind it. */
+static void add_pieces(const struct block *b, struct frame *f, size_t *next)
+{
+	size_t at = *next, end = at;
+	struct piece first, piece;
+	bool more = true;
+
+	record_piece(f->raw, &first);
+	while (more && at < b->len) {
+		const char *p = b->p + at, *lf = memchr(p, '\n', b->len - at);
+		struct slice line = slice_of(p, lf ? (size_t)(lf - p) : b->len - at);
+
+		if (!record_piece(line, &piece) || piece.stream != first.stream ||
+		    (size_t)(line.p + line.len - f->raw.p) > RECORD_MAX_BYTES)
+			break;
+		more = piece.more;
+		at += line.len + (lf != NULL);
+		f->raw = slice_to(f->raw.p, line.p + line.len);
+		f->flags |= FRAME_PIECES;
+		end = at;
+	}
+	*next = end;
+}
+
+static void line_frame(const struct block *b, size_t *at, struct frame *f)
+{
+	const char *p = b->p + *at, *lf = memchr(p, '\n', b->len - *at);
+	size_t len = lf ? (size_t)(lf - p) : b->len - *at;
+	uint8_t flags = len > LINE_MAX_BYTES ? FRAME_TORN : 0;
+
+	if (*at == 0 && b->torn_head)
+		flags |= FRAME_TORN | FRAME_CONTINUES;
+	if (!lf && b->torn_tail)
+		flags |= FRAME_TORN | FRAME_OPEN;
+	f->raw = slice_of(p, len);
+	f->flags = flags;
+	*at += len + (lf != NULL);
+	if (!flags && goes_on(f->raw))
+		add_pieces(b, f, at);
+}
+
+/* A record without the empty line behind it. */
+static void export_frame(const struct block *b, size_t *at, struct frame *f)
+{
+	const char *p = b->p + *at;
+	size_t left = b->len - *at;
+	bool torn_head = *at == 0 && b->torn_head;
+	size_t size = torn_head ? export_resync(p, left) : export_size(p, left);
+
+	f->flags = FRAME_EXPORT;
+	if (torn_head)
+		f->flags |= FRAME_TORN | FRAME_CONTINUES;
+	if (size == 0 && b->torn_tail)
+		f->flags |= FRAME_TORN | FRAME_OPEN;
+	if (size == 0)
+		size = left;
+	*at += size;
+	if (!(f->flags & FRAME_OPEN) && size > 1 && p[size - 1] == '\n' && p[size - 2] == '\n')
+		size--;
+	f->raw = slice_of(p, size);
+	if (size > RECORD_MAX_BYTES)
+		f->flags |= FRAME_TORN;
+}
+
+/* Empty lines between records belong to none. */
+static size_t skip_empty(const struct block *b, size_t at)
+{
+	while (at < b->len && b->p[at] == '\n' && !(at == 0 && b->torn_head))
+		at++;
+	return at;
+}
+
+static void counted_frame(const struct block *b, size_t *at, struct frame *f)
+{
+	const char *p = b->p + *at;
+	size_t header, size = counted_size(p, b->len - *at, &header);
 
 	if (size == 0)
-		size = b->len - at;
-	*next = at + size;
-	return (struct frame){ .raw = slice_of(b->p + at + header, size > header ? size - header : 0) };
+		size = b->len - *at;
+	*at += size;
+	f->raw = slice_of(p + header, size > header ? size - header : 0);
+	f->flags = 0;
 }
 
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max)
@@ -93,8 +241,14 @@ uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_
 	bool counted = b->framing == FRAMING_COUNTED && !b->torn_head && !b->torn_tail;
 	uint32_t n = 0;
 
-	while (n < max && *at < b->len) {
-		out[n++] = counted ? counted_frame(b, *at, at) : line_frame(b, *at, at);
+	if (b->framing == FRAMING_EXPORT) {
+		while (n < max && (*at = skip_empty(b, *at)) < b->len)
+			export_frame(b, at, &out[n++]);
+		return n;
 	}
+	while (counted && n < max && *at < b->len)
+		counted_frame(b, at, &out[n++]);
+	while (n < max && *at < b->len)
+		line_frame(b, at, &out[n++]);
 	return n;
 }

@@ -14,6 +14,7 @@ enum framing {
 	FRAMING_UNKNOWN,	/* decided by the first bytes */
 	FRAMING_LINES,		/* section 3.4.2: each ends with LF */
 	FRAMING_COUNTED,	/* section 3.4.1: `LEN SP MSG`, no LF */
+	FRAMING_EXPORT,		/* journalctl -o export: fields, then an empty line */
 };
 
 /* Bytes of a source, whole frames only. Owned by the worker that asked for it. */
@@ -29,13 +30,15 @@ struct block {
 /* A zone that the envelope does not tell. */
 #define ZONE_UNKNOWN INT16_MIN
 
-/* One message. Slices are lent by the block. */
+/* One message. Slices are lent by the block, or by the worker's struct unwrapper until its next pass. */
 struct frame {
 	struct slice raw;	/* as it came, without its framing: what --rejects keeps */
+	struct slice line;	/* what is in it: the message with its syslog envelope. `raw`, unless that was a record */
+	struct slice whole;	/* a JSON text of which `line` is a member: it may be HAProxy's own; or empty */
 	struct slice msg;	/* what HAProxy wrote: no envelope, no trailing blanks, CR or NUL */
 	struct slice host;	/* who the envelope says wrote it; empty when it does not say */
-	int64_t time_us;	/* envelope's time, microseconds UTC; only with a zone_min */
-	int16_t zone_min;	/* envelope's offset from UTC in minutes, or ZONE_UNKNOWN */
+	int64_t time_us;	/* when it was written, by the envelope: microseconds UTC, or 0 */
+	int16_t zone_min;	/* the writer's offset from UTC in minutes, by the envelope, or ZONE_UNKNOWN */
 	uint16_t origin;	/* index into the pass's origins */
 	uint16_t next;		/* next frame of this origin, or FRAME_NONE */
 	uint8_t flags;		/* enum frame_flag */
@@ -50,6 +53,8 @@ enum frame_flag {
 	FRAME_OPEN = 4,		/* not its last piece: --rejects adds no newline */
 	FRAME_REJECTED = 16,	/* set behind the parser: nobody understood it */
 	FRAME_BARE_ISO = 8,	/* the envelope was a date alone: it may have been the message's own */
+	FRAME_EXPORT = 32,	/* `raw` is a record of journalctl -o export */
+	FRAME_PIECES = 64,	/* `raw` is several records, a line each, of one message */
 };
 
 #endif

@@ -49,22 +49,60 @@ void block_free(struct block *b);
 
 /*
  * How many bytes of [p, p + len) are whole frames. With `last` (the stream has ended) an unfinished final
- * line is whole. Decides FRAMING_UNKNOWN and stores it. Pure.
+ * line is whole. Decides FRAMING_UNKNOWN and stores it. The pieces of one line of a container stay together. Reads up
+ * to 15 bytes behind the end (core/scan.h), as frame_cut does. Pure.
  */
 size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framing);
 
 /*
  * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw` and
  * `flags` only. Returns how many; 0 means that the block is used up. Pure; every byte of a block belongs to
- * exactly one frame or to framing.
+ * exactly one frame or to framing. A record of several lines (FRAME_PIECES, FRAME_EXPORT) is one frame.
  */
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max);
+
+/*
+ * Where the over-long frame in which a block starts (torn_head) has its end: behind its framing; 0 when it is not in
+ * these bytes. Pure.
+ */
+size_t frame_torn_end(const char *p, size_t len, enum framing framing);
+
+/* How many of `len` bytes of an over-long frame may leave, so that its end is still found in the next block. */
+size_t frame_torn_piece(size_t len, enum framing framing);
+
+/* ---- records ----------------------------------------------------------------------------------------- */
+
+/* Where the text of records is decoded. One per worker. */
+struct unwrapper {
+	char *p;		/* owned: RECORD_ROOM bytes, BLOCK_PAD readable ones before and behind; NULL without any */
+	size_t used;
+};
+
+/* Aborts when out of memory. */
+void unwrapper_init(struct unwrapper *u);
+void unwrapper_free(struct unwrapper *u);
+
+/* A new pass: what was decoded for the last one is no longer needed. */
+static inline void unwrapper_reset(struct unwrapper *u)
+{
+	u->used = 0;
+}
+
+/*
+ * Peel off what a container runtime, journald or a log shipper put around the line (doc/records.md), then its envelope:
+ * sets line, whole, msg, host, time_us, zone_min and flags. What is no record is handed to envelope_peel. Never fails; what
+ * comes out depends on `f->raw` and `f->flags` alone.
+ */
+void record_peel(struct unwrapper *u, struct frame *f);
+
+/* The same, faster when `f` has the host and tag of `before`, as envelope_peel_next. */
+void record_peel_next(struct unwrapper *u, struct frame *f, const struct frame *before);
 
 /* ---- envelopes --------------------------------------------------------------------------------------- */
 
 /*
  * Peel RFC 3164, RFC 5424, HAProxy's short, timed, iso, priority and raw, and the default file layouts of
- * rsyslog and syslog-ng from `f->raw`; sets msg, host, time_us, zone_min and FRAME_BARE_ISO. What is no
+ * rsyslog and syslog-ng from `f->raw`; sets line, whole, msg, host, time_us, zone_min and FRAME_BARE_ISO. What is no
  * envelope is the message. Never fails. Pure.
  */
 void envelope_peel(struct frame *f);

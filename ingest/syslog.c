@@ -7,6 +7,7 @@
 #include "core/civil.h"
 #include "core/scan.h"
 #include "ingest/ingest.h"
+#include "ingest/record.h"
 
 /* `<134>`; returns its length, 0 when there is none. */
 static size_t pri_len(struct slice s)
@@ -72,7 +73,7 @@ static bool is_tag(struct slice s)
 }
 
 /* A host that can be named: printable ASCII, not too long, no NILVALUE and no tag (RFC 5424 section 6). */
-static struct slice host_of(struct slice s)
+struct slice envelope_host(struct slice s)
 {
 	bool named = s.len <= 255 && !slice_eq(s, SLICE("-")) && !is_tag(s);
 
@@ -92,7 +93,7 @@ static struct slice peel_host_tag(struct frame *f, struct slice s, bool bare)
 	/* No host ends in a colon: that is a message of HAProxy's own, `acme: example.pem: …`. */
 	if (first.len == 0 || first.len > 255 || is_tag(first) || !is_tag(second))
 		return s;
-	f->host = host_of(first);
+	f->host = envelope_host(first);
 	return skip_blanks(after);
 }
 
@@ -155,9 +156,88 @@ static bool peel_5424(struct frame *f, struct slice s)
 	if (slice_starts(rest, SLICE("\xef\xbb\xbf")))	/* MSG-UTF8's mark */
 		rest = slice_skip(rest, 3);
 	/* HAProxy's log-forward takes `haproxy[8904]:` for the host when a line came without one. */
-	f->host = host_of(host);
+	f->host = envelope_host(host);
 	f->msg = rest;
 	return true;
+}
+
+/* `1795248944.922103 `: seconds since 1970. Returns its length, 0 when there is none. */
+static size_t unix_len(struct slice s, int64_t *us)
+{
+	uint64_t seconds, micros;
+
+	if (s.len < 18 || s.p[10] != '.' || s.p[17] != ' ' || !slice_uint(slice_of(s.p, 10), &seconds) ||
+	    !slice_uint(slice_of(s.p + 11, 6), &micros))
+		return 0;
+	*us = (int64_t)(seconds * 1000000 + micros);
+	return 18;
+}
+
+/* `Sat 2026-11-21 08:15:44 UTC `; the date is a moment only in UTC: names of zones are not unique. */
+static size_t weekday_len(struct slice s, int64_t *us)
+{
+	static const char days[] = "SunMonTueWedThuFriSat";
+	char iso[20];
+	size_t day = 0, len;
+	struct slice zone, rest;
+	int zone_min;
+	bool known;
+
+	while (day < sizeof(days) - 1 && memcmp(s.p, days + day, 3) != 0)
+		day += 3;
+	if (s.len < 28 || day == sizeof(days) - 1 || s.p[3] != ' ' || s.p[23] != ' ')
+		return 0;
+	memcpy(iso, s.p + 4, 19);
+	iso[19] = 'Z';
+	if (!civil_iso(slice_of(iso, 20), &len, us, &zone_min, &known))
+		return 0;
+	zone = word(slice_skip(s, 24), &rest);
+	if (!slice_eq(zone, SLICE("UTC")))
+		*us = 0;
+	return zone.len && zone.len < 10 && rest.len ? (size_t)(rest.p - s.p) : 0;
+}
+
+/* `[ 5581.346123] `, `[ 5581.346123 <    0.016004 >] `: since the machine started; its length or 0. */
+static size_t monotonic_len(struct slice s)
+{
+	size_t n = 1;
+
+	while (n < s.len && n < 60 && (s.p[n] == ' ' || s.p[n] == '.' || s.p[n] == '<' || s.p[n] == '>' ||
+				       (s.p[n] >= '0' && s.p[n] <= '9')))
+		n++;
+	return s.len && *s.p == '[' && n > 2 && n + 1 < s.len && s.p[n] == ']' && s.p[n + 1] == ' ' ? n + 2 : 0;
+}
+
+/* Worth a look? No address begins with four digits. */
+static inline bool may_be_journalctl(const char *p)
+{
+	if (p[10] == '.')
+		return (unsigned)(p[1] - '0') < 10 && (unsigned)(p[2] - '0') < 10 && (unsigned)(p[3] - '0') < 10;
+	return *p == '[' || (p[3] == ' ' && p[8] == '-');
+}
+
+/* journalctl's short-unix, short-full, with-unit, short-monotonic and short-delta: always with host and tag. */
+__attribute__((noinline, cold)) static void peel_journalctl(struct frame *f, struct slice s)
+{
+	int64_t us = 0;
+	size_t n = monotonic_len(s);
+	struct slice msg;
+
+	if (n == 0)
+		n = unix_len(s, &us);
+	if (n == 0)
+		n = weekday_len(s, &us);
+	if (n == 0)
+		return;
+	s = slice_skip(s, n);
+	msg = peel_host_tag(f, s, false);
+	if (msg.p == s.p)
+		return;
+	f->msg = msg;
+	f->time_us = us;
+	/* `UTC` is the zone that journalctl ran in. */
+	if (us && n > 18)
+		f->zone_min = 0;
 }
 
 /* Is `s`, behind its date, the host and tag of `before` and a message? Then these are known. */
@@ -185,9 +265,9 @@ static void peel_3164(struct frame *f, struct slice s, const struct frame *befor
 		f->header = (uint8_t)(f->msg.p - s.p);
 }
 
-void envelope_peel_next(struct frame *f, const struct frame *before)
+static void peel_line(struct frame *f, const struct frame *before)
 {
-	struct slice s = f->raw;
+	struct slice s = f->line;
 	size_t pri, bsd;
 
 	while (s.len && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\r' || s.p[s.len - 1] == '\n' ||
@@ -211,7 +291,22 @@ void envelope_peel_next(struct frame *f, const struct frame *before)
 		f->msg = peel_host_tag(f, s, false);
 		if (f->msg.p == s.p && !pri)
 			f->flags |= FRAME_BARE_ISO;
+	} else if (s.len > 20 && may_be_journalctl(s.p)) {
+		peel_journalctl(f, s);
 	}
+}
+
+void envelope_line(struct frame *f)
+{
+	peel_line(f, NULL);
+	f->header = 0;			/* its host may come from elsewhere */
+}
+
+void envelope_peel_next(struct frame *f, const struct frame *before)
+{
+	f->line = f->raw;
+	f->whole.len = 0;
+	peel_line(f, before);
 }
 
 void envelope_peel(struct frame *f)

@@ -217,6 +217,18 @@ static void clean_record(struct parser *p)
 			r->cap[side].v[k] = clean(p, r->cap[side].v[k], true, false);
 }
 
+/* What was peeled off may have been the line's own: a date as the format's first field, JSON as its whole. */
+static bool find_more(struct parser *p, const struct frame *f, struct recent *recent)
+{
+	if (f->flags & FRAME_BARE_ISO) {
+		p->rec.msg = slice_to(f->line.p, f->msg.p + f->msg.len);
+		if (find_format(p, recent))
+			return true;
+	}
+	p->rec.msg = f->whole;
+	return f->whole.len && find_format(p, recent);
+}
+
 enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *recent)
 {
 	p->rec.msg = f->msg;
@@ -228,12 +240,9 @@ enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *
 	if (!find_format(p, recent)) {
 		if (notice_match(f->msg))
 			return PARSED_OTHER;
-		/* The date in front was no envelope but the format's own first field? */
-		if (f->flags & FRAME_BARE_ISO)
-			p->rec.msg = slice_of(f->raw.p, (size_t)(f->msg.p + f->msg.len - f->raw.p));
-		if (!(f->flags & FRAME_BARE_ISO) || !find_format(p, recent)) {
+		if (!find_more(p, f, recent)) {
 			p->rec.msg = f->msg;
-			if (!find_cut(p, f->raw.len))
+			if (!find_cut(p, f->line.len))
 				return PARSED_REJECTED;
 		}
 	}

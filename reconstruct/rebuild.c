@@ -163,7 +163,7 @@ static int64_t local_date(struct rebuilder *rb, const struct record *r, enum slo
 	if (took == 0 || (s == SLOT_tr && record_has(r, SLOT_Ta)))
 		took = positive(r, SLOT_Ta);
 	return zone_utc(&rb->zone, r->v[s].num, f->zone_min,
-			f->zone_min == ZONE_UNKNOWN ? 0 : f->time_us / 1000 - took);
+			f->time_us ? f->time_us / 1000 - took : 0);
 }
 
 /*

@@ -46,6 +46,7 @@ step "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/rob
 step "explain (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/explain.py
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh
+step "records (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/robust.py record
 step "fuzzers over their seeds" tests/fuzz/run.sh smoke
 step "manual" sh -c 'make man && mandoc -Tlint -Werror build/haspan.1'
 echo "$passed passed, 0 failed"

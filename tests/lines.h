@@ -40,6 +40,7 @@ struct lines {
 	struct rules rules;
 	struct parser parser;
 	struct rebuilder rebuilder;
+	struct unwrapper unwrapper;
 	struct frame frame;
 	struct trace trace;
 	bool sampled;	  /* what rebuild said of the last request */
@@ -128,6 +129,7 @@ static inline void lines_free(struct lines *l)
 		parser_thread_free();
 	}
 	free(l->text);
+	unwrapper_free(&l->unwrapper);
 	arena_free(&l->arena);
 	*l = (struct lines){ .text = NULL };
 }
@@ -145,19 +147,45 @@ static inline char *lines_padded(const char *p, size_t n, char **base)
 	return *base + BLOCK_PAD;
 }
 
+static inline enum parsed lines_parse_frame(struct lines *l)
+{
+	struct recent recent;
+
+	if (!l->unwrapper.p)
+		unwrapper_init(&l->unwrapper);
+	unwrapper_reset(&l->unwrapper);
+	record_peel(&l->unwrapper, &l->frame);
+	l->msg = l->frame.msg;
+	memset(&recent, 0xff, sizeof(recent));
+	return parse_frame(&l->parser, &l->frame, &recent);
+}
+
 /* Peel and parse one line; the record is in l->parser.rec. */
 static inline enum parsed lines_parse_n(struct lines *l, const char *line, size_t n)
 {
-	struct recent recent;
 	char *base;
 
 	l->frame = (struct frame){ .raw = slice_of(lines_padded(line, n, &base), n) };
 	free(l->text);
 	l->text = base;
-	envelope_peel(&l->frame);
-	l->msg = l->frame.msg;
-	memset(&recent, 0xff, sizeof(recent));
-	return parse_frame(&l->parser, &l->frame, &recent);
+	return lines_parse_frame(l);
+}
+
+/* The same for a stream of one frame, whatever its framing. */
+static inline enum parsed lines_parse_stream(struct lines *l, const char *text, size_t n)
+{
+	struct block b = { .framing = FRAMING_UNKNOWN };
+	struct frame two[2];
+	size_t at = 0;
+	char *base;
+
+	b.p = lines_padded(text, n, &base);
+	free(l->text);
+	l->text = base;
+	b.len = frame_boundary(b.p, n, true, &b.framing);
+	assert_int_equal(frame_cut(&b, &at, two, 2), 1);
+	l->frame = two[0];
+	return lines_parse_frame(l);
 }
 
 static inline enum parsed lines_parse(struct lines *l, const char *line)

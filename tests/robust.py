@@ -342,6 +342,109 @@ def octet_counted_streams(folder):
 
 # ---------------------------------------------------------------- files
 
+# ---------------------------------------------------------------- records around lines
+
+def as_docker(line, dice):
+    parts = [line[i:i + 16384] for i in range(0, len(line), 16384)] or [b'']
+    if len(line) and len(line) % 16384 == 0:
+        parts.append(b'')
+    return b''.join(json.dumps({'log': part.decode('latin-1') + ('\n' if n + 1 == len(parts) else ''), 'stream': 'stdout',
+                                'time': '2026-11-21T08:15:44.922103456Z'}).encode() + b'\n'
+                    for n, part in enumerate(parts))
+
+
+def as_cri(line, dice):
+    cuts = sorted(dice.randrange(len(line) + 1) for _ in range(dice.choice((0, 0, 0, 1, 2, 9)))) + [len(line)]
+    parts = [line[a:b] for a, b in zip([0] + cuts, cuts)]
+    return b''.join(b'2026-11-21T08:15:44.922103456Z stdout %s %s\n' % (b'F' if n + 1 == len(parts) else b'P', part)
+                    for n, part in enumerate(parts))
+
+
+def as_export(line, dice):
+    def field(name, value):
+        if dice.random() < 0.2 or b'\n' in value:
+            return b'%s\n%s%s\n' % (name, len(value).to_bytes(8, 'little'), value)
+        return b'%s=%s\n' % (name, value)
+    fields = [field(b'MESSAGE', line), field(b'_HOSTNAME', b'lb1'), field(b'SYSLOG_RAW', line[:2000] + b'\n'),
+              field(b'A', b'\n\n__CURSOR=forged\nMESSAGE=forged\n\n' * dice.randrange(3))]
+    dice.shuffle(fields)
+    return b'__CURSOR=s=%d\n' % dice.randrange(1000000) + b''.join(fields) + b'\n' * dice.choice((1, 1, 1, 2, 5))
+
+
+def as_journald(line, dice):
+    message = list(line) if dice.random() < 0.2 else line.decode('latin-1')
+    return json.dumps({'_HOSTNAME': 'lb1', 'MESSAGE': message, '__REALTIME_TIMESTAMP': '1795248944922103'}).encode() + b'\n'
+
+
+RECORDS = (as_docker, as_cri, as_export, as_journald)
+
+
+def ascii_lines():
+    """Real lines, some of them long: those that HAProxy's longest `len` allows"""
+    found = [line for line in pieces(read(os.path.join(ROOT, 'samples', 'haproxy-3.2', 'raw.log'))) if line.isascii()]
+    long = [good(n)[:-10] + b'x' * size + b' HTTP/1.1"' for n, size in enumerate((9000, 16300, 30000, 64000))]
+    return found + long + [good(n) for n in range(3000)]
+
+
+@test
+def records_give_the_spans_of_their_lines(folder):
+    dice = random.Random(5)
+    lines = ascii_lines()
+    dice.shuffle(lines)
+    plain = write(folder, 'plain.log', b''.join(line + b'\n' for line in lines))
+    wanted = run('--to', '-', plain, lines=len(lines))
+    ids = sorted((s['trace_id'], s['id'], s['start_ns'], s['end_ns']) for s in spans_in(wanted.out))
+    for record in RECORDS:
+        data = b''.join(record(line, dice) for line in lines)
+        log = write(folder, 'in.log', data)
+        for words, stdin in ((('--threads', '2', log), None), ((), data)):
+            got = run('--to', '-', *words, stdin=stdin, lines=len(lines))
+            expect(sorted((s['trace_id'], s['id'], s['start_ns'], s['end_ns']) for s in spans_in(got.out)) == ids,
+                   record.__name__, words, got.err)
+
+
+@test
+def records_by_a_slow_pipe(folder):
+    dice = random.Random(6)
+    for record in RECORDS:
+        data = b''.join(record(good(n), dice) for n in range(12))
+        p = start('--to', '-', stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for at in range(0, len(data), 97):
+            p.stdin.write(data[at:at + 97])
+            p.stdin.flush()
+            time.sleep(0.002)
+        out, err = p.communicate(timeout=SLOW)
+        summary = Summary(err.decode(), 12)
+        expect(summary['requests'] == 12 and len(spans_in(out)) == summary['spans'], record.__name__, err)
+
+
+@test
+def a_record_that_is_too_long_is_one_line_and_kept(folder):
+    dice, kept = random.Random(7), os.path.join(folder, 'kept.log')
+    for size in (70000, 100000, 131072, 300000, 5000000):
+        huge = b'__CURSOR=s=1\nCOREDUMP\n%s%s\nMESSAGE=%s\n' % (size.to_bytes(8, 'little'), b'\n\nx=' * (size // 4), good(1))
+        data = b''.join(as_export(good(n), dice) for n in range(50))
+        log = write(folder, 'in.log', data + huge + b'\n' + data)
+        summary = run('--to', 'null', '--rejects', kept, log, lines=101)
+        fits = size < 72000
+        expect(summary['requests'] == 100 + fits and summary['rejected'] == 1 - fits, size, summary.err)
+        expect(fits or read(kept) == huge + b'\n', size, 'not kept whole: %d bytes' % len(read(kept)))
+
+
+@test
+def mutated_records(folder):
+    dice, found = random.Random(8), []
+    for path in sorted(glob.glob(os.path.join(ROOT, 'samples', 'records', '*', 'input.log'))):
+        found.append(read(path))
+    for data in found:
+        lines = pieces(data)
+        broken = b'\n'.join(mutate(dice, dice.choice(lines), lines) for _ in range(300))
+        log = write(folder, 'in.log', (data[:9] if data.startswith(b'__CURSOR=') else b'') + broken)
+        one, two = (run('--to', 'null', '--rejects', os.path.join(folder, 'kept.log'), *words, log) for words in
+                    (('--threads', '1'), ('--threads', '3')))
+        expect(one.err.split(' exported')[0] == two.err.split(' exported')[0], one.err, two.err)
+
+
 def zstd(data):
     return subprocess.run(['zstd', '-q', '-c'], input=data, stdout=subprocess.PIPE, check=True).stdout
 

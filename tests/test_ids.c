@@ -488,6 +488,56 @@ static void ids_do_not_depend_on_the_envelope(void **state)
 }
 
 /* A change of these would make every replay after an upgrade a duplicate. */
+#define ESCAPED                                                                                    \
+	"127.0.0.1:49696 [21/Nov/2026:08:15:44.927] fe_http be_app/app2 0/0/0/3/5 404 68 - "       \
+	"sid=abc "                                                                                 \
+	"---- 1/1/0/0/0 0/0 {|127.0.0.1:21001|lab/1.0} {3} \\\"GET /status/404 HTTP/1.1\\\""
+
+static void ids_do_not_depend_on_the_record(void **state)
+{
+	static const char *const t[] = {
+		PLAIN "\n",
+		"{\"log\":\"" ESCAPED
+		"\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T08:15:44.932123456Z\"}\n",
+		"2026-11-21T08:15:44.932123456Z stdout F " PLAIN "\n",
+		"2026-11-21T08:15:44.932123456Z stdout P 127.0.0.1:49696 [21/Nov/2026:08:15:44.927] fe_http be\n"
+		"2026-11-21T08:15:44.932123456Z stdout P _app/app2 0/0/0/3/5 404 68 - sid=abc ---\n"
+		"2026-11-21T08:15:44.932123456Z stdout F - 1/1/0/0/0 0/0 {|127.0.0.1:21001|lab/1.0} {3} "
+		"\"GET /status/404 HTTP/1.1\"\n",
+		"__CURSOR=s=1\n_HOSTNAME=lb1\nMESSAGE=" PLAIN "\n\n",
+		"__CURSOR=s=1\nMESSAGE=<134>Nov 21 08:15:44 lb1 haproxy[1]: " PLAIN "\n",
+		"{\"_HOSTNAME\":\"lb1\",\"__REALTIME_TIMESTAMP\":\"1795248944932123\",\"MESSAGE\":\"" ESCAPED
+		"\"}\n",
+		"{\"@timestamp\":\"2026-11-21T08:15:45.932Z\",\"host\":{\"name\":\"lb1\"},\"message\":\"Nov 21 08:15:44 "
+		"lb1 haproxy[1]: " ESCAPED "\"}\n",
+		"{\"timestamp\":\"2026-11-21T08:15:45.932Z\",\"message\":\"<134>1 2026-11-21T08:15:44.932123+00:00 lb1 "
+		"haproxy 1 - - " ESCAPED "\"}",
+		"{\"date\":1795248944.932123,\"log\":\"2026-11-21T08:15:44.932123456Z stdout F " ESCAPED
+		"\"}\n",
+	};
+	struct trace first;
+	struct lines l;
+
+	(void)state;
+	lines_simple(&l, "auto");
+	for (size_t i = 0; i < COUNT(t); i++) {
+		assert_int_equal(lines_parse_stream(&l, t[i], strlen(t[i])), PARSED_REQUEST);
+		assert_text(l.msg, PLAIN);
+		rebuild(&l.rebuilder, &l.parser.rec, &l.frame, &l.trace);
+		if (i == 0)
+			first = l.trace;
+		assert_int_equal(l.trace.id_hi, first.id_hi);
+		assert_int_equal(l.trace.id_lo, first.id_lo);
+		assert_int_equal(l.trace.n, first.n);
+		for (uint32_t k = 0; k < first.n; k++) {
+			assert_int_equal(l.trace.span[k].id, first.span[k].id);
+			assert_int_equal(l.trace.span[k].start_ns, first.span[k].start_ns);
+			assert_int_equal(l.trace.span[k].end_ns, first.span[k].end_ns);
+		}
+	}
+	lines_free(&l);
+}
+
 static void ids_made_from_a_line_stay_what_they_are(void **state)
 {
 	struct lines l;
@@ -701,6 +751,7 @@ int main(void)
 		cmocka_unit_test(an_invalid_traceparent_is_counted_and_ignored),
 		cmocka_unit_test(a_second_run_gives_the_same_bytes),
 		cmocka_unit_test(ids_do_not_depend_on_the_envelope),
+		cmocka_unit_test(ids_do_not_depend_on_the_record),
 		cmocka_unit_test(ids_made_from_a_line_stay_what_they_are),
 		cmocka_unit_test(lines_that_differ_in_one_byte_share_nothing),
 		cmocka_unit_test(without_a_unique_id_the_line_itself_is_the_seed),

@@ -153,6 +153,11 @@ static const char *const lines[] = {
 	/* cut by HAProxy */
 	"127.0.0.1:49686 [21/Nov/2026:08:15:44.900] fe_http be_app/app1 0/0/0/21/21 200 68 - - "
 	"---- 1/1/0/0/0 0/0 {a|b\n",
+	/* records */
+	"{\"log\":\"127.0.0.1:49686 [21/Nov/2026:08:15:44.900] fe be/app1 0/0/0/21/21 200 68 - - ---- 1/1/0/0/0 0/0 "
+	"\\\"GET / HTTP/1.1\\\"\\n\",\"stream\":\"stdout\",\"time\":\"2026-11-21T08:15:44.922103345Z\"}\n",
+	"2026-11-21T08:15:44.922103345Z stdout P 127.0.0.1:49686 [21/Nov/2026:08:15:44.900] fe be/app1 0/0/0/21/\n"
+	"2026-11-21T08:15:44.922103345Z stdout F 21 200 68 - - ---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"\n",
 	/* no traffic, and nobody's */
 	"<133>Nov 21 08:15:44 lb1 haproxy[8904]: Server be/app1 is DOWN. 0 active and 0 backup "
 	"servers left.\n",
@@ -177,13 +182,14 @@ static size_t pass(struct lines *l, const struct block *b, const struct encoder 
 	uint32_t cut;
 
 	memset(&recent, 0xff, sizeof(recent));
+	unwrapper_reset(&l->unwrapper);
 	for (size_t k = 0; k < n; k++) {
 		out[k].len = 0;
 		encoders[k]->open(&out[k], &resource, SLICE("lb1"), &mark[k]);
 	}
 	while ((cut = frame_cut(b, &at, frames, 64)) != 0)
 		for (uint32_t i = 0; i < cut; i++) {
-			envelope_peel(&frames[i]);
+			record_peel(&l->unwrapper, &frames[i]);
 			if (parse_frame(&l->parser, &frames[i], &recent) != PARSED_REQUEST)
 				continue;
 			requests++;
@@ -227,6 +233,7 @@ static void twenty_thousand_lines_take_no_memory(void **state)
 	b.len = text.len;
 	b.p = lines_padded(text.p, text.len, &base);
 
+	unwrapper_init(&l.unwrapper);
 	count_from_here();
 	first = pass(&l, &b, encoders, out, COUNT(out));
 	assert_int_equal(first, 20 * (COUNT(lines) - 3));

@@ -32,6 +32,13 @@ seeds() {
 			{ printf '%s~' $k; cat tests/fuzz/seeds/counted.log; } > "$to/counted-$k"
 			{ printf '%s0' $k; head -n 7 tests/fuzz/seeds/lines.log; } > "$to/lines-$k"
 		done ;;
+	records)	# framing, place of the split
+		for k in 00 0~ 17; do
+			each "$to" $k < tests/fuzz/seeds/records.log
+		done
+		for k in samples/records/*/input.log; do
+			{ printf '0Q'; head -c 4000 "$k"; } > "$to/stream-$(basename "$(dirname "$k")")"
+		done ;;
 	envelope)	{ samples; cat tests/fuzz/seeds/envelopes.log; } | awk 'NR % 20 == 0 || /^</' | each "$to" '' ;;
 	format)		# names, format, newline, line
 		for k in 0 7 O; do
@@ -48,6 +55,7 @@ seeds() {
 	traceparent)	each "$to" '' < tests/fuzz/seeds/traceparent.txt ;;
 	tracestate)	each "$to" '' < tests/fuzz/seeds/tracestate.txt ;;
 	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
+	json_read)	each "$to" "" < tests/fuzz/seeds/json.txt ;;
 	esac
 }
 
@@ -93,7 +101,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame envelope format line traceparent tracestate json
+[ $# -gt 0 ] || set -- frame envelope records format line traceparent tracestate json json_read
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do
