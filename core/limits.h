@@ -66,6 +66,9 @@
 #define BACKTRACK_BUDGET (512 * 1024)
 #define BACKTRACK_TRY 32
 
+/* Objects and arrays inside each other in a line that is read: log records have three or four. Deeper is no log. */
+#define JSON_DEPTH_MAX 64
+
 /* SERVER, CLIENT and five phases. */
 #define SPANS_MAX 8
 
