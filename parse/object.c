@@ -272,6 +272,15 @@ static size_t key_of(struct slice name, char *out)
 	return n;
 }
 
+/* Keys are unique within a span: what --map named wins. */
+static bool is_extra(const struct format *f, struct slice key)
+{
+	for (uint32_t k = 0; k < f->nextra; k++)
+		if (slice_eq(f->extra[k].key, key))
+			return true;
+	return false;
+}
+
 static void keep_pair(struct reading *x, struct slice name, const struct scalar *s)
 {
 	struct record *r = x->r;
@@ -287,6 +296,8 @@ static void keep_pair(struct reading *x, struct slice name, const struct scalar 
 	while (pair < r->pair + r->npairs && !slice_eq(pair->key, slice_of(key, n)))
 		pair++;
 	x->p->scratch_used -= PAIR_KEY_MAX - n;
+	if (is_extra(x->f, slice_of(key, n)))
+		return;
 	if (pair == r->pair + PAIRS_MAX - 1) {		/* the last one says so (count_dropped) */
 		x->dropped++;
 		return;
