@@ -351,8 +351,9 @@ static bool emit_extra(struct compiler *c, const struct item *it, const struct b
 	struct item bare = *it;
 	struct insn *i;
 
-	/* In quotes or not: nobody knows the type of an expression, so cleaning its text will see to them. */
-	bare.options &= ~(unsigned)OPTION_JSON;
+	/* In quotes or not? Where the format does not say the expression's type, cleaning its text will see to them. */
+	if (!slice_eq(it->type, SLICE("str")))
+		bare.options &= ~(unsigned)OPTION_JSON;
 	if (index < 0 || !(i = emit(c, &bare, OP_RAW)))
 		return false;
 	i->slot = (uint8_t)index;

@@ -41,14 +41,32 @@ static const char *key_next(const char *p, const char *end)
 	return end;
 }
 
-/* The value at `p` in `close`s: what stands behind the close, or NULL when it has none before a blank or the end. */
+/* Closing quotes that are looked at before one is taken that may stand in the value. */
+#define CLOSES_MAX 8
+
+/*
+ * Does the value end with the quote or bracket before `p`? A blank or the end follows, and no other quote before the
+ * next key: HAProxy's +Q does not escape quotes in the value.
+ */
+static bool ends_value(const char *p, const char *end, char close)
+{
+	const char *q = p < end && (*p == ',' || *p == ';') ? p + 1 : p;
+
+	if (q == end)
+		return true;
+	return *q == ' ' && (close != '"' || !memchr(q, '"', (size_t)(key_next(q, end) - q)));
+}
+
+/* The value at `p` in quotes or brackets: what stands behind it, or NULL when they are not closed before a blank or the end. */
 static const char *enclosed(const char *p, const char *end, char close, struct scalar *s)
 {
-	for (const char *q = p + 1; q < end; q++) {
+	int closes = 0;
+
+	for (const char *q = p + 1; q < end && closes < CLOSES_MAX; q++) {
 		if (*q == '\\' && close == '"' && q + 1 < end) {
 			s->escaped = true;
 			q++;
-		} else if (*q == close && (q + 1 == end || q[1] == ' ' || q[1] == ',' || q[1] == ';')) {
+		} else if (*q == close && ++closes && ends_value(q + 1, end, close)) {
 			s->text = slice_to(p + 1, q);
 			return q + 1;
 		}

@@ -445,8 +445,14 @@ bool object_value(struct reading *x, struct slice key, const struct scalar *s, b
 
 bool object_likely(struct slice msg)
 {
-	return msg.len > 2 && (*msg.p == '{' || *msg.p == '@' || *msg.p == (char)0xbf || (*msg.p | 0x20) == 'b' ||
-			       (*msg.p | 0x20) == 'a' || memchr(msg.p, '=', msg.len));
+	unsigned char first;
+
+	msg = slice_trim(msg);
+	if (msg.len < 2)
+		return false;
+	first = (unsigned char)*msg.p;
+	return first == '{' || first == '@' || (first & 0xe0) == 0xa0 || (first | 0x20) == 'a' || (first | 0x20) == 'b' ||
+	       memchr(msg.p, '=', msg.len);
 }
 
 static void reset(struct reading *x)

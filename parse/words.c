@@ -225,8 +225,8 @@ bool words_store(struct reading *x, const struct member *m, struct slice text)
 
 	switch ((enum member_what)m->what) {
 	case MEMBER_DATE:
-		/* A request counter of 16 digits would take a machine some centuries. */
-		if (slot != SLOT_o && !(text.len == 16 && all_digits(text)) && store_field(x, slot, text))
+		/* A request counter of 13 digits would take a machine some years. */
+		if (slot != SLOT_o && !(text.len >= 13 && all_digits(text)) && store_field(x, slot, text))
 			return true;
 		return store_moment(x, (enum slot)m->slot2, text);
 	case MEMBER_ADDR:
