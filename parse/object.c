@@ -265,6 +265,8 @@ static size_t key_of(struct slice name, char *out)
 	}
 	while (n > sizeof(prefix) && out[n - 1] == '_')
 		n--;
+	if (n == sizeof(prefix) - 1)
+		out[n++] = '_';
 	/* Two keys of this space belong to fields (formats/attrs.def). */
 	if (slice_eq(slice_of(out, n), SLICE("haproxy.log.origin")) ||
 	    slice_eq(slice_of(out, n), SLICE("haproxy.log.counter")))
