@@ -470,7 +470,7 @@ static void reset(struct reading *x)
 	x->p->scratch_used = 0;
 }
 
-enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *found)
+enum run object_run(struct parser *p, const struct format *f, bool strict, struct object_fit *fit)
 {
 	static enum run (*const readers[])(struct reading *, struct slice) = {
 		[OBJECT_JSON] = json_members, [OBJECT_CBOR] = cbor_members, [OBJECT_KEYVALUE] = keyvalue_members,
@@ -486,8 +486,8 @@ enum run object_run(struct parser *p, const struct format *f, bool strict, uint3
 	x.expect = x.found = x.unknown = x.dropped = x.depth = 0;
 	reset(&x);
 	run = readers[x.o->kind](&x, p->rec.msg);
-	if (found)
-		*found = x.found;
+	if (fit)
+		*fit = (struct object_fit){ x.found, x.unknown };
 	if (run == RUN_NO || (strict && run == RUN_YES && x.expect != x.o->n))
 		return RUN_NO;
 	count_dropped(&x);

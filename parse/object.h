@@ -104,11 +104,16 @@ enum run keyvalue_members(struct reading *x, struct slice text);
 
 /* ---- for parse.c --------------------------------------------------------------------------------------- */
 
+/* How well a line fits an object: its members that are in the table, and those that are not. */
+struct object_fit {
+	uint32_t known, unknown;
+};
+
 /*
- * Read the message of p->rec by f->object; sets the record. `strict` as above. `*found`, if not NULL, gets the number
- * of members that had a meaning. The record may be of a format derived from `f`.
+ * Read the message of p->rec by f->object; sets the record, which may be of a variant of `f`. `strict` as above.
+ * `*fit` is filled if not NULL.
  */
-enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *found);
+enum run object_run(struct parser *p, const struct format *f, bool strict, struct object_fit *fit);
 
 /* Could the message be of any such kind? */
 bool object_likely(struct slice msg);
