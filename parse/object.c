@@ -355,10 +355,8 @@ static bool take(struct reading *x, struct slice name, const struct scalar *s, b
 		return true;
 	}
 	m = find(x, name);
-	if (!m) {
-		x->unknown++;
+	if (!m)
 		return !x->strict;
-	}
 	if (cut && !m->partial)
 		return true;
 	x->found++;
@@ -470,7 +468,7 @@ static void reset(struct reading *x)
 	x->p->scratch_used = 0;
 }
 
-enum run object_run(struct parser *p, const struct format *f, bool strict, struct object_fit *fit)
+enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *known)
 {
 	static enum run (*const readers[])(struct reading *, struct slice) = {
 		[OBJECT_JSON] = json_members, [OBJECT_CBOR] = cbor_members, [OBJECT_KEYVALUE] = keyvalue_members,
@@ -483,11 +481,11 @@ enum run object_run(struct parser *p, const struct format *f, bool strict, struc
 	x.f = f;
 	x.o = f->object;
 	x.strict = strict;
-	x.expect = x.found = x.unknown = x.dropped = x.depth = 0;
+	x.expect = x.found = x.dropped = x.depth = 0;
 	reset(&x);
 	run = readers[x.o->kind](&x, p->rec.msg);
-	if (fit)
-		*fit = (struct object_fit){ x.found, x.unknown };
+	if (known)
+		*known = x.found < x.o->n ? x.found : x.o->n;
 	if (run == RUN_NO || (strict && run == RUN_YES && x.expect != x.o->n))
 		return RUN_NO;
 	count_dropped(&x);

@@ -75,7 +75,7 @@ struct reading {
 	const struct object *o;
 	bool strict;		/* all members, in the order of the format, and no others */
 	uint32_t expect;	/* which member of the table comes next if they stand in its order */
-	uint32_t found, unknown;	/* members so far */
+	uint32_t found;		/* members so far that are in the table */
 	uint32_t dropped;		/* members without a meaning, of which there were too many */
 	uint32_t depth;
 	struct level level[JSON_DEPTH_MAX];
@@ -104,16 +104,11 @@ enum run keyvalue_members(struct reading *x, struct slice text);
 
 /* ---- for parse.c --------------------------------------------------------------------------------------- */
 
-/* How well a line fits an object: its members that are in the table, and those that are not. */
-struct object_fit {
-	uint32_t known, unknown;
-};
-
 /*
  * Read the message of p->rec by f->object; sets the record, which may be of a variant of `f`. `strict` as above.
- * `*fit` is filled if not NULL.
+ * `*known`, if not NULL, gets the number of members that are in the table, at most as many as it has.
  */
-enum run object_run(struct parser *p, const struct format *f, bool strict, struct object_fit *fit);
+enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *known);
 
 /* Could the message be of any such kind? */
 bool object_likely(struct slice msg);

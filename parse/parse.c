@@ -95,13 +95,13 @@ static bool cut_is_useful(const struct record *r)
 }
 
 /* One try of find_object. false: the line is not of this format. */
-static bool try_object(struct parser *p, const struct format *f, enum run want, struct object_fit *fit)
+static bool try_object(struct parser *p, const struct format *f, enum run want, uint32_t *known)
 {
 	p->rec.budget -= BACKTRACK_TRY;
-	if (f->object->generic || object_run(p, f, false, fit) != want)
+	if (f->object->generic || object_run(p, f, false, known) != want)
 		return false;
 	p->rec.budget -= (int32_t)p->rec.msg.len;
-	return want == RUN_CUT ? cut_is_useful(&p->rec) : 2 * fit->known >= f->object->n && is_complete(&p->rec);
+	return want == RUN_CUT ? cut_is_useful(&p->rec) : 2 * *known >= f->object->n && is_complete(&p->rec);
 }
 
 static bool find_generic(struct parser *p, enum run want)
@@ -125,21 +125,19 @@ static bool find_generic(struct parser *p, enum run want)
  */
 static bool find_object(struct parser *p, enum run want)
 {
-	struct object_fit fit = { 0, 0 };
-	uint32_t best = 0, most = 0;
+	uint32_t best = 0, most = 0, known = 0;
 
 	if (!object_likely(p->rec.msg))
 		return false;
-	for (uint32_t n = 0; n < p->formats->n && p->rec.budget > 0; n++) {
+	for (uint32_t i = 0; i < p->formats->n && p->rec.budget > 0; i++) {
+		uint16_t n = p->formats->order[i];
 		const struct format *f = p->formats->v[n];
 
-		if (!f->object || !try_object(p, f, want, &fit) || fit.known <= most)
+		/* None knows more members than it has: of a thousand equal formats only one is tried. */
+		if (!f->object || f->object->n <= most || !try_object(p, f, want, &known) || known <= most)
 			continue;
 		best = n;
-		most = fit.known;
-		/* All of its own and no others: none can be better. */
-		if (fit.unknown == 0 && fit.known >= f->object->n)
-			break;
+		most = known;
 	}
 	if (!most)
 		return find_generic(p, want);
