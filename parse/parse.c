@@ -46,7 +46,7 @@ static inline bool is_tcp_clf(const struct record *r)
 /* Does an object's record say what format_complete asks of its format? A step of a request need not. */
 static bool is_complete(const struct record *r)
 {
-	if (r->format->step != STEP_UNKNOWN || (record_has(r, SLOT_OG) && record_has(r, SLOT_ID)))
+	if (r->format->step != STEP_UNKNOWN || record_has(r, SLOT_OG))
 		return true;
 	return record_dated(r) && (record_timed(r) || r->format->mode == MODE_ERROR);
 }

@@ -246,17 +246,19 @@ bool words_store(struct reading *x, const struct member *m, struct slice text)
 
 /* ---- the line is read -------------------------------------------------------------------------------- */
 
-static const enum slot http_only[] = { SLOT_ST, SLOT_HM, SLOT_HU, SLOT_HP, SLOT_HPO, SLOT_HQ, SLOT_HV, SLOT_r, SLOT_TR,
-				       SLOT_Tr, SLOT_Ta, SLOT_Tq, SLOT_Ti, SLOT_Tu, SLOT_CC, SLOT_CS, SLOT_host,
-				       SLOT_user_agent, SLOT_OG };
-
-static bool is_http(const struct record *r)
+static bool has_any(const struct record *r, const enum slot *slots, size_t n)
 {
-	for (size_t i = 0; i < sizeof(http_only) / sizeof(http_only[0]); i++)
-		if (record_has(r, http_only[i]))
+	for (size_t i = 0; i < n; i++)
+		if (record_has(r, slots[i]))
 			return true;
 	return false;
 }
+
+#define HAS_ANY(r, slots) has_any(r, slots, sizeof(slots) / sizeof((slots)[0]))
+
+static const enum slot http_only[] = { SLOT_ST, SLOT_HM, SLOT_HU, SLOT_HP, SLOT_HPO, SLOT_HQ, SLOT_HV, SLOT_r, SLOT_TR,
+				       SLOT_Tr, SLOT_Ta, SLOT_Tq, SLOT_Ti, SLOT_Tu, SLOT_CC, SLOT_CS, SLOT_host,
+				       SLOT_user_agent, SLOT_OG };
 
 /*
  * Of which fields it matters to reconstruct/ whether a line of the format can have them: a variant of the HTTP format
@@ -291,15 +293,18 @@ static void tcp_date(struct record *r)
 
 bool words_settle(struct reading *x)
 {
+	static const enum slot date[] = { SLOT_tr, SLOT_trg, SLOT_trl, SLOT_t, SLOT_T, SLOT_Tl, SLOT_Ts, SLOT_accept_us,
+					  SLOT_request_us };
+	static const enum slot duration[] = { SLOT_Ta, SLOT_Tt, SLOT_Td, SLOT_Tr, SLOT_end_us };
 	struct record *r = x->r;
 	struct slice step = record_text(r, SLOT_OG);
 	bool of_step = step.len && record_has(r, SLOT_ID);
 
-	if (!of_step && !(record_dated(r) && record_timed(r)))
+	if (!of_step && !(HAS_ANY(r, date) && HAS_ANY(r, duration)))
 		return false;
 	if (slice_eq(step, SLICE("error"))) {
 		r->format = x->f->variants[VARIANT_ERROR];
-	} else if (is_http(r)) {
+	} else if (HAS_ANY(r, http_only)) {
 		r->format = x->f->variants[http_variant(r)];
 	} else {
 		tcp_date(r);
