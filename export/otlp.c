@@ -166,6 +166,19 @@ static void attr_list(struct buf *out, const struct attr *a, const struct slice 
 	done(out, p);
 }
 
+static void attr_any(struct buf *out, const struct attr *a, const struct record *r, union value v);
+
+/* Members without a meaning: attributes whose keys the line gave. */
+static void attr_pairs(struct buf *out, const struct record *r)
+{
+	for (uint32_t i = 0; i < r->npairs; i++) {
+		const struct pair *pair = &r->pair[i];
+		struct attr a = { .type = (uint8_t)attr_of_pair(pair), .key = pair->key };
+
+		attr_any(out, &a, r, (union value){ .text = pair->value });
+	}
+}
+
 /* The rare shapes: arrays, values that come as text, anything of 128 bytes and more. */
 static void attr_any(struct buf *out, const struct attr *a, const struct record *r, union value v)
 {
@@ -196,6 +209,9 @@ static void attr_any(struct buf *out, const struct attr *a, const struct record 
 		break;
 	case ATTR_BOOL_TEXT:
 		attr_bool(out, a, attr_truth(v.text));
+		break;
+	case ATTR_PAIRS:
+		attr_pairs(out, r);
 		break;
 	}
 }

@@ -62,6 +62,18 @@ struct captures {
 enum record_flag {
 	RECORD_TRUNCATED = 1,	/* the line was cut at HAProxy's length limit */
 	RECORD_ONE_BLOCK = 2,	/* a single capture block: nobody can say of which side */
+	RECORD_OBJECT = 4,	/* a JSON, CBOR or key=value line: its strings have no escapes left but HAProxy's #XX */
+	RECORD_DECODED = 8,	/* and hold bytes that the line does not */
+	RECORD_PAIRS = 16,	/* `pair` has something in it */
+};
+
+enum pair_type { PAIR_TEXT, PAIR_NUMBER, PAIR_BOOL };
+
+/* A member of which nobody knows the meaning: an attribute. */
+struct pair {
+	struct slice key;		/* of the attribute: only bytes that need no escape, at most PAIR_KEY_MAX */
+	struct slice value;
+	uint8_t type;			/* enum pair_type: how the line wrote it */
 };
 
 struct format;
@@ -78,6 +90,8 @@ struct record {
 	struct captures cap[CAPTURE_SIDES];
 	union value v[SLOT_MAX];
 	struct slice extra[EXTRAS_MAX];
+	struct pair pair[PAIRS_MAX];	/* only with RECORD_PAIRS */
+	uint32_t npairs;
 };
 
 static inline bool record_has(const struct record *r, enum slot s)
