@@ -1,6 +1,6 @@
 /*
- * ingest/frame.c - where one message ends and the next begins: RFC 6587, records of journalctl -o export, and lines that a
- * container runtime cut into several records. Pure.
+ * ingest/frame.c - where one message ends and the next begins: RFC 6587, records of journalctl -o export, and lines
+ * that a container runtime cut into several records. Pure.
  */
 #include "ingest/ingest.h"
 #include "ingest/record.h"

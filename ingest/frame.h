@@ -33,7 +33,7 @@ struct block {
 /* One message. Slices are lent by the block, or by the worker's struct unwrapper until its next pass. */
 struct frame {
 	struct slice raw;	/* as it came, without its framing: what --rejects keeps */
-	struct slice line;	/* what is in it: the message with its syslog envelope. `raw`, unless that was a record */
+	struct slice line;	/* what is in it: the message with its envelope. `raw`, unless that was a record */
 	struct slice whole;	/* a JSON text of which `line` is a member: it may be HAProxy's own; or empty */
 	struct slice msg;	/* what HAProxy wrote: no envelope, no trailing blanks, CR or NUL */
 	struct slice host;	/* who the envelope says wrote it; empty when it does not say */

@@ -62,8 +62,8 @@ size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framin
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max);
 
 /*
- * Where the over-long frame in which a block starts (torn_head) has its end: behind its framing; 0 when it is not in
- * these bytes. Pure.
+ * Where the over-long frame in which a block starts (torn_head) has its end: behind its framing; 0 when it is not
+ * in these bytes. Pure.
  */
 size_t frame_torn_end(const char *p, size_t len, enum framing framing);
 
@@ -74,7 +74,7 @@ size_t frame_torn_piece(size_t len, enum framing framing);
 
 /* Where the text of records is decoded. One per worker. */
 struct unwrapper {
-	char *p;		/* owned: RECORD_ROOM bytes, BLOCK_PAD readable ones before and behind; NULL without any */
+	char *p;		/* owned: RECORD_ROOM bytes, BLOCK_PAD readable ones before and behind; or NULL */
 	size_t used;
 };
 
@@ -90,8 +90,8 @@ static inline void unwrapper_reset(struct unwrapper *u)
 
 /*
  * Peel off what a container runtime, journald or a log shipper put around the line (doc/records.md), then its envelope:
- * sets line, whole, msg, host, time_us, zone_min and flags. What is no record is handed to envelope_peel. Never fails; what
- * comes out depends on `f->raw` and `f->flags` alone.
+ * sets line, whole, msg, host, time_us, zone_min and flags. What is no record is handed to envelope_peel. Never
+ * fails; what comes out depends on `f->raw` and `f->flags` alone.
  */
 void record_peel(struct unwrapper *u, struct frame *f);
 
@@ -101,8 +101,8 @@ void record_peel_next(struct unwrapper *u, struct frame *f, const struct frame *
 /* ---- envelopes --------------------------------------------------------------------------------------- */
 
 /*
- * Peel RFC 3164, RFC 5424, HAProxy's short, timed, iso, priority and raw, and the default file layouts of
- * rsyslog and syslog-ng from `f->raw`; sets line, whole, msg, host, time_us, zone_min and FRAME_BARE_ISO. What is no
+ * Peel RFC 3164, RFC 5424, HAProxy's short, timed, iso, priority and raw, the default file layouts of
+ * rsyslog and syslog-ng, and journalctl's short ones from `f->raw`; sets line, whole, msg, host, time_us, zone_min and FRAME_BARE_ISO. What is no
  * envelope is the message. Never fails. Pure.
  */
 void envelope_peel(struct frame *f);

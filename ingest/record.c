@@ -81,7 +81,7 @@ static bool decode(struct unwrapper *u, struct slice s, bool escaped, struct sli
 
 /* ---- times ------------------------------------------------------------------------------------------- */
 
-/* `1795248944.900123`, or whole milli-, micro- or nanoseconds, told apart by their size: a clock between 2001 and 2286. */
+/* `1795248944.900123`, or whole milli-, micro- or nanoseconds, told apart by their size: from 2001 to 2286. */
 static bool epoch(struct slice s, int64_t *us)
 {
 	size_t point = slice_find(s, '.');
@@ -157,6 +157,19 @@ struct object {
 /* A bit for a letter. */
 #define LETTER(c) (UINT64_C(1) << ((unsigned char)(c) & 63))
 
+/* `…"message`? */
+static bool ends_in_line_name(struct slice s)
+{
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		struct slice name = members[i].name;
+
+		if (members[i].role == ROLE_LINE && s.len > name.len && s.p[s.len - name.len - 1] == '"' &&
+		    memcmp(s.p + s.len - name.len, name.p, name.len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Is there a name of a line's member before a colon? Most lines that begin with a brace are HAProxy's own JSON, and are
  * read again by parse/: this look costs a tenth of reading them.
@@ -175,13 +188,8 @@ static bool may_have_line(struct slice s)
 			;
 		if (q - s.p < 2 || *q != '"' || !(last & LETTER(q[-1])))
 			continue;
-		for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-			struct slice name = members[i].name;
-
-			if (members[i].role == ROLE_LINE && (size_t)(q - s.p) > name.len && q[-1 - (ptrdiff_t)name.len] == '"' &&
-			    memcmp(q - name.len, name.p, name.len) == 0)
-				return true;
-		}
+		if (ends_in_line_name(slice_to(s.p, q)))
+			return true;
 	}
 	return false;
 }

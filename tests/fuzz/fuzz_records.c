@@ -1,4 +1,4 @@
-/* Records: a stream of any framing, cut anywhere; what is peeled off lies inside, and each line gives the same alone. */
+/* Records: a stream of any framing, cut anywhere; what is peeled lies inside, and each frame gives the same alone. */
 #include "fuzz.h"
 #include "ingest/ingest.h"
 
