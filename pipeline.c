@@ -101,10 +101,12 @@ static void sort_frames(struct worker *w, uint32_t n)
 		struct frame *f = &w->frames[i];
 		struct origin *o;
 
-		if (f->flags & FRAME_TORN)
+		if (f->flags & FRAME_TORN) {
 			f->host = f->msg = slice_of(f->raw.p, 0);
-		else
+			f->header = 0;
+		} else {
 			record_peel_next(&w->unwrapper, f, i ? f - 1 : NULL);
+		}
 		f->origin = i && slice_eq(f->host, f[-1].host) ? f[-1].origin : origin_of(w, f->host);
 		f->next = FRAME_NONE;
 		o = &w->origins[f->origin];

@@ -3,6 +3,7 @@
  * read from one that does.
  */
 #include "core/civil.h"
+#include "parse/object.h"
 #include "parse/parse.h"
 #include "parse/program.h"
 
@@ -74,11 +75,16 @@ void parse_attempt(struct parser *p, uint32_t n, struct slice msg, struct attemp
 	*out = (struct attempt){ .result = ATTEMPT_FAILS };
 	p->rec.msg = msg;
 	p->rec.budget = BACKTRACK_BUDGET;
-	if (f->regex) {
-		if (regex_run(f, &p->rec, &p->day) == RUN_YES)
+	if (!f->prog) {
+		static const char *const objects[] = { "a JSON object", "CBOR", "key=value" };
+
+		if (f->regex ? regex_run(f, &p->rec, &p->day) == RUN_YES : object_fits(p, f))
 			out->result = ATTEMPT_FITS;
-		else
+		else if (f->regex)
 			snprintf(out->expected, sizeof(out->expected), "what the pattern says");
+		else
+			snprintf(out->expected, sizeof(out->expected), "%s that says when a request began and how long it took",
+				 objects[f->object->kind]);
 		return;
 	}
 	if (program_run(f, &p->rec, &p->day, false, NULL) == RUN_YES) {
@@ -206,5 +212,9 @@ bool record_show(const struct record *r, uint32_t *at, struct shown *out, char *
 		if (!f->prog && (n < EXTRAS_MAX ? show_extra(r, n, out) :
 						  show_captures(r, (int)(n - EXTRAS_MAX), out, scratch, size)))
 			return true;
-	return false;
+	n -= EXTRAS_MAX + CAPTURE_SIDES;
+	if (n >= r->npairs)
+		return false;
+	*out = (struct shown){ r->pair[n].key, r->pair[n].value, SLICE("a member whose meaning nobody told"), "", false };
+	return true;
 }
