@@ -87,8 +87,14 @@ static void say_caret(struct explainer *x, struct slice s, size_t at, const char
 static void say_failure(struct explainer *x, const struct format *f, const struct attempt *a)
 {
 	say(x, "  %.*s: ", (int)f->name.len, f->name.p);
+	if (f->regex) {
+		say(x, "the pattern does not match\n");
+		return;
+	}
 	if (!f->prog) {
-		say(x, "no, expected %s\n", a->expected);
+		say(x, "%s at byte %zu, after %u members: expected %s\n", a->result == ATTEMPT_ENDS ? "it ends" : "no,", a->at + 1,
+		    a->depth, a->expected);
+		say_caret(x, x->frame.msg, a->at, "    message  ");
 		return;
 	}
 	say(x, "no, at byte %zu, after %u fields: expected %s (column %zu of the format)%s\n", a->at + 1, a->depth,
@@ -109,7 +115,8 @@ static void say_formats(struct explainer *x)
 	for (uint32_t i = 0; tried && i < set->n; i++)
 		parse_attempt(&x->parser, i, x->frame.msg, &tried[i]);
 	for (uint32_t i = 0; tried && i < set->n; i++)
-		if (tried[i].result == ATTEMPT_FITS && (!chosen || !slice_eq(set->v[i]->name, chosen->name)))
+		if (tried[i].result == ATTEMPT_FITS && set->v[i] != chosen &&
+		    !(chosen && chosen->pairs && set->v[i]->pairs))	/* its own variant */
 			say(x, "  %.*s would fit too: the first one given is taken, or what the lines before were\n",
 			    (int)set->v[i]->name.len, set->v[i]->name.p);
 	for (; tried && shown < set->n; shown++) {
@@ -246,24 +253,18 @@ static void say_value(struct explainer *x, const struct attr *a, union value v)
 	}
 }
 
-static void say_attribute(struct explainer *x, const struct attr *a, union value v)
+/* The row that stands for all members without a meaning. */
+static void say_pairs(struct explainer *x)
 {
 	const struct record *r = &x->parser.rec;
 
-	for (uint32_t k = 0; a->type == ATTR_PAIRS && k < r->npairs; k++) {
+	for (uint32_t k = 0; k < r->npairs; k++) {
 		say(x, "  ");
-		term_text(&x->out, r->pair[k].key, 80);
+		term_text(&x->out, r->pair[k].key, PAIR_KEY_MAX);
 		say(x, " = ");
 		term_text(&x->out, r->pair[k].value, 200);
 		say(x, "\n");
 	}
-	if (a->type == ATTR_PAIRS)
-		return;
-	say(x, "  ");
-	term_text(&x->out, a->key, 80);
-	say(x, " = ");
-	say_value(x, a, v);
-	say(x, "\n");
 }
 
 static void say_attributes(struct explainer *x)
@@ -281,8 +282,15 @@ static void say_attributes(struct explainer *x)
 			continue;
 		say(x, "attributes of %s %.*s\n", s->role == ROLE_CLIENT ? "CLIENT" : "SERVER", (int)s->name.len, s->name.p);
 		for (uint32_t k = 0; k < rows->n; k++)
-			if (attr_value(&rows->v[k], r, &v))
-				say_attribute(x, &rows->v[k], v);
+			if (attr_value(&rows->v[k], r, &v) && rows->v[k].type == ATTR_PAIRS) {
+				say_pairs(x);
+			} else if (attr_value(&rows->v[k], r, &v)) {
+				say(x, "  ");
+				term_text(&x->out, rows->v[k].key, 80);
+				say(x, " = ");
+				say_value(x, &rows->v[k], v);
+				say(x, "\n");
+			}
 	}
 }
 

@@ -137,6 +137,18 @@ static void attr_long_list(struct buf *out, const struct attr *a, const struct s
 	done(out, p);
 }
 
+static void attr_any(struct buf *out, const struct attr *a, const struct record *r, union value v);
+
+/* Members without a meaning: attributes whose keys the line gave. */
+static void attr_pairs(struct buf *out, const struct record *r)
+{
+	for (uint32_t i = 0; i < r->npairs; i++) {
+		struct attr a = { .type = (uint8_t)attr_of_pair(&r->pair[i]), .key = r->pair[i].key };
+
+		attr_any(out, &a, r, (union value){ .text = r->pair[i].value });
+	}
+}
+
 /* The usual one: no string of more than 125 bytes. */
 static void attr_list(struct buf *out, const struct attr *a, const struct slice *v, uint32_t n)
 {
@@ -164,19 +176,6 @@ static void attr_list(struct buf *out, const struct attr *a, const struct slice 
 		p = copy_short(p + 4, v[i].p, len);
 	}
 	done(out, p);
-}
-
-static void attr_any(struct buf *out, const struct attr *a, const struct record *r, union value v);
-
-/* Members without a meaning: attributes whose keys the line gave. */
-static void attr_pairs(struct buf *out, const struct record *r)
-{
-	for (uint32_t i = 0; i < r->npairs; i++) {
-		const struct pair *pair = &r->pair[i];
-		struct attr a = { .type = (uint8_t)attr_of_pair(pair), .key = pair->key };
-
-		attr_any(out, &a, r, (union value){ .text = pair->value });
-	}
 }
 
 /* The rare shapes: arrays, values that come as text, anything of 128 bytes and more. */

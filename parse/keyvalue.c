@@ -102,5 +102,6 @@ enum run keyvalue_members(struct reading *x, struct slice text)
 		if (!object_value(x, key, &s, false))
 			return RUN_NO;
 	}
+	x->r->reached = (uint32_t)x->r->msg.len;
 	return RUN_YES;
 }

@@ -464,6 +464,7 @@ static void reset(struct reading *x)
 	r->plus[0] = r->plus[1] = 0;
 	r->have_extra = 0;
 	r->flags = RECORD_OBJECT;
+	r->reached = 0;
 	r->cap[0].n = r->cap[1].n = 0;
 	x->p->scratch_used = 0;
 }

@@ -110,9 +110,6 @@ enum run keyvalue_members(struct reading *x, struct slice text);
  */
 enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *known);
 
-/* Is the message of p->rec an object of `f` that says enough to be a request? Sets the record. (parse.c) */
-bool object_fits(struct parser *p, const struct format *f);
-
 /* Could the message be of any such kind? */
 bool object_likely(struct slice msg);
 

@@ -51,11 +51,6 @@ static bool is_complete(const struct record *r)
 	return record_dated(r) && (record_timed(r) || r->format->mode == MODE_ERROR);
 }
 
-bool object_fits(struct parser *p, const struct format *f)
-{
-	return object_run(p, f, false, NULL) == RUN_YES && is_complete(&p->rec);
-}
-
 static inline enum run run_format(struct parser *p, uint32_t n)
 {
 	const struct format *f = p->formats->v[n];

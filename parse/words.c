@@ -406,6 +406,7 @@ static struct format *const *make_variants(struct arena *arena, const struct for
 	for (uint32_t n = 0; n < VARIANTS; n++) {
 		v[n] = arena_alloc(arena, sizeof(**v));
 		fill_variant(v[n], first, n);
+		v[n]->name = SLICE("json, cbor, keyvalue");
 		v[n]->whole = v[0];
 	}
 	return v;
@@ -416,7 +417,8 @@ struct format *generic_format(struct formats *set, enum object_kind kind, const 
 	static const struct slice names[] = { { "json", 4 }, { "cbor", 4 }, { "keyvalue", 8 } };
 	struct format *f = arena_alloc(set->arena, sizeof(*f));
 
-	f->name = f->text = names[kind];
+	f->name = names[kind];
+	f->text = SLICE("members by their names");
 	f->slots[0] = f->slots[1] = UINT64_MAX;
 	format_captures(f, naming, set->arena);
 	f->pairs = true;
