@@ -187,7 +187,7 @@ static void derive_line(struct record *r, struct slice line, char *scratch)
 		return;
 	derive_method(r, method);
 	last = rest.len > 9 ? rest.len - 8 : rest.len;
-	if (rest.p[last - 1] != ' ' || memchr(rest.p + last, ' ', rest.len - last))	/* not the usual HTTP/1.1 */
+	if (last == 0 || rest.p[last - 1] != ' ' || memchr(rest.p + last, ' ', rest.len - last))	/* not the usual HTTP/1.1 */
 		for (last = rest.len; last > 0 && rest.p[last - 1] != ' '; last--)
 			;
 	version = slice_skip(rest, last);
