@@ -167,7 +167,7 @@ struct cfg_proxy {
 
 struct cfg {
 	struct arena *arena;		/* lent */
-	const struct cfg_file **file;
+	const struct cfg_file **file;	/* in the order in which they were read */
 	uint32_t nfiles;
 	const struct cfg_section *section;	/* all, in the order of the files */
 	const struct cfg_profile *profile;
@@ -178,6 +178,7 @@ struct cfg {
 	struct cfg_setting log_tag;	/* global's */
 	const struct cfg_note *note;	/* in the order of discovery */
 	uint32_t nnotes;
+	const struct cfg_note **note_end;	/* private */
 	struct cfg_proxy *bucket[CFG_BUCKETS];	/* private */
 };
 

@@ -143,6 +143,8 @@ static void add_captures(struct builder *b, const struct format *f)
 			const struct capture *c = &f->cap[side][k];
 			char *p;
 
+			if (c->key.len)
+				add(b, side ? FROM_RESPONSE_CAPTURE : FROM_REQUEST_CAPTURE, k, ATTR_TEXT, c->key);
 			if (c->context || c->name.len == 0)
 				continue;
 			p = arena_alloc(b->arena, prefix[side].len + c->name.len);
