@@ -432,6 +432,7 @@ static struct format *named_copy(struct work *w, const struct format *f, const s
 	struct format *copy = arena_alloc(w->arena, sizeof(*copy));
 
 	*copy = *f;
+	copy->like = f;
 	format_captures(copy, naming, w->arena);
 	formats_plan(w->set, copy);
 	return copy;

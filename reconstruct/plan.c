@@ -190,35 +190,45 @@ static void add_extras(struct builder *b, const struct format *f)
 	}
 }
 
-static struct attrs copy(const struct builder *b, uint32_t nslots)
+/* The rows from `first` on, for good. */
+static const struct attr *keep(const struct builder *b, uint32_t first)
 {
-	struct attr *v = arena_alloc(b->arena, b->n * sizeof(*v) + 1);
+	struct attr *v = arena_alloc(b->arena, (b->n - first) * sizeof(*v) + 1);
 
-	memcpy(v, b->attr, b->n * sizeof(*v));
-	return (struct attrs){ v, b->n, nslots };
+	memcpy(v, b->attr + first, (b->n - first) * sizeof(*v));
+	return v;
 }
 
-static struct attrs make(const struct format *f, struct arena *arena, unsigned spans)
+/* `like`: a format with the same fields, but for what its captures are called; or NULL. */
+static struct attrs make(const struct format *f, const struct attrs *like, struct arena *arena, unsigned spans)
 {
 	struct builder b = { .arena = arena };
+	struct attrs a;
 
-	uint32_t nslots;
-
-	add_rows(&b, f, spans);
-	nslots = b.n;
+	if (like) {
+		memcpy(b.attr, like->v, like->nslots * sizeof(*b.attr));
+		b.n = like->nslots;
+	} else {
+		add_rows(&b, f, spans);
+	}
+	a.nslots = b.n;
+	a.v = like ? like->v : keep(&b, 0);
 	if (spans & S) {
 		add_captures(&b, f);
 		add_extras(&b, f);
 	}
-	return copy(&b, nslots);
+	a.own = keep(&b, a.nslots);
+	a.n = b.n;
+	return a;
 }
 
 void plan_make(struct format *f, struct arena *arena)
 {
+	const struct plan *like = f->like ? f->like->plan : NULL;
 	struct plan *p = arena_alloc(arena, sizeof(*p));
 
-	p->server = make(f, arena, S);
-	p->server_alone = make(f, arena, S | L);
-	p->client = make(f, arena, C | L);
+	p->server = make(f, like ? &like->server : NULL, arena, S);
+	p->server_alone = make(f, like ? &like->server_alone : NULL, arena, S | L);
+	p->client = make(f, like ? &like->client : NULL, arena, C | L);
 	f->plan = p;
 }
