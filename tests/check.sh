@@ -29,6 +29,7 @@ step "layers" tests/layers.sh
 step "unit tests (gcc)" units build
 step "samples" tests/golden.sh
 step "real captures against the independent oracle" tests/captures.sh
+step "configurations of the samples against HAProxy" tests/haproxy_cfg.sh
 step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
