@@ -71,9 +71,6 @@ static inline bool choose_variant(struct record *r, const struct format *f)
 	variant = names_find(f->variants, frontend_of(r));
 	if (!variant)
 		return false;
-	/* One of a thousand is not in the cache: all of it is asked for at once. */
-	for (size_t i = 0; i < sizeof(*variant); i += 64)
-		__builtin_prefetch((const char *)variant + i);
 	r->format = variant;
 	if (r->flags & RECORD_ONE_BLOCK)
 		settle_block(variant, r);
