@@ -248,10 +248,10 @@ static inline char *short_int(char *p, const struct attr *a, uint32_t n)
 static void attributes(struct buf *out, const struct attrs *attrs, const struct record *r)
 {
 	char *p = buf_room(out, attrs->n * SHORT_ATTR);
-	const struct attr *a = attrs->v, *slots = a + attrs->nslots, *end = a + attrs->n;
+	const struct attr *a = attrs->v, *end = a + attrs->nslots;
 	union value v;
 
-	for (; a < slots; a++) {
+	for (; a < end; a++) {
 		const union value *value = &r->v[a->index];
 
 		if (!(r->have[a->word] & a->bit))
@@ -267,7 +267,7 @@ static void attributes(struct buf *out, const struct attrs *attrs, const struct 
 		}
 	}
 	done(out, p);
-	for (; a < end; a++)
+	for (a = attrs->own, end = a + (attrs->n - attrs->nslots); a < end; a++)
 		if (attr_value(a, r, &v))
 			attr_any(out, a, r, v);
 }

@@ -10,6 +10,7 @@ struct insn;
 struct regex;
 struct object;
 struct plan;
+struct names;
 
 /* What a line of this format tells of. */
 enum format_mode {
@@ -39,35 +40,40 @@ struct extra {
 
 /* One captured header. */
 struct capture {
-	struct slice name;		/* lower case; empty when nobody told */
+	struct slice name;		/* lower case; empty when nobody told, or it is no header */
+	struct slice key;		/* what is no header: the attribute it becomes; else empty */
 	int16_t slot;			/* what it means beyond itself, or -1 */
 	bool context;			/* trace context: no attribute */
 };
 
 /* Immutable after compilation; owned by its format set. */
 struct format {
-	struct slice name;		/* built-in name, or "format 1", … */
-	struct slice text;		/* as the user wrote it */
-	enum format_mode mode;
-	const struct insn *prog;
-	uint32_t nprog;
-	const struct regex *regex;	/* instead of `prog`; NULL for a log-format */
-	const struct object *object;	/* JSON, CBOR or key=value: instead of `prog`, or when the line does not fit that */
-	struct format *const *variants;	/* what its lines can turn out to be, when that is not known before (words.c) … */
-	uint32_t nvariants;		/* … the first of a mode can hold all that the others can */
-	bool pairs;			/* its lines may have members without a meaning: record.pair */
+	/* What every line of it needs stands together: a variant is in the cache only by chance. */
+	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
+	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
 	uint64_t slots[2];		/* what its lines can hold */
 	uint64_t unescape[2];		/* text slots written with backslash escapes (+E, json converter) */
 	uint64_t unescape_extra;
 	uint64_t hex_ip[2];		/* addresses written in hexadecimal (+X) */
-	bool escaped;			/* any of these */
-	struct extra extra[EXTRAS_MAX];
-	uint32_t nextra;
-	struct capture cap[CAPTURE_SIDES][CAPTURES_MAX];
+	struct capture *cap[CAPTURE_SIDES];
 	uint32_t ncap[CAPTURE_SIDES];	/* names known; 0: none */
+	enum format_mode mode;
+	bool escaped;			/* any of the three above */
 	uint8_t step;			/* enum step: what haproxy.cfg says that its lines are */
-	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
-	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
+	bool behind;			/* haproxy.cfg goes before: a line of its frontends is first read its way */
+	const struct insn *prog;
+	uint32_t nprog;
+	const struct regex *regex;	/* instead of `prog`; NULL for a log-format */
+	const struct object *object;	/* JSON, CBOR or key=value: instead of `prog`, or when the line does not fit that */
+	const struct names *by_frontend;	/* the same with other names (cfg_formats.c); NULL: one for all */
+	struct format *const *variants;	/* what its lines can turn out to be, when that is not known before (words.c) … */
+	uint32_t nvariants;		/* … the first of a mode can hold all that the others can */
+	bool pairs;			/* its lines may have members without a meaning: record.pair */
+	struct extra *extra;		/* room for EXTRAS_MAX; variants share it */
+	uint32_t nextra, nshared;	/* the first `nshared` belong to all steps of a request */
+	const struct format *like;	/* has the same fields, and so shares its plan; NULL: none */
+	struct slice name;		/* built-in name, or "format 1", … */
+	struct slice text;		/* as the user wrote it */
 };
 
 static inline bool format_has(const struct format *f, enum slot s)

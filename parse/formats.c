@@ -28,11 +28,38 @@ static const struct { struct slice name; enum object_kind kind; const char *what
 
 #define GENERICS (sizeof(generic) / sizeof(generic[0]))
 
-static bool append(struct formats *set, struct format *f, struct err *err)
+struct slice formats_builtin(struct slice name)
+{
+	for (size_t i = 0; i < BUILTINS; i++)
+		if (slice_eq(builtin[i].name, name))
+			return builtin[i].text;
+	return slice_of("", 0);
+}
+
+struct format *format_make(struct formats *set, struct slice name, struct slice text, const struct naming *naming,
+			   const struct format *steps, struct err *err)
+{
+	struct format *f = arena_alloc(set->arena, sizeof(*f));
+
+	f->name = arena_copy(set->arena, name);
+	text = arena_copy(set->arena, text);
+	if (steps) {
+		f->extra = arena_alloc(set->arena, EXTRAS_MAX * sizeof(*f->extra));
+		if (steps->nextra)
+			memcpy(f->extra, steps->extra, steps->nextra * sizeof(*f->extra));
+		f->nextra = f->nshared = steps->nextra;
+	}
+	if (slice_starts(text, SLICE("re:")) ? !regex_compile(f, slice_skip(text, 3), naming, set->arena, err) :
+					       !program_compile(f, text, naming, set->arena, err))
+		return NULL;
+	return steps || format_complete(f, err) ? f : NULL;
+}
+
+bool formats_append(struct formats *set, struct format *f, struct err *err)
 {
 	if (set->n == FORMATS_MAX)
 		return err_set(err, EXIT_CONFIG, "more than %d formats", FORMATS_MAX);
-	set->order[set->n] = (uint16_t)set->n;
+	set->order[set->norder++] = (uint16_t)set->n;
 	set->v[set->n++] = f;
 	return true;
 }
@@ -40,22 +67,17 @@ static bool append(struct formats *set, struct format *f, struct err *err)
 static bool add(struct formats *set, struct slice name, struct slice text, const struct naming *naming,
 		struct err *err)
 {
-	struct format *f;
-	bool regex = slice_starts(text, SLICE("re:"));
+	struct format *f = format_make(set, name, text, naming, NULL, err);
 
-	f = arena_alloc(set->arena, sizeof(*f));
-	f->name = arena_copy(set->arena, name);
-	text = arena_copy(set->arena, text);
-	if (regex ? !regex_compile(f, slice_skip(text, 3), naming, set->arena, err) :
-		    !program_compile(f, text, naming, set->arena, err))
-		return false;
-	return format_complete(f, err) && append(set, f, err);
+	if (f)
+		f->behind = set->frontends != NULL;
+	return f && formats_append(set, f, err);
 }
 
 void formats_learn(struct formats *set, const uint32_t *matches)
 {
 	/* Insertion keeps the order of equals; a run has few formats that match anything. */
-	for (uint32_t i = 1; i < set->n; i++) {
+	for (uint32_t i = 1; i < set->norder; i++) {
 		uint16_t f = set->order[i];
 		uint32_t k = i;
 
@@ -71,7 +93,7 @@ bool formats_add_auto(struct formats *set, const struct naming *naming, struct e
 		if (builtin[i].automatic && !add(set, builtin[i].name, builtin[i].text, naming, err))
 			return false;
 	for (size_t i = 0; i < GENERICS; i++)
-		if (!append(set, generic_format(set, generic[i].kind, naming), err))
+		if (!formats_append(set, generic_format(set, generic[i].kind, naming), err))
 			return false;
 	return true;
 }
@@ -155,7 +177,7 @@ bool formats_add(struct formats *set, struct slice arg, const struct naming *nam
 			return add(set, arg, builtin[i].text, naming, err);
 	for (size_t i = 0; i < GENERICS; i++)
 		if (slice_eq(generic[i].name, arg))
-			return append(set, generic_format(set, generic[i].kind, naming), err);
+			return formats_append(set, generic_format(set, generic[i].kind, naming), err);
 	snprintf(path, sizeof(path), "%.*s", (int)(arg.len < sizeof(path) ? arg.len : 0), arg.p);
 	if (!slice_starts(arg, SLICE("re:")) && slice_find(arg, '%') == arg.len)
 		return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? add_file(set, path, naming, err) :

@@ -162,6 +162,8 @@ static void add_captures(struct builder *b, const struct format *f)
 			const struct capture *c = &f->cap[side][k];
 			char *p;
 
+			if (c->key.len)
+				add(b, side ? FROM_RESPONSE_CAPTURE : FROM_REQUEST_CAPTURE, k, ATTR_TEXT, c->key);
 			if (c->context || c->name.len == 0)
 				continue;
 			p = arena_alloc(b->arena, prefix[side].len + c->name.len);
@@ -188,29 +190,61 @@ static void add_extras(struct builder *b, const struct format *f)
 	}
 }
 
-static struct attrs copy(const struct builder *b, uint32_t nslots)
+/* The rows from `first` on, for good, their keys behind them: together they come into the cache. */
+static const struct attr *keep(const struct builder *b, uint32_t first)
 {
-	struct attr *v = arena_alloc(b->arena, b->n * sizeof(*v) + 1);
+	size_t size = (b->n - first) * sizeof(struct attr), keys = 0;
+	struct attr *v;
+	char *p;
 
-	memcpy(v, b->attr, b->n * sizeof(*v));
-	return (struct attrs){ v, b->n, nslots };
+	for (uint32_t i = first; i < b->n; i++)
+		keys += b->attr[i].key.len;
+	v = arena_alloc(b->arena, size + keys + PLAN_IMAGE);	/* a short key is copied as one piece */
+	p = (char *)v + size;
+	memcpy(v, b->attr + first, size);
+	for (uint32_t i = 0; i < b->n - first; i++) {
+		memcpy(p, v[i].key.p, v[i].key.len);
+		v[i].key.p = p;
+		p += v[i].key.len;
+	}
+	return v;
 }
 
-static struct attrs make(const struct format *f, struct arena *arena, unsigned spans)
+/* `like`: a format with the same fields, but for what its captures are called; or NULL. */
+static struct attrs make(const struct format *f, const struct attrs *like, struct arena *arena, unsigned spans)
 {
-	struct builder b = { .arena = arena };
+	struct builder b;		/* too large to be cleared for each of a thousand formats */
+	struct attrs a;
 
-	uint32_t nslots;
-
-	add_rows(&b, f, spans);
-	nslots = b.n;
+	b.arena = arena;
+	b.n = 0;
+	if (like) {
+		memcpy(b.attr, like->v, like->nslots * sizeof(*b.attr));
+		b.n = like->nslots;
+	} else {
+		add_rows(&b, f, spans);
+	}
+	a.nslots = b.n;
+	a.v = like ? like->v : keep(&b, 0);
 	if (spans & S) {
 		add_captures(&b, f);
 		add_extras(&b, f);
 		if (f->pairs)
 			add(&b, FROM_PAIRS, 0, ATTR_PAIRS, SLICE("haproxy.log"));
 	}
-	return copy(&b, nslots);
+	a.own = keep(&b, a.nslots);
+	a.n = b.n;
+	return a;
+}
+
+static bool same_rows(const struct attrs *a, const struct attrs *b)
+{
+	if (a->n - a->nslots != b->n - b->nslots)
+		return false;
+	for (uint32_t i = 0; i < a->n - a->nslots; i++)
+		if (!slice_eq(a->own[i].key, b->own[i].key))
+			return false;
+	return true;
 }
 
 /* Variants of one mode follow each other, and what the first can hold is all that the others can. */
@@ -230,12 +264,15 @@ static void make_variants(const struct format *f, struct arena *arena)
 
 void plan_make(struct format *f, struct arena *arena)
 {
+	const struct plan *like = f->like ? f->like->plan : NULL;
 	struct plan *p = arena_alloc(arena, sizeof(*p));
 
 	make_variants(f, arena);
 
-	p->server = make(f, arena, S);
-	p->server_alone = make(f, arena, S | L);
-	p->client = make(f, arena, C | L);
+	p->server = make(f, like ? &like->server : NULL, arena, S);
+	p->server_alone = make(f, like ? &like->server_alone : NULL, arena, S | L);
+	p->client = make(f, like ? &like->client : NULL, arena, C | L);
+	if (same_rows(&p->server, &p->server_alone))
+		p->server_alone.own = p->server.own;
 	f->plan = p;
 }

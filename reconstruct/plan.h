@@ -54,9 +54,15 @@ struct attr {
 
 /* The rows of one kind of span; those from slots come first. */
 struct attrs {
-	const struct attr *v;
+	const struct attr *v;		/* `nslots` rows; variants of a format share them, so that they stay in the cache */
+	const struct attr *own;		/* the rest of all `n`: captures, extra fields */
 	uint32_t n, nslots;
 };
+
+static inline const struct attr *attrs_row(const struct attrs *a, uint32_t i)
+{
+	return i < a->nslots ? &a->v[i] : &a->own[i - a->nslots];
+}
 
 /* By role: only SERVER and CLIENT have rows; a phase carries its error.type alone. */
 struct plan {

@@ -29,6 +29,8 @@ step "layers" tests/layers.sh
 step "unit tests (gcc)" units build
 step "samples" tests/golden.sh
 step "real captures against the independent oracle" tests/captures.sh
+step "configurations of the samples against HAProxy" tests/haproxy_cfg.sh
+step "a real HAProxy by its haproxy.cfg alone" python3 tests/haproxy_live.py
 step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py

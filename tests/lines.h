@@ -108,6 +108,8 @@ static inline void lines_start(struct lines *l, const char *zone)
 
 	for (uint32_t i = 0; i < l->formats.n; i++)
 		plan_make(l->formats.v[i], &l->arena);
+	for (uint32_t i = 0; i < l->formats.nplanned; i++)
+		plan_make(l->formats.planned[i], &l->arena);
 	assert_true(zone_prepare(slice_str(zone), &err));
 	parser_init(&l->parser, &l->formats);
 	assert_true(rebuilder_init(&l->rebuilder, &l->rules, slice_str(zone), &err));
@@ -254,7 +256,7 @@ static inline const char *lines_attr(const struct lines *l, enum span_role role,
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < rows->n; i++) {
-		const struct attr *a = &rows->v[i];
+		const struct attr *a = attrs_row(rows, i);
 
 		for (uint32_t k = 0; a->from == FROM_PAIRS && (r->flags & RECORD_PAIRS) && k < r->npairs; k++)
 			if (slice_eq(r->pair[k].key, slice_str(key))) {

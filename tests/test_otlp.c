@@ -240,13 +240,13 @@ static Otlp__Span *span_of(struct arena *a, const struct lines *l, const struct 
 	for (uint32_t i = 0; rows && i < rows->n; i++) {
 		Otlp__AnyValue *v;
 
-		if (rows->v[i].from == FROM_PAIRS) {
+		if (attrs_row(rows, i)->from == FROM_PAIRS) {
 			add_pairs(a, out, &l->parser.rec);
 			continue;
 		}
-		v = value_of(a, &rows->v[i], &l->parser.rec);
+		v = value_of(a, attrs_row(rows, i), &l->parser.rec);
 		if (v)
-			out->attributes[out->n_attributes++] = pair(a, rows->v[i].key, v);
+			out->attributes[out->n_attributes++] = pair(a, attrs_row(rows, i)->key, v);
 	}
 	if (s->status) {
 		out->status = arena_alloc(a, sizeof(*out->status));
