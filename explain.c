@@ -282,13 +282,13 @@ static void say_attributes(struct explainer *x)
 			continue;
 		say(x, "attributes of %s %.*s\n", s->role == ROLE_CLIENT ? "CLIENT" : "SERVER", (int)s->name.len, s->name.p);
 		for (uint32_t k = 0; k < rows->n; k++)
-			if (attr_value(&rows->v[k], r, &v) && rows->v[k].type == ATTR_PAIRS) {
+			if (attr_value(attrs_row(rows, k), r, &v) && attrs_row(rows, k)->type == ATTR_PAIRS) {
 				say_pairs(x);
-			} else if (attr_value(&rows->v[k], r, &v)) {
+			} else if (attr_value(attrs_row(rows, k), r, &v)) {
 				say(x, "  ");
-				term_text(&x->out, rows->v[k].key, 80);
+				term_text(&x->out, attrs_row(rows, k)->key, 80);
 				say(x, " = ");
-				say_value(x, &rows->v[k], v);
+				say_value(x, attrs_row(rows, k), v);
 				say(x, "\n");
 			}
 	}
