@@ -92,8 +92,8 @@ static void say_failure(struct explainer *x, const struct format *f, const struc
 		return;
 	}
 	if (!f->prog) {
-		say(x, "%s at byte %zu, after %u members: expected %s\n", a->result == ATTEMPT_ENDS ? "it ends" : "no,", a->at + 1,
-		    a->depth, a->expected);
+		say(x, "%s at byte %zu, after %u members: expected %s\n",
+		    a->result == ATTEMPT_ENDS ? "it ends" : "no,", a->at + 1, a->depth, a->expected);
 		say_caret(x, x->frame.msg, a->at, "    message  ");
 		return;
 	}

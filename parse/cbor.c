@@ -14,7 +14,7 @@ enum major { UINT, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE };
 struct cbor {
 	struct reading *x;
 	const unsigned char *p, *end;
-	uint64_t left[JSON_DEPTH_MAX + 1];	/* elements of the containers that are open; UINT64_MAX: until a break */
+	uint64_t left[JSON_DEPTH_MAX + 1];	/* elements of what is open; UINT64_MAX: until a break */
 	bool map[JSON_DEPTH_MAX + 1];
 };
 

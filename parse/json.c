@@ -16,7 +16,8 @@ static struct slice key_text(struct reading *x, const struct json_reader *r)
 	return slice_of(out, n);
 }
 
-static inline bool value(struct reading *x, const struct json_reader *r, struct slice key, enum json_token token, bool cut)
+static inline bool value(struct reading *x, const struct json_reader *r, struct slice key, enum json_token token,
+			 bool cut)
 {
 	struct scalar s = { .kind = SCALAR_NULL };
 

@@ -364,7 +364,8 @@ static void add_mapped(struct object_maker *m, struct format *first, const struc
 		}
 		extra = format_add_extra(first, naming->map_from[i], to, TYPE_RAW);
 		if (extra >= 0)
-			add_exact(m, naming->map_from[i], (struct member){ .what = MEMBER_EXTRA, .slot = (uint8_t)extra });
+			add_exact(m, naming->map_from[i],
+				  (struct member){ .what = MEMBER_EXTRA, .slot = (uint8_t)extra });
 	}
 }
 
