@@ -48,6 +48,7 @@ enum frame_flag {
 	FRAME_CONTINUES = 2,	/* not its first piece: not counted again */
 	FRAME_OPEN = 4,		/* not its last piece: --rejects adds no newline */
 	FRAME_REJECTED = 16,	/* set behind the parser: nobody understood it */
+	FRAME_STEP = 32,	/* set behind the parser: one of several lines of a request */
 	FRAME_BARE_ISO = 8,	/* the envelope was a date alone: it may have been the message's own */
 };
 

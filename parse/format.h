@@ -62,6 +62,7 @@ struct format {
 	uint32_t ncap[CAPTURE_SIDES];	/* names known; 0: none */
 	uint8_t step;			/* enum step: what haproxy.cfg says that its lines are */
 	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
+	uint64_t every[2];		/* slots that each format of its family has: see formats_families */
 	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
 };
 

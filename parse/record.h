@@ -62,6 +62,8 @@ struct captures {
 enum record_flag {
 	RECORD_TRUNCATED = 1,	/* the line was cut at HAProxy's length limit */
 	RECORD_ONE_BLOCK = 2,	/* a single capture block: nobody can say of which side */
+	RECORD_LONE_ID = 4,	/* joined, and not every line of its formats has the frontend: ids do without */
+	RECORD_SESSION_ERROR = 8, /* joined, of nothing but lines of a session that failed before a request */
 };
 
 struct format;

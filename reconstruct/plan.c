@@ -40,6 +40,8 @@ static const struct {
 	{ SLOT_x_status_server, { SLOT_ST } },
 	{ SLOT_x_frontend, { SLOT_ft, SLOT_f } },
 	{ SLOT_x_server, { SLOT_s } },
+	{ SLOT_x_incomplete, { SLOT_OG } },
+	{ SLOT_x_lines_dropped, { SLOT_OG } },
 };
 
 /* Can a record of this format have the slot? */

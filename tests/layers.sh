@@ -7,7 +7,7 @@ function may(file, inc,    room) {
 	room = file; sub(/\/.*/, "", room)
 	if (inc ~ /^core\//) return 1
 	if (inc ~ /^formats\//) return room ~ /^(parse|reconstruct)$/ || file !~ /\//
-	if (file !~ /\//) return inc !~ /\// || inc ~ /^(ingest\/ingest|parse\/parse|reconstruct\/reconstruct|export\/export)\.h$/
+	if (file !~ /\//) return inc !~ /\// || inc ~ /^(ingest\/ingest|parse\/parse|reconstruct\/(reconstruct|steps)|export\/export)\.h$/
 	if (inc ~ "^" room "/") return 1
 	if (room == "parse") return inc ~ /^ingest\/frame\.h$/
 	if (room == "reconstruct") return inc ~ /^(ingest\/frame|parse\/(record|format))\.h$/
