@@ -433,8 +433,7 @@ static void date_by_end(struct merge *m)
 			took = end - at;
 	}
 	record_set_num(r, r->format->mode == MODE_HTTP ? SLOT_request_us : SLOT_accept_us, end > took ? end - took : 0);
-	if (!m->end_us)
-		record_set_num(r, SLOT_x_start_imprecise, 1);
+	record_set_num(r, SLOT_x_start_imprecise, 1);
 }
 
 /* Counter and process are all that the lines have in common, and what every one of them has besides. */

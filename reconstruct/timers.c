@@ -94,6 +94,10 @@ static void read_timers(struct shape *x)
 		if (x->ms[REQUEST] >= 0 && format_has(r->format, SLOT_tr))
 			x->ms[REQUEST] -= clamp(timer(r, SLOT_Ti), 0, x->ms[REQUEST]);
 	}
+	/* Only the final line of a request with several has TR: without it, the clock of the request step. */
+	if (record_has(r, SLOT_x_incomplete) && x->ms[REQUEST] < 0 && x->ms[QUEUE] >= 0 &&
+	    x->t->moments->request >= x->start_ns)
+		x->ms[REQUEST] = (int64_t)(x->t->moments->request - x->start_ns) / NS_PER_MS;
 	/* Most formats leave Td to be computed: it is what is left once the response began. */
 	if (!record_has(r, SLOT_Td))
 		x->ms[DATA] = x->ms[RESPONSE] >= 0 ? 0 : -1;
