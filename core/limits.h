@@ -92,11 +92,30 @@
 /* Fields of do-log lines that one request's events can hold together. */
 #define EVENT_ATTRS_MAX 256
 
+/* Objects and arrays inside each other in a line that is read: log records have three or four. Deeper is no log. */
+#define JSON_DEPTH_MAX 64
+
+/* Members of one JSON, CBOR or key=value format: as many as fields of a text. */
+#define OBJECT_MEMBERS_MAX 1024
+
+/* The dotted name of a nested member; what is deeper inside is skipped. */
+#define OBJECT_PATH_MAX 256
+
+/*
+ * Members of one line whose meaning nobody knows, kept as attributes, and the length of their keys (one byte in OTLP).
+ * Those beyond are counted by haspan.dropped_members.
+ */
+#define PAIRS_MAX 32
+#define PAIR_KEY_MAX 120
+
 /* SERVER, CLIENT and five phases. */
 #define SPANS_MAX 8
 
-/* A worker's scratch for one line: unescaped and repaired strings. 0xFF becomes 3 bytes of U+FFFD. */
-#define SCRATCH_SIZE (LINE_MAX_BYTES * 4)
+/*
+ * A worker's scratch for one line: unescaped and repaired strings. 0xFF becomes 3 bytes of U+FFFD; members of objects
+ * are unescaped before, and their keys take a little.
+ */
+#define SCRATCH_SIZE (LINE_MAX_BYTES * 5)
 
 /* tracestate carries at most 32 members (W3C Trace Context level 2, section 3.3.1.1). */
 #define TRACESTATE_MEMBERS 32

@@ -139,6 +139,25 @@ static void attr_list(struct buf *out, const struct attr *a, const struct slice 
 	done(out, p);
 }
 
+static void attr_any(struct buf *out, const struct attr *a, const struct record *r, union value v);
+
+/* Members without a meaning: attributes whose keys the line gave. */
+static void attr_pairs(struct buf *out, const struct record *r)
+{
+	char key[PAIR_KEY_MAX + 4] = { KV_KEY };
+
+	_Static_assert(PAIR_KEY_MAX < 128, "its length is one byte");
+	for (uint32_t i = 0; i < r->npairs; i++) {
+		const struct pair *pair = &r->pair[i];
+		struct attr a = { .type = (uint8_t)attr_of_pair(pair), .key_proto = { key, pair->key.len + 3 } };
+
+		key[1] = (char)pair->key.len;
+		memcpy(key + 2, pair->key.p, pair->key.len);
+		key[2 + pair->key.len] = KV_VALUE;
+		attr_any(out, &a, r, (union value){ .text = pair->value });
+	}
+}
+
 /* The rare shapes: arrays, values that come as text, anything of 128 bytes and more. */
 static void attr_any(struct buf *out, const struct attr *a, const struct record *r, union value v)
 {
@@ -169,6 +188,9 @@ static void attr_any(struct buf *out, const struct attr *a, const struct record 
 		break;
 	case ATTR_BOOL_TEXT:
 		attr_bool(out, a, attr_truth(v.text));
+		break;
+	case ATTR_PAIRS:
+		attr_pairs(out, r);
 		break;
 	}
 }

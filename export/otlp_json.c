@@ -126,9 +126,28 @@ static void value_any(struct buf *out, const struct attr *a, const struct record
 		value_bool(out, attr_truth(v.text));
 		break;
 	case ATTR_TEXT:
+		value_text(out, v.text);
+		break;
 	case ATTR_INT:
 	case ATTR_TIMER:
+	case ATTR_PAIRS:
 		break;
+	}
+}
+
+/* Members without a meaning: attributes whose keys the line gave, of bytes that need no escape. */
+static void pairs(struct buf *out, const struct record *r, bool first)
+{
+	for (uint32_t i = 0; i < r->npairs; i++) {
+		struct attr a = { .type = (uint8_t)attr_of_pair(&r->pair[i]) };
+
+		if (!first || i)
+			buf_char(out, ',');
+		buf_lit(out, "{\"key\":\"");
+		buf_slice(out, r->pair[i].key);
+		buf_lit(out, "\",\"value\":{");
+		value_any(out, &a, r, (union value){ .text = r->pair[i].value });
+		buf_lit(out, "}}");
 	}
 }
 
@@ -172,6 +191,8 @@ static void attributes(struct buf *out, const struct attrs *attrs, const struct 
 			attr_text(out, a, first, v.text);
 		} else if (a->type <= ATTR_TIMER) {
 			done(out, LITERAL(signed_decimal(attr_head(out, a, first, 24), v.num), "\"}}"));
+		} else if (a->type == ATTR_PAIRS) {
+			pairs(out, r, first);
 		} else {
 			done(out, attr_head(out, a, first, 0));
 			value_any(out, a, r, v);

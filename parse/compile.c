@@ -3,12 +3,17 @@
  *
  * HAProxy configuration manual, section 8.2.6 "Custom log format".
  */
-#include "parse/program.h"
+#include "parse/object.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum format_option { OPTION_QUOTE = 1, OPTION_HEX = 2, OPTION_ESCAPE = 4, OPTION_MANDATORY = 8 };
+enum format_option {
+	OPTION_QUOTE = 1, OPTION_HEX = 2, OPTION_ESCAPE = 4, OPTION_MANDATORY = 8, OPTION_JSON = 16, OPTION_CBOR = 32,
+	OPTION_BIN = 64,
+};
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
 struct compiler {
 	struct format *f;
@@ -22,6 +27,8 @@ struct compiler {
 	uint32_t n;
 	char *lit;			/* literals, one after another; as long as the text and its quotes */
 	size_t lit_start, lit_end;	/* the one that is being collected */
+	bool encoded;			/* %{+json}o or %{+cbor}o: members instead of instructions */
+	struct object_maker members;
 };
 
 /* One `%…` of the text. */
@@ -80,7 +87,8 @@ static bool read_options(struct compiler *c, unsigned *options)
 {
 	static const struct { struct slice word; unsigned bit; } known[] = {
 		{ { "Q", 1 }, OPTION_QUOTE }, { { "X", 1 }, OPTION_HEX }, { { "E", 1 }, OPTION_ESCAPE },
-		{ { "M", 1 }, OPTION_MANDATORY },
+		{ { "M", 1 }, OPTION_MANDATORY }, { { "json", 4 }, OPTION_JSON }, { { "cbor", 4 }, OPTION_CBOR },
+		{ { "bin", 3 }, OPTION_BIN },
 	};
 	size_t open = c->at++, i;
 
@@ -96,13 +104,10 @@ static bool read_options(struct compiler *c, unsigned *options)
 			if (c->at >= c->text.len)
 				return fail(c, open, "this '{' is never closed");
 		word = slice_of(c->text.p + start + 1, c->at - start - 1);
-		if (slice_eq(word, SLICE("json")) || slice_eq(word, SLICE("cbor")) || slice_eq(word, SLICE("bin")))
-			return fail(c, start, "lines encoded by HAProxy as JSON or CBOR are not read yet: "
-					      "write the fields as text");
-		for (i = 0; i < 4 && !slice_eq(known[i].word, word); i++)
+		for (i = 0; i < COUNT(known) && !slice_eq(known[i].word, word); i++)
 			;
-		if (i == 4)
-			return fail(c, start, "unknown flag: expected Q, X, E or M");
+		if (i == COUNT(known))
+			return fail(c, start, "unknown flag: expected Q, X, E, M, json, cbor or bin");
 		*options = sign == '+' ? *options | known[i].bit : *options & ~known[i].bit;
 		if (peek(c) == ',')
 			c->at++;
@@ -220,6 +225,8 @@ static enum op op_of(enum field_type type, unsigned options)
  */
 static bool quotable(const struct item *it, enum op op)
 {
+	if (it->options & OPTION_JSON)
+		return op != OP_NUMBER && op != OP_HEX;
 	return it->expr.len || op == OP_WORD || op == OP_RAW || op == OP_IP;
 }
 
@@ -238,7 +245,7 @@ static void mark(struct format *f, int slot)
 /* An instruction for a field of `type`; the literal before it is complete but for an opening quote. */
 static struct insn *emit(struct compiler *c, const struct item *it, enum op op)
 {
-	bool quote = (it->options & OPTION_QUOTE) && quotable(it, op);
+	bool quote = (it->options & (OPTION_QUOTE | OPTION_JSON)) && quotable(it, op);
 	struct insn *i;
 
 	if (c->n + 2 > INSNS_MAX) {
@@ -268,6 +275,15 @@ static bool fuse_port(struct compiler *c, int slot)
 	return true;
 }
 
+/* A text of which the beginning says something. */
+static bool is_partial(int slot)
+{
+	enum field_type type = slot_info[slot].type;
+
+	return type == TYPE_ESC || type == TYPE_REQ || (type == TYPE_RAW && slot < SLOT_trace_id && slot != SLOT_ID) ||
+	       slot == SLOT_host || slot == SLOT_user_agent || slot == SLOT_error;
+}
+
 static bool emit_slot(struct compiler *c, const struct item *it, int slot, bool from_expr)
 {
 	enum field_type type = slot_info[slot].type;
@@ -281,6 +297,8 @@ static bool emit_slot(struct compiler *c, const struct item *it, int slot, bool 
 		return true;
 	if (slot == SLOT_ts)
 		op = OP_STATE2;
+	if (type == TYPE_LIST && (it->options & OPTION_JSON))
+		return fail(c, it->column, "an array of captures is read in %{+json}o alone: write them one by one");
 	if (type == TYPE_LIST && !(it->options & OPTION_QUOTE) && !c->f->ncap[slot == SLOT_hsl])
 		return fail(c, it->column, "how many captures? name them with --capture-request (or "
 					   "--capture-response), or write them with +Q");
@@ -292,12 +310,13 @@ static bool emit_slot(struct compiler *c, const struct item *it, int slot, bool 
 		i->flags |= INSN_FRONTEND;
 	if ((it->options & OPTION_QUOTE) && it->alias.len && (type == TYPE_PORT || type == TYPE_BLOCK))
 		i->flags |= INSN_QUOTES;
-	if (type == TYPE_ESC || type == TYPE_REQ || (type == TYPE_RAW && slot < SLOT_trace_id && slot != SLOT_ID) ||
-	    slot == SLOT_host || slot == SLOT_user_agent || slot == SLOT_error)
+	if ((it->options & OPTION_JSON) && (op == OP_NUMBER || op == OP_HEX))
+		i->flags |= INSN_QUOTES;
+	if (is_partial(slot))
 		i->flags |= INSN_PARTIAL;
-	if (from_expr || type == TYPE_RAW || type == TYPE_ESC)
+	if (from_expr || (it->options & OPTION_JSON) || type == TYPE_RAW || type == TYPE_ESC)
 		i->flags |= INSN_EMPTY;
-	if (it->options & OPTION_ESCAPE)
+	if (it->options & (OPTION_ESCAPE | OPTION_JSON))
 		c->f->unescape[slot >> 6] |= UINT64_C(1) << (slot & 63);
 	return true;
 }
@@ -315,20 +334,31 @@ static bool emit_capture(struct compiler *c, const struct item *it, const struct
 	return true;
 }
 
-static bool emit_extra(struct compiler *c, const struct item *it, const struct binding *b)
+static int add_extra(struct compiler *c, const struct item *it, const struct binding *b)
 {
 	enum field_type type = slice_eq(it->type, SLICE("sint")) ? TYPE_INT :
 			       slice_eq(it->type, SLICE("bool")) ? TYPE_NAME : TYPE_RAW;
 	int index = format_add_extra(c->f, it->name.len ? it->name : it->expr, b->key, type);
-	struct insn *i;
 
 	if (index < 0)
-		return fail(c, it->column, "too many fields of unknown meaning in one format");
-	if (!(i = emit(c, it, OP_RAW)))
+		fail(c, it->column, "too many fields of unknown meaning in one format");
+	return index;
+}
+
+static bool emit_extra(struct compiler *c, const struct item *it, const struct binding *b)
+{
+	int index = add_extra(c, it, b);
+	struct item bare = *it;
+	struct insn *i;
+
+	/* In quotes or not? Where the format does not say the expression's type, cleaning its text will see to them. */
+	if (!slice_eq(it->type, SLICE("str")))
+		bare.options &= ~(unsigned)OPTION_JSON;
+	if (index < 0 || !(i = emit(c, &bare, OP_RAW)))
 		return false;
 	i->slot = (uint8_t)index;
 	i->flags |= INSN_EXTRA | INSN_EMPTY | INSN_PARTIAL;
-	if (b->backslash || (it->options & OPTION_ESCAPE))
+	if (b->backslash || (it->options & (OPTION_ESCAPE | OPTION_JSON)))
 		c->f->unescape_extra |= UINT64_C(1) << index;
 	return true;
 }
@@ -348,22 +378,72 @@ static bool unknown_alias(struct compiler *c, const struct item *it)
 	return fail(c, it->column, text);
 }
 
+/* A field or expression of %{+json}o and %{+cbor}o; what has no name is not written. */
+static bool add_member(struct compiler *c, const struct item *it, const struct binding *b)
+{
+	struct member m = { .name = it->name, .what = MEMBER_SLOT, .slot = (uint8_t)b->slot };
+
+	if (it->name.len == 0)
+		return true;
+	if (b->slot == -2) {
+		m.what = MEMBER_CAPTURE;
+		m.slot = (uint8_t)b->index;
+		m.side = (uint8_t)b->side;
+		m.partial = true;
+		mark(c->f, b->side ? SLOT_hs : SLOT_hr);
+	} else if (b->slot < 0) {
+		int index = add_extra(c, it, b);
+
+		if (index < 0)
+			return false;
+		m.what = MEMBER_EXTRA;
+		m.slot = (uint8_t)index;
+		m.partial = true;
+	} else {
+		enum field_type type = slot_info[b->slot].type;
+
+		mark(c->f, b->slot);
+		if (type == TYPE_FT)
+			mark(c->f, SLOT_x_tls);
+		if (type == TYPE_BLOCK || type == TYPE_LIST)
+			m.what = MEMBER_BLOCK;
+		m.side = b->slot == SLOT_hs || b->slot == SLOT_hsl;
+		m.partial = is_partial(b->slot);
+		if (type == TYPE_IP && hexable(it, b->slot) && (it->options & OPTION_HEX))
+			c->f->hex_ip[b->slot >> 6] |= UINT64_C(1) << (b->slot & 63);
+	}
+	return object_add(&c->members, m) || fail(c, it->column, "too many fields in one format");
+}
+
+/* %{…}o: for all that follows. */
+static bool set_defaults(struct compiler *c, const struct item *it)
+{
+	c->defaults = it->options;
+	if (!(it->options & (OPTION_JSON | OPTION_CBOR)))
+		return true;
+	if (c->n)
+		return fail(c, it->column, "JSON and CBOR are for the whole line: expected this in front of all fields");
+	c->encoded = true;
+	return true;
+}
+
 static bool compile_item(struct compiler *c, const struct item *it)
 {
-	struct binding b;
-	int slot;
+	struct binding b = { .slot = -1 };
 
 	if (it->alias.len) {
-		slot = slot_find(it->alias);
-		if (slot == SLOT_o) {
-			c->defaults = it->options;
-			return true;
-		}
-		if (slot < 0 || slot >= SLOT_accept_us)
+		b.slot = slot_find(it->alias);
+		if (b.slot == SLOT_o)
+			return set_defaults(c, it);
+		if (b.slot < 0 || b.slot >= SLOT_accept_us)
 			return unknown_alias(c, it);
-		return emit_slot(c, it, slot, false);
+		return c->encoded ? add_member(c, it, &b) : emit_slot(c, it, b.slot, false);
 	}
 	binding_resolve(&b, it->expr, it->name, c->naming, c->arena);
+	if (c->encoded)
+		return add_member(c, it, &b);
+	if (it->options & OPTION_CBOR)
+		return fail(c, it->column, "CBOR is for the whole line: expected %{+cbor}o in front");
 	if (b.slot == -2)
 		return emit_capture(c, it, &b);
 	if (b.slot < 0)
@@ -485,11 +565,35 @@ bool format_complete(struct format *f, struct err *err)
 	return true;
 }
 
+static void finish_program(struct compiler *c)
+{
+	struct insn *prog = arena_alloc(c->arena, c->n * sizeof(*prog));
+	struct format *f = c->f;
+
+	memcpy(prog, c->prog, c->n * sizeof(*prog));
+	f->prog = prog;
+	f->nprog = c->n;
+	for (uint32_t k = 0; k < c->n; k++)
+		if (prog[k].op == OP_HEX_IP)
+			f->hex_ip[prog[k].word] |= prog[k].bit;
+	f->escaped = f->unescape[0] || f->unescape[1] || f->unescape_extra || f->hex_ip[0] || f->hex_ip[1];
+	f->object = object_of_text(prog, c->arena);
+}
+
+static bool finish_object(struct compiler *c)
+{
+	if (c->members.n == 0)
+		return fail(c, 0, "no field has a name, so HAProxy writes none: expected %(name)alias");
+	c->f->object = object_make(&c->members, c->defaults & OPTION_CBOR ? OBJECT_CBOR : OBJECT_JSON, false);
+	c->f->escaped = c->f->hex_ip[0] || c->f->hex_ip[1];
+	return true;
+}
+
 bool program_compile(struct format *f, struct slice text, const struct naming *naming, struct arena *arena,
 		     struct err *err)
 {
-	struct compiler c = { .f = f, .arena = arena, .naming = naming, .err = err, .text = text };
-	struct insn *prog;
+	struct compiler c = { .f = f, .arena = arena, .naming = naming, .err = err, .text = text,
+			      .members = { .arena = arena } };
 	struct item it;
 
 	f->text = text;
@@ -510,16 +614,11 @@ bool program_compile(struct format *f, struct slice text, const struct naming *n
 			break;
 		}
 	}
-	if (err->code == EXIT_DONE && finish(&c)) {
-		prog = arena_alloc(arena, c.n * sizeof(*prog));
-		memcpy(prog, c.prog, c.n * sizeof(*prog));
-		f->prog = prog;
-		for (uint32_t k = 0; k < c.n; k++)
-			if (prog[k].op == OP_HEX_IP)
-				f->hex_ip[prog[k].word] |= prog[k].bit;
-		f->escaped = f->unescape[0] || f->unescape[1] || f->unescape_extra || f->hex_ip[0] || f->hex_ip[1];
-		f->nprog = c.n;
-	}
+	if (err->code == EXIT_DONE && c.encoded)
+		finish_object(&c);
+	else if (err->code == EXIT_DONE && finish(&c))
+		finish_program(&c);
+	free(c.members.v);
 	free(c.prog);
 	return err->code == EXIT_DONE;
 }

@@ -8,6 +8,7 @@
 
 struct insn;
 struct regex;
+struct object;
 struct plan;
 
 /* What a line of this format tells of. */
@@ -51,6 +52,10 @@ struct format {
 	const struct insn *prog;
 	uint32_t nprog;
 	const struct regex *regex;	/* instead of `prog`; NULL for a log-format */
+	const struct object *object;	/* JSON, CBOR or key=value: instead of `prog`, or when the line does not fit that */
+	struct format *const *variants;	/* what its lines can turn out to be, when that is not known before (words.c) … */
+	uint32_t nvariants;		/* … the first of a mode can hold all that the others can */
+	bool pairs;			/* its lines may have members without a meaning: record.pair */
 	uint64_t slots[2];		/* what its lines can hold */
 	uint64_t unescape[2];		/* text slots written with backslash escapes (+E, json converter) */
 	uint64_t unescape_extra;

@@ -2,7 +2,7 @@
  * parse/formats.c - the formats of a run: built-in ones, and what --format names.
  */
 #include "parse/parse.h"
-#include "parse/program.h"
+#include "parse/object.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,25 +20,36 @@ static const struct {
 
 #define BUILTINS (sizeof(builtin) / sizeof(builtin[0]))
 
+static const struct { struct slice name; enum object_kind kind; const char *what; } generic[] = {
+	{ { "json", 4 }, OBJECT_JSON, "members that are aliases or words, in any order" },
+	{ { "cbor", 4 }, OBJECT_CBOR, "the same as CBOR, in hexadecimal or bytes" },
+	{ { "keyvalue", 8 }, OBJECT_KEYVALUE, "the same as key=value key=\"value\" key=[value]" },
+};
+
+#define GENERICS (sizeof(generic) / sizeof(generic[0]))
+
+static bool append(struct formats *set, struct format *f, struct err *err)
+{
+	if (set->n == FORMATS_MAX)
+		return err_set(err, EXIT_CONFIG, "more than %d formats", FORMATS_MAX);
+	set->order[set->n] = (uint16_t)set->n;
+	set->v[set->n++] = f;
+	return true;
+}
+
 static bool add(struct formats *set, struct slice name, struct slice text, const struct naming *naming,
 		struct err *err)
 {
 	struct format *f;
 	bool regex = slice_starts(text, SLICE("re:"));
 
-	if (set->n == FORMATS_MAX)
-		return err_set(err, EXIT_CONFIG, "more than %d formats", FORMATS_MAX);
 	f = arena_alloc(set->arena, sizeof(*f));
 	f->name = arena_copy(set->arena, name);
 	text = arena_copy(set->arena, text);
 	if (regex ? !regex_compile(f, slice_skip(text, 3), naming, set->arena, err) :
 		    !program_compile(f, text, naming, set->arena, err))
 		return false;
-	if (!format_complete(f, err))
-		return false;
-	set->order[set->n] = (uint16_t)set->n;
-	set->v[set->n++] = f;
-	return true;
+	return format_complete(f, err) && append(set, f, err);
 }
 
 void formats_learn(struct formats *set, const uint32_t *matches)
@@ -58,6 +69,9 @@ bool formats_add_auto(struct formats *set, const struct naming *naming, struct e
 {
 	for (size_t i = 0; i < BUILTINS; i++)
 		if (builtin[i].automatic && !add(set, builtin[i].name, builtin[i].text, naming, err))
+			return false;
+	for (size_t i = 0; i < GENERICS; i++)
+		if (!append(set, generic_format(set, generic[i].kind, naming), err))
 			return false;
 	return true;
 }
@@ -106,6 +120,8 @@ static bool unknown(struct slice arg, struct err *err)
 
 	for (size_t i = 0; i < BUILTINS; i++)
 		n += (size_t)snprintf(names + n, sizeof(names) - n, " %s", builtin[i].name.p);
+	for (size_t i = 0; i < GENERICS; i++)
+		n += (size_t)snprintf(names + n, sizeof(names) - n, " %s", generic[i].name.p);
 	return err_at(err, EXIT_CONFIG, arg.p, arg.len, 0,
 		      "no format has this name, no file either, and it is no log-format (no %%): expected auto%s, "
 		      "re:PATTERN, a file, or a text with %%-aliases", names);
@@ -137,6 +153,9 @@ bool formats_add(struct formats *set, struct slice arg, const struct naming *nam
 	for (size_t i = 0; i < BUILTINS; i++)
 		if (slice_eq(builtin[i].name, arg))
 			return add(set, arg, builtin[i].text, naming, err);
+	for (size_t i = 0; i < GENERICS; i++)
+		if (slice_eq(generic[i].name, arg))
+			return append(set, generic_format(set, generic[i].kind, naming), err);
 	snprintf(path, sizeof(path), "%.*s", (int)(arg.len < sizeof(path) ? arg.len : 0), arg.p);
 	if (!slice_starts(arg, SLICE("re:")) && slice_find(arg, '%') == arg.len)
 		return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? add_file(set, path, naming, err) :
@@ -173,7 +192,7 @@ static void unite(struct format *whole, const struct format *f)
 
 static bool tells_step(const struct format *f)
 {
-	return format_has(f, SLOT_OG) && f->mode != MODE_ERROR && !f->whole;
+	return format_has(f, SLOT_OG) && f->mode != MODE_ERROR && !f->whole && !f->nvariants;
 }
 
 struct format *formats_families(struct formats *set)
@@ -224,9 +243,12 @@ void formats_print(void)
 	for (size_t i = 0; i < BUILTINS; i++)
 		printf("\n%s (HAProxy %s+)%s\n  %s\n  e.g. %s\n", rows[i].name, rows[i].since,
 		       builtin[i].automatic ? "" : ", only when named", rows[i].text, rows[i].sample);
+	for (size_t i = 0; i < GENERICS; i++)
+		printf("\n%s\n  %s\n", generic[i].name.p, generic[i].what);
 	printf("\nFields (aliases of log-format, and names for --map and groups of re:)\n\n");
 	for (int s = 0; s < SLOT_MAX; s++)
 		if (slot_info[s].name.len)
 			printf("  %s%-16s %-5s %s\n", s < SLOT_accept_us ? "%" : " ", slot_info[s].name.p,
 			       slot_info[s].since.p, slot_info[s].meaning.p);
+	words_print();
 }

@@ -4,7 +4,7 @@
 #include "parse/parse.h"
 
 #include "core/scan.h"
-#include "parse/program.h"
+#include "parse/object.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -49,6 +49,8 @@ static inline enum run run_format(struct parser *p, uint32_t n)
 
 	if (f->regex)
 		return regex_run(f, &p->rec, &p->day);
+	if (!f->prog)
+		return f->object->generic ? RUN_NO : object_run(p, f, true, NULL);
 	if (program_run(f, &p->rec, &p->day, false, NULL) != RUN_YES || is_tcp_clf(&p->rec))
 		return RUN_NO;
 	return RUN_YES;
@@ -66,6 +68,57 @@ static void remember(struct recent *recent, uint16_t format)
 			return;
 		carried = was;
 	}
+}
+
+/* Does the record say when the request began, and how long it took? What format_complete asks of a format. */
+static bool is_complete(const struct record *r)
+{
+	static const enum slot date[] = { SLOT_tr, SLOT_trg, SLOT_trl, SLOT_t, SLOT_T, SLOT_Tl, SLOT_Ts, SLOT_accept_us,
+					  SLOT_request_us };
+	static const enum slot duration[] = { SLOT_Ta, SLOT_Tt, SLOT_Td, SLOT_Tr, SLOT_end_us };
+	bool dated = false, timed = false;
+
+	for (size_t k = 0; k < sizeof(date) / sizeof(date[0]); k++)
+		dated |= record_has(r, date[k]);
+	for (size_t k = 0; k < sizeof(duration) / sizeof(duration[0]); k++)
+		timed |= record_has(r, duration[k]);
+	return (dated && timed) || record_has(r, SLOT_OG);
+}
+
+/*
+ * An object whose members stand in another order than HAProxy writes them, or with others between them: of the
+ * formats the one that knows most of them, at least half of its own. Then those of no format in particular.
+ * `want`: RUN_YES, or RUN_CUT for lines that end too early.
+ */
+static bool find_object(struct parser *p, enum run want, bool (*is_enough)(const struct record *))
+{
+	uint32_t best = 0, most = 0, found;
+
+	if (!object_likely(p->rec.msg))
+		return false;
+	for (uint32_t n = 0; n < p->formats->n; n++) {
+		const struct format *f = p->formats->v[n];
+
+		if (f->object && !f->object->generic && object_run(p, f, false, &found) == want && found > most &&
+		    (want == RUN_CUT || 2 * found >= f->object->n) && is_enough(&p->rec)) {
+			best = n;
+			most = found;
+		}
+	}
+	if (most) {
+		object_run(p, p->formats->v[best], false, NULL);
+		p->matches[best]++;
+		return true;
+	}
+	for (uint32_t n = 0; n < p->formats->n; n++) {
+		const struct format *f = p->formats->v[n];
+
+		if (f->object && f->object->generic && object_run(p, f, false, NULL) == want) {
+			p->matches[n]++;
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool find_format(struct parser *p, struct recent *recent)
@@ -89,7 +142,7 @@ static bool find_format(struct parser *p, struct recent *recent)
 			return true;
 		}
 	}
-	return false;
+	return find_object(p, RUN_YES, is_complete);
 }
 
 /*
@@ -122,13 +175,18 @@ static bool find_cut(struct parser *p, size_t raw_len)
 {
 	uint32_t best = 0, best_depth = 0, depth;
 
+	/* Nobody but a limit ends an object in its middle. */
+	if (find_object(p, RUN_CUT, cut_is_useful)) {
+		p->rec.flags |= RECORD_TRUNCATED;
+		return true;
+	}
 	/* No limit is below 80 bytes with the newline (configuration manual, "log", len). */
 	if (raw_len < 79 || raw_len + HEADER_SLACK < p->formats->log_len)
 		return false;
 	for (uint32_t n = 0; n < p->formats->n; n++) {
 		const struct format *f = p->formats->v[n];
 
-		if (!f->regex && f->mode != MODE_ERROR && program_run(f, &p->rec, &p->day, true, &depth) == RUN_CUT &&
+		if (f->prog && f->mode != MODE_ERROR && program_run(f, &p->rec, &p->day, true, &depth) == RUN_CUT &&
 		    !is_tcp_clf(&p->rec) && cut_is_useful(&p->rec) && depth > best_depth) {
 			best = n;
 			best_depth = depth;
@@ -151,6 +209,9 @@ static struct slice clean(struct parser *p, struct slice s, bool hash, bool back
 
 	if (!dirt && !backslash)
 		return s;
+	/* As %{+json}[…] writes a text; quotes of its own have a backslash. */
+	if (backslash && s.len >= 2 && s.p[0] == '"' && s.p[s.len - 1] == '"')
+		s = slice_of(s.p + 1, s.len - 2);
 	hash &= (dirt & SCAN_HASH) != 0;
 	backslash = backslash && s.len && memchr(s.p, '\\', s.len);
 	if (!hash && !backslash && (!(dirt & SCAN_HIGH) || text_valid(s)))
@@ -194,8 +255,8 @@ static void clean_record(struct parser *p)
 {
 	struct record *r = &p->rec;
 	const struct format *f = r->format;
+	bool text = !(r->flags & RECORD_OBJECT);	/* an object's strings are unescaped already */
 
-	p->scratch_used = 0;
 	for (int word = 0; word < 2; word++)
 		for (uint64_t bits = r->have[word]; bits; bits &= bits - 1) {
 			int s = word * 64 + __builtin_ctzll(bits);
@@ -205,13 +266,15 @@ static void clean_record(struct parser *p)
 				r->v[s].text = address(p, r->v[s].text);
 			else if (slot_info[s].name.len && is_text(t))
 				r->v[s].text = clean(p, r->v[s].text, t == TYPE_ESC || t == TYPE_REQ,
-						     f->unescape[word] >> (s & 63) & 1);
+						     text && (f->unescape[word] >> (s & 63) & 1));
 		}
 	for (uint64_t bits = r->have_extra; bits; bits &= bits - 1) {
 		int k = __builtin_ctzll(bits);
 
-		r->extra[k] = clean(p, r->extra[k], false, f->unescape_extra >> k & 1);
+		r->extra[k] = clean(p, r->extra[k], false, text && (f->unescape_extra >> k & 1));
 	}
+	for (uint32_t k = 0; (r->flags & RECORD_PAIRS) && k < r->npairs; k++)
+		r->pair[k].value = clean(p, r->pair[k].value, false, false);
 	for (int side = 0; side < CAPTURE_SIDES; side++)
 		for (uint32_t k = 0; k < r->cap[side].n; k++)
 			r->cap[side].v[k] = clean(p, r->cap[side].v[k], true, false);
@@ -221,6 +284,7 @@ enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *
 {
 	p->rec.msg = f->msg;
 	p->rec.budget = BACKTRACK_BUDGET;
+	p->scratch_used = 0;
 	if (f->flags & FRAME_TORN)
 		return PARSED_REJECTED;
 	if (f->msg.len == 0)
@@ -237,7 +301,8 @@ enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *
 				return PARSED_REJECTED;
 		}
 	}
-	if (p->rec.format->escaped || scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
+	if (p->rec.format->escaped || (p->rec.flags & RECORD_DECODED) ||
+	    scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
 		clean_record(p);
 	return PARSED_REQUEST;
 }

@@ -62,8 +62,20 @@ struct captures {
 enum record_flag {
 	RECORD_TRUNCATED = 1,	/* the line was cut at HAProxy's length limit */
 	RECORD_ONE_BLOCK = 2,	/* a single capture block: nobody can say of which side */
-	RECORD_LONE_ID = 4,	/* joined, and not every line of its formats has the frontend: ids do without */
-	RECORD_SESSION_ERROR = 8, /* joined, of nothing but lines of a session that failed before a request */
+	RECORD_OBJECT = 4,	/* a JSON, CBOR or key=value line: its strings have no escapes left but HAProxy's #XX */
+	RECORD_DECODED = 8,	/* and hold bytes that the line does not */
+	RECORD_PAIRS = 16,	/* `pair` has something in it */
+	RECORD_LONE_ID = 32,	/* joined, and not every line of its formats has the frontend: ids do without */
+	RECORD_SESSION_ERROR = 64, /* joined, of nothing but lines of a session that failed before a request */
+};
+
+enum pair_type { PAIR_TEXT, PAIR_NUMBER, PAIR_BOOL };
+
+/* A member of which nobody knows the meaning: an attribute. */
+struct pair {
+	struct slice key;		/* of the attribute: only bytes that need no escape, at most PAIR_KEY_MAX */
+	struct slice value;
+	uint8_t type;			/* enum pair_type: how the line wrote it */
 };
 
 struct format;
@@ -79,6 +91,8 @@ struct record {
 	struct captures cap[CAPTURE_SIDES];
 	union value v[SLOT_MAX];
 	struct slice extra[EXTRAS_MAX];
+	struct pair pair[PAIRS_MAX];	/* only with RECORD_PAIRS */
+	uint32_t npairs;
 };
 
 static inline bool record_has(const struct record *r, enum slot s)

@@ -20,8 +20,8 @@ static const struct row {
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-/* Every row, all captures of both sides, all extra fields, three blocks. */
-#define PLAN_MAX (ROWS + 2 * CAPTURES_MAX + EXTRAS_MAX + 3)
+/* Every row, all captures of both sides, all extra fields, three blocks, pairs. */
+#define PLAN_MAX (ROWS + 2 * CAPTURES_MAX + EXTRAS_MAX + 4)
 
 /* What a derived slot comes from: without any of these it is never filled. */
 static const struct {
@@ -190,13 +190,32 @@ static struct attrs make(const struct format *f, struct arena *arena, unsigned s
 	if (spans & S) {
 		add_captures(&b, f);
 		add_extras(&b, f);
+		if (f->pairs)
+			add(&b, FROM_PAIRS, 0, ATTR_PAIRS, SLICE("haproxy.log"));
 	}
 	return copy(&b, nslots);
+}
+
+/* Variants of one mode follow each other, and what the first can hold is all that the others can. */
+static void make_variants(const struct format *f, struct arena *arena)
+{
+	for (uint32_t k = 0; k < f->nvariants; k++) {
+		struct format *v = f->variants[k];
+
+		if (v->plan)
+			continue;
+		if (k && v->mode == f->variants[k - 1]->mode)
+			v->plan = f->variants[k - 1]->plan;
+		else
+			plan_make(v, arena);
+	}
 }
 
 void plan_make(struct format *f, struct arena *arena)
 {
 	struct plan *p = arena_alloc(arena, sizeof(*p));
+
+	make_variants(f, arena);
 
 	p->server = make(f, arena, S);
 	p->server_alone = make(f, arena, S | L);

@@ -20,11 +20,12 @@ enum attr_type {
 	ATTR_LISTS,		/* array of strings: a whole block of captures without names */
 	ATTR_NUMBER_TEXT,	/* integer, from digits in text: %(name:sint)[…] */
 	ATTR_BOOL_TEXT,		/* boolean, from "1" or "true" in text */
+	ATTR_PAIRS,		/* one for each of record.pair, which have keys of their own */
 };
 
 /* Where the value lies. */
 enum attr_from { FROM_SLOT, FROM_EXTRA, FROM_REQUEST_CAPTURE, FROM_RESPONSE_CAPTURE, FROM_BLOCK,
-		 FROM_ONE_BLOCK };
+		 FROM_ONE_BLOCK, FROM_PAIRS };
 
 /* Bytes that are readable from key_proto.p and key_json.p on, whatever their length: copied as one piece. */
 #define PLAN_KEY_COPY 48
@@ -77,6 +78,8 @@ static inline bool attr_value(const struct attr *a, const struct record *r, unio
 		return r->cap[a->index].n > 0 && !(r->flags & RECORD_ONE_BLOCK);
 	case FROM_ONE_BLOCK:
 		return r->cap[a->index].n > 0 && (r->flags & RECORD_ONE_BLOCK);
+	case FROM_PAIRS:
+		return r->flags & RECORD_PAIRS;
 	default:
 		c = &r->cap[a->from - FROM_REQUEST_CAPTURE];
 		if (a->index >= c->n || c->v[a->index].len == 0)
@@ -101,6 +104,12 @@ static inline bool attr_number(struct slice s, int64_t *out)
 static inline bool attr_truth(struct slice s)
 {
 	return s.len && (*s.p == '1' || *s.p == 't');
+}
+
+/* How the value of a pair leaves. */
+static inline enum attr_type attr_of_pair(const struct pair *pair)
+{
+	return pair->type == PAIR_NUMBER ? ATTR_NUMBER_TEXT : pair->type == PAIR_BOOL ? ATTR_BOOL_TEXT : ATTR_TEXT;
 }
 
 #endif

@@ -331,6 +331,28 @@ static void add_extras(struct merge *m, uint32_t i, const struct record *r)
 	}
 }
 
+/* The same for members of objects, which have keys of their own. */
+static void add_pairs(struct merge *m, uint32_t i, const struct record *r)
+{
+	struct record *to = &m->rec;
+
+	if (!(r->flags & RECORD_PAIRS))
+		return;
+	if (!(to->flags & RECORD_PAIRS))
+		to->npairs = 0;
+	to->flags |= RECORD_PAIRS;
+	for (uint32_t k = 0; k < r->npairs; k++) {
+		uint32_t at = 0;
+
+		while (at < to->npairs && !slice_eq(to->pair[at].key, r->pair[k].key))
+			at++;
+		if (at == PAIRS_MAX)
+			continue;
+		to->pair[at] = (struct pair){ keep(m, i, r->pair[k].key), keep(m, i, r->pair[k].value), r->pair[k].type };
+		to->npairs += at == to->npairs;
+	}
+}
+
 static struct slice event_name(enum step step)
 {
 	size_t i = 0;
@@ -338,6 +360,14 @@ static struct slice event_name(enum step step)
 	while (i < STEPS - 1 && steps[i].step != step)
 		i++;
 	return steps[i].event;
+}
+
+static void add_event_attr(struct merge *m, struct event *e, struct slice key, struct slice value, enum attr_type type)
+{
+	if (m->nattrs == EVENT_ATTRS_MAX || key.len == 0)
+		return;
+	m->attr[m->nattrs++] = (struct event_attr){ key, value, (uint8_t)type };
+	e->nattrs++;
 }
 
 static void add_event(struct merge *m, uint32_t i, const struct record *r)
@@ -350,16 +380,14 @@ static void add_event(struct merge *m, uint32_t i, const struct record *r)
 	if (p->step != STEP_OTHER)
 		return;
 	e->origin = keep(m, i, record_text(r, SLOT_OG));
-	for (uint64_t bits = r->have_extra; bits && m->nattrs < EVENT_ATTRS_MAX; bits &= bits - 1) {
-		uint32_t k = (uint32_t)__builtin_ctzll(bits);
-		enum field_type t = r->format->extra[k].type;
+	for (uint64_t bits = r->have_extra; bits; bits &= bits - 1) {
+		const struct extra *x = &r->format->extra[__builtin_ctzll(bits)];
 
-		m->attr[m->nattrs++] = (struct event_attr){
-			r->format->extra[k].key, keep(m, i, r->extra[k]),
-			t == TYPE_INT ? ATTR_NUMBER_TEXT : t == TYPE_NAME ? ATTR_BOOL_TEXT : ATTR_TEXT,
-		};
-		e->nattrs++;
+		add_event_attr(m, e, x->key, keep(m, i, r->extra[__builtin_ctzll(bits)]),
+			       x->type == TYPE_INT ? ATTR_NUMBER_TEXT : x->type == TYPE_NAME ? ATTR_BOOL_TEXT : ATTR_TEXT);
 	}
+	for (uint32_t k = 0; (r->flags & RECORD_PAIRS) && k < r->npairs; k++)
+		add_event_attr(m, e, keep(m, i, r->pair[k].key), keep(m, i, r->pair[k].value), attr_of_pair(&r->pair[k]));
 }
 
 void merge_add(struct merge *m, uint32_t i, const struct record *r)
@@ -367,8 +395,9 @@ void merge_add(struct merge *m, uint32_t i, const struct record *r)
 	const struct part *p = &m->from->part[i];
 	uint64_t ns = (uint64_t)p->moment_us * 1000;
 
-	/* Lines come in the order of their steps: the last one's format is the one that knows most. */
-	m->rec.format = r->format->whole ? r->format->whole : r->format;
+	/* Of lines that name their members, those before the request do not tell that it will be one of HTTP. */
+	if (!m->rec.format || m->rec.format->mode != MODE_HTTP)
+		m->rec.format = r->format->whole ? r->format->whole : r->format;
 	m->every = r->format->every;
 	if (lone_id(r->format))
 		m->rec.flags |= RECORD_LONE_ID;
@@ -378,8 +407,10 @@ void merge_add(struct merge *m, uint32_t i, const struct record *r)
 	add_slots(m, i, r);
 	add_captures(m, i, r);
 	add_event(m, i, r);
-	if (p->step != STEP_OTHER)
+	if (p->step != STEP_OTHER) {
 		add_extras(m, i, r);
+		add_pairs(m, i, r);
+	}
 	/* A step's own clock at the request tells when it began, not when it was read: see moment(). */
 	if (p->step == STEP_REQUEST)
 		m->moments.request = ns;

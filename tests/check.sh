@@ -32,6 +32,7 @@ step "real captures against the independent oracle" tests/captures.sh
 step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
+step "several lines of one request" python3 tests/steps.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
 step "what the documents print" python3 tests/docs.py
@@ -42,6 +43,7 @@ step "build with ASan and UBSan" make -j"$jobs" DEV=1 BUILD=build/san CC=clang S
 step "unit tests (ASan, UBSan)" units build/san
 step "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
 step "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/robust.py
+step "several lines of one request (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/steps.py
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh
 step "fuzzers over their seeds" tests/fuzz/run.sh smoke

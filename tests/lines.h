@@ -228,6 +228,11 @@ static inline const char *lines_attr(const struct lines *l, enum span_role role,
 	for (uint32_t i = 0; i < rows->n; i++) {
 		const struct attr *a = &rows->v[i];
 
+		for (uint32_t k = 0; a->from == FROM_PAIRS && (r->flags & RECORD_PAIRS) && k < r->npairs; k++)
+			if (slice_eq(r->pair[k].key, slice_str(key))) {
+				snprintf(out, sizeof(ring[0]), "%.*s", (int)r->pair[k].value.len, r->pair[k].value.p);
+				return out;
+			}
 		if (!slice_eq(a->key, slice_str(key)) || !attr_value(a, r, &v))
 			continue;
 		switch ((enum attr_type)a->type) {

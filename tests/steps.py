@@ -228,6 +228,11 @@ def real_lines_as_text():
 
 
 @test
+def real_lines_as_they_are():
+    against_oracle(real_lines())
+
+
+@test
 def server_was_asked_within_the_response_phase():
     got, want = against_oracle(text_lines(), *FORMATS)
     found = 0
@@ -259,6 +264,14 @@ def any_order_of_the_lines_of_a_request():
     wanted = comparable(run(first + second, *FORMATS)[0])
     for order in itertools.permutations(second):
         expect(comparable(run(first + list(order), *FORMATS)[0]) == wanted, 'another order, other spans:', order)
+
+
+@test
+def json_and_text_say_the_same():
+    def bare(s):
+        return {k: v for k, v in s.items() if k != 'attributes'}, sorted(attrs(s).items())
+    for one, other in zip(spans(run(text_lines(), *FORMATS)[0]), spans(run(real_lines())[0])):
+        expect(bare(one) == bare(other), one, other)
 
 
 @test

@@ -123,6 +123,8 @@ static void lines_stay_within_the_pads(void **state)
 	(void)state;
 	with_seeds("tests/fuzz/seeds/lines.log", try_line, 400);
 	with_seeds("tests/fuzz/seeds/envelopes.log", try_line, 400);
+	with_seeds("tests/fuzz/seeds/objects.log", try_line, 400);
+	with_seeds("tests/fuzz/seeds/cbor.log", try_line, 400);
 }
 
 /* ---- frames -------------------------------------------------------------------------------------------- */
@@ -279,6 +281,9 @@ static void numbers_need_eight_bytes(void **state)
 	   "Ta=%Ta Tt=%Tt st=%ST up=%U down=%B ts=%tsc rc=%rc sq=%sq bq=%bq m=%HM p=%{+Q}HP q=%{+Q}HQ v=%HV"
 #define HEX "%{+X}o %ci:%cp_%fi:%fp_%Ts_%rt:%pid %{-X}Ta"
 
+#define JSON "%{+json}o %(step)OG %(ci)ci %(cp)cp %(at:sint)[accept_date(us)] %(Ta)Ta %(hrl)hrl %(path)HP %(x)[var(txn.x)]"
+#define CBOR "%{+cbor}o %(t)tr %(Ta)Ta %(Tr)Tr %(f)f %(HU)HU %(hrl)hrl %(ST)ST %(ID)ID %(ok:bool)[ssl_fc] %(bin)[rand]"
+
 static int setup(void **state)
 {
 	(void)state;
@@ -295,6 +300,8 @@ static int setup(void **state)
 		lines_format(l, KV);
 		lines_format(l, HEX);
 		lines_format(l, PATTERN);
+		lines_format(l, JSON);
+		lines_format(l, CBOR);
 		lines_start(l, "UTC");
 	}
 	return 0;

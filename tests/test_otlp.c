@@ -171,6 +171,8 @@ static Otlp__AnyValue *value_of(struct arena *a, const struct attr *row, const s
 		if (c->n == 0 || !!(r->flags & RECORD_ONE_BLOCK) != (row->from == FROM_ONE_BLOCK))
 			return NULL;
 		return any_list(a, c->v, c->n);
+	case FROM_PAIRS:
+		fail_msg("pairs are many values");
 	}
 	switch ((enum attr_type)row->type) {
 	case ATTR_TEXT:
@@ -188,10 +190,26 @@ static Otlp__AnyValue *value_of(struct arena *a, const struct attr *row, const s
 	case ATTR_BOOL_TEXT:
 		return any_bool(a, s.len && (*s.p == '1' || *s.p == 't'));
 	case ATTR_LISTS:
+	case ATTR_PAIRS:
 		break;
 	}
 	fail_msg("a list that is no block");
 	return NULL;
+}
+
+/* Members without a meaning, of which the line gives the keys. */
+static void add_pairs(struct arena *a, Otlp__Span *out, const struct record *r)
+{
+	for (uint32_t i = 0; (r->flags & RECORD_PAIRS) && i < r->npairs; i++) {
+		struct slice s = r->pair[i].value;
+		int64_t num;
+
+		out->attributes[out->n_attributes++] =
+			pair(a, r->pair[i].key,
+			     r->pair[i].type == PAIR_BOOL ? any_bool(a, *s.p == 't') :
+			     r->pair[i].type == PAIR_NUMBER && is_number(s, &num) ? any_int(a, num) :
+										    any_text(a, s));
+	}
 }
 
 static Otlp__Span *span_of(struct arena *a, const struct lines *l, const struct span *s)
@@ -215,13 +233,18 @@ static Otlp__Span *span_of(struct arena *a, const struct lines *l, const struct 
 	out->start_time_unix_nano = s->start_ns;
 	out->end_time_unix_nano = s->end_ns;
 	out->flags = l->trace.flags | 0x100u | (s->parent_remote ? 0x200u : 0);
-	out->attributes = arena_alloc(a, ((rows ? rows->n : 0) + 1) * sizeof(*out->attributes));
+	out->attributes = arena_alloc(a, ((rows ? rows->n : 0) + 1 + PAIRS_MAX) * sizeof(*out->attributes));
 	if (s->error_type.len)
 		out->attributes[out->n_attributes++] =
 			pair(a, SLICE("error.type"), any_text(a, s->error_type));
 	for (uint32_t i = 0; rows && i < rows->n; i++) {
-		Otlp__AnyValue *v = value_of(a, &rows->v[i], &l->parser.rec);
+		Otlp__AnyValue *v;
 
+		if (rows->v[i].from == FROM_PAIRS) {
+			add_pairs(a, out, &l->parser.rec);
+			continue;
+		}
+		v = value_of(a, &rows->v[i], &l->parser.rec);
 		if (v)
 			out->attributes[out->n_attributes++] = pair(a, rows->v[i].key, v);
 	}
@@ -552,6 +575,21 @@ static void real_lines_are_what_protobuf_c_makes_of_them(void **state)
 		}
 }
 
+static void members_without_a_meaning_are_encoded(void **state)
+{
+	static const char *const lines[] = {
+		"{\"tr\":\"21/Nov/2026:08:15:44.900\",\"Ta\":5,\"plan\":\"gold\\u00e9\",\"shard\":-7,\"beta\":true,"
+		"\"old\":false,\"ratio\":0.5,\"a\":{\"b c\":[1,\"x\"]}}",
+		"tr=[21/Nov/2026:08:15:44.900] Ta=5 plan=\"a b\" x=1",
+	};
+	struct lines l;
+
+	(void)state;
+	lines_simple(&l, "auto");
+	check_lines(&l, lines, COUNT(lines));
+	lines_free(&l);
+}
+
 static void every_kind_of_value_is_encoded(void **state)
 {
 	static const char *const lines[] = {
@@ -830,6 +868,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(real_lines_are_what_protobuf_c_makes_of_them),
+		cmocka_unit_test(members_without_a_meaning_are_encoded),
 		cmocka_unit_test(every_kind_of_value_is_encoded),
 		cmocka_unit_test(trace_state_and_remote_parents_are_encoded),
 		cmocka_unit_test(text_of_every_length_is_encoded),

@@ -48,6 +48,9 @@ seeds() {
 	traceparent)	each "$to" '' < tests/fuzz/seeds/traceparent.txt ;;
 	tracestate)	each "$to" '' < tests/fuzz/seeds/tracestate.txt ;;
 	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
+	json_line)	for k in 0 1 2; do each "$to" $k < tests/fuzz/seeds/objects.log; done ;;
+	cbor)		for k in 0 1; do each "$to" $k < tests/fuzz/seeds/cbor.log; done ;;
+	json_read)	each "$to" "" < tests/fuzz/seeds/json.txt ;;
 	esac
 }
 
@@ -93,7 +96,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame envelope format line traceparent tracestate json
+[ $# -gt 0 ] || set -- frame envelope format line traceparent tracestate json json_read json_line cbor
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do

@@ -46,7 +46,11 @@ static inline bool tree_strings(const struct record *r, const struct attrs *rows
 		CHECK(a->key.len && text_valid(a->key));
 		if (!attr_value(a, r, &v) || a->type == ATTR_INT || a->type == ATTR_TIMER || a->type == ATTR_BOOL)
 			continue;
-		if (a->type != ATTR_LISTS)
+		for (uint32_t k = 0; a->type == ATTR_PAIRS && k < r->npairs; k++) {
+			CHECK(k < PAIRS_MAX && r->pair[k].key.len <= PAIR_KEY_MAX && !tree_nul(r->pair[k].key));
+			nul |= tree_nul(r->pair[k].value);
+		}
+		if (a->type != ATTR_LISTS && a->type != ATTR_PAIRS)
 			nul |= tree_nul(v.text);
 		for (uint32_t k = 0; a->type == ATTR_LISTS && k < r->cap[a->index].n; k++)
 			nul |= tree_nul(r->cap[a->index].v[k]);

@@ -7,14 +7,16 @@ prints one JSON object per expected span and line, in the order haspan writes
 them.  Written from the contract and from HAProxy's definition of its timers;
 it shares no code with haspan, and compare.py holds one against the other.
 
-Text formats and W3C trace context only.  A line that no format fits is left out
-and counted on stderr, and so is a request whose parent says "not sampled".
+Text formats, JSON and CBOR as a format describes them, and W3C trace context only.
+A line that no format fits is left out and counted on stderr, and so is a request
+whose parent says "not sampled".
 """
 import argparse
 import calendar
 import hashlib
 import json
 import re
+import struct
 import sys
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -78,8 +80,6 @@ class Format:
             if m[0] == '%%':
                 out += '%'
             elif alias == 'o':
-                if 'json' in flags or 'cbor' in flags:
-                    raise ValueError('only text formats')
                 all_q = '+Q' in flags
                 pos += len(text[pos:]) - len(text[pos:].lstrip())       # %o itself writes nothing
             else:
@@ -130,6 +130,202 @@ class Format:
             if text not in ('', '-'):
                 values.setdefault(key, text)
         return values
+
+
+def latin(text):
+    """A decoded string as it would stand in a line read as Latin-1, one character a byte"""
+    return ''.join(chr(ord(c) - 0xdc00) if '\udc80' <= c <= '\udcff' else
+                   '\xef\xbf\xbd' if '\ud800' <= c <= '\udfff' else
+                   c.encode('utf-8').decode('latin-1') for c in text)
+
+
+def json_object(message):
+    """The pairs of a JSON object, nested ones with dotted names; None if it is none"""
+    try:
+        # bytes that are no UTF-8 become lone surrogates, and come back by latin()
+        text = message.encode('latin-1').decode('utf-8', 'surrogateescape')
+        pairs = json.JSONDecoder(strict=False, object_pairs_hook=Pairs).decode(text)
+    except ValueError:
+        return None
+    return list(flatten(pairs)) if isinstance(pairs, Pairs) else None
+
+
+class Pairs(list):
+    """An object: its members in order, with duplicates"""
+
+
+def flatten(pairs, path=''):
+    for key, value in pairs:
+        name = path + (latin(key) if isinstance(key, str) else str(key))
+        if isinstance(value, Pairs):
+            yield from flatten(value, name + '.')
+        elif isinstance(value, list):
+            yield name, [scalar(v) for v in value]
+            yield from flatten(enumerate(value), name + '.')
+        else:
+            yield name, scalar(value)
+
+
+def scalar(value):
+    if isinstance(value, (bool, type(None))):
+        return {True: 'true', False: 'false', None: None}[value]
+    if isinstance(value, bytes):
+        return value.hex().upper()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return latin(value) if isinstance(value, str) else str(value)
+
+
+class Cbor:
+    """RFC 8949, as much of it as logs need"""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, n):
+        piece = self.data[self.at:self.at + n]
+        if len(piece) < n:
+            raise ValueError('cut')
+        self.at += n
+        return piece
+
+    def head(self):
+        first = self.take(1)[0]
+        major, info = first >> 5, first & 31
+        if info in (28, 29, 30):
+            raise ValueError('reserved')
+        if info < 24:
+            return major, info, info
+        if info == 31:
+            return major, info, None
+        return major, info, int.from_bytes(self.take(1 << (info - 24)), 'big')
+
+    def ends(self):
+        if self.data[self.at:self.at + 1] == b'\xff':
+            self.at += 1
+            return True
+        return False
+
+    def until_break(self, n, one):
+        out = []
+        while (n is None and not self.ends()) or (n is not None and len(out) < n):
+            out.append(one())
+        return out
+
+    def item(self):
+        major, info, n = self.head()
+        if major in (0, 1):
+            return n if major == 0 else -1 - n
+        if major in (2, 3):
+            raw = self.take(n) if n is not None else b''.join(self.until_break(None, lambda: self.chunk(major)))
+            return raw if major == 2 else raw.decode('utf-8', 'surrogateescape')
+        if major == 4:
+            return self.until_break(n, self.item)
+        if major == 5:
+            return Pairs(self.until_break(n, lambda: (self.item(), self.item())))
+        if major == 6:
+            return self.item()
+        if info in (25, 26, 27):
+            return struct.unpack({25: '>e', 26: '>f', 27: '>d'}[info], n.to_bytes(1 << (info - 24), 'big'))[0]
+        return {20: False, 21: True}.get(info)
+
+    def chunk(self, major):
+        got, _, n = self.head()
+        if got != major or n is None:
+            raise ValueError('a chunk of another kind')
+        return self.take(n)
+
+
+def cbor_object(message):
+    try:
+        data = message.encode('latin-1')
+        if data[:1].hex() != 'bf':
+            data = bytes.fromhex(message) if re.fullmatch('[0-9A-Fa-f]+', message) else b''
+        reader = Cbor(data)
+        pairs = reader.item()
+    except (ValueError, TypeError):
+        return None
+    return list(flatten(pairs)) if isinstance(pairs, Pairs) and reader.at == len(data) else None
+
+
+class ObjectFormat:
+    """A format whose lines have members: %{+json}o, %{+cbor}o, or a JSON text with fields in it"""
+
+    def __init__(self, text, names=()):
+        first = ITEM.match(text)
+        self.strict = bool(first and first['alias'] == 'o' and re.search(r'\+(json|cbor)', first['flags'] or ''))
+        self.read = cbor_object if self.strict and '+cbor' in first['flags'] else json_object
+        self.items = {}                     # path: [(key, expression or None)] in their order
+        if self.strict:
+            for m in ITEM.finditer(text, first.end()):
+                if m['name']:
+                    self.items.setdefault(m['name'].split(':')[0], []).append(self.item(m, names))
+        else:
+            self.from_text(text, names)
+        self.keys = {key for items in self.items.values() for key, _ in items}
+        self.tcp = not self.keys & HTTP_ONLY
+        if not self.keys & {'Ta', 'Tt'}:
+            raise ValueError('neither %Ta nor %Tt: no length')
+
+    @staticmethod
+    def item(m, names):
+        bare = re.sub(r',json(\([^)]*\))?$', '', m['expr']) if m['expr'] else m['alias']
+        wanted = dict(names)
+        return (wanted.get(m['expr'] or m['alias']) or wanted.get(bare) or
+                (FETCHES.get(bare, bare) if m['expr'] else bare)), m['expr']
+
+    def from_text(self, text, names):
+        """The text with a mark for each field must be a JSON object"""
+        marks, out, pos = {}, '', 0
+        for m in ITEM.finditer(text):
+            out += text[pos:m.start()]
+            pos = m.end()
+            inside = len(re.findall(r'(?<!\\)"', out)) % 2
+            mark = 'field-%d' % len(marks)
+            marks[mark] = self.item(m, names)
+            out += mark if inside else '"%s"' % mark
+        for path, value in json_object(out + text[pos:]) or ():
+            if value in marks:
+                self.items.setdefault(path, []).append(marks[value])
+
+    def match(self, message):
+        pairs = self.read(message.removeprefix('@cee:').strip())
+        if pairs is None:
+            return None
+        values, used, known = {}, {}, 0
+        for path, value in pairs:
+            if path not in self.items:
+                continue
+            items = self.items[path]
+            key, expr = items[min(used.get(path, 0), len(items) - 1)]
+            used[path] = used.get(path, 0) + 1
+            known += 1
+            if isinstance(value, list):
+                if key not in ('hr', 'hrl', 'hs', 'hsl'):
+                    continue
+                value = '{%s}' % '|'.join(v or '' for v in value)
+                key = key[:2]
+            if value in (None, '', '-'):
+                continue
+            if key in NUMBERS and not re.fullmatch(r'[+-]?\d+', value):
+                return None
+            values[key] = unescape(value) if key in ESCAPED and not expr else value
+        dated = values.keys() & {'t', 'tr', 'T', 'Tl', 'trg', 'trl', 'Ts', 'at_us', 'rt_us'}
+        timed = values.keys() & {'Ta', 'Tt', 'Td', 'Tr'}
+        return values if 2 * known >= len(self.items) and dated and timed else None
+
+
+def make_formats(text, names):
+    """The formats of one text, first the one that its lines fit as HAProxy wrote them"""
+    if re.match(r'%\{[^}]*\+(json|cbor)', text):
+        return [ObjectFormat(text, names)]
+    formats = [Format(text, names)]
+    if text.startswith('{'):
+        try:
+            formats.append(ObjectFormat(text, names))
+        except ValueError:
+            pass
+    return formats
 
 
 # ---------------------------------------------------------------- small helpers
@@ -537,7 +733,8 @@ def main():
     names = dict(m.rsplit('=', 1) for m in a.map)
     chosen = a.format if a.format is not None else '' if a.format_string else DEFAULT_FORMATS
     try:
-        formats = [Format(text, names) for text in a.format_string]
+        texts = [make_formats(text, names) for text in a.format_string]
+        formats = [f for several in texts for f in several[:1]] + [f for several in texts for f in several[1:]]
         formats += [FORMATS[n] and Format(FORMATS[n], names) for n in chosen.split(',') if n]
     except (KeyError, ValueError) as e:
         p.error('format: %s' % e)
