@@ -13,6 +13,8 @@
 #define HASPAN_VERSION "0.0.0"
 #endif
 
+_Static_assert(sizeof(HASPAN_VERSION) < 100, "the encoder keeps the scope's length in one byte");
+
 struct maker {
 	struct config *c;
 	struct options *o;

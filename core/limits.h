@@ -28,6 +28,9 @@
  */
 #define LINE_MAX_BYTES ((size_t)66 * 1024)
 
+/* The file of --config. Somebody's log, or /dev/zero, is none. */
+#define CONFIG_MAX ((size_t)1024 * 1024)
+
 /* Frames that are cut in one pass over a block; a block of shorter lines takes several passes. */
 #ifdef HASPAN_HARD
 #define FRAMES_MAX 3

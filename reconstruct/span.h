@@ -57,6 +57,9 @@ struct moments {
 	uint64_t request, connect, response;
 };
 
+/* What an id was made from (doc/ids.md). */
+enum id_source { ID_FROM_PARENT, ID_FROM_LOG, ID_FROM_UNIQUE_ID, ID_FROM_LINE };
+
 /* All that is known of one request. One per worker, reused for each line. */
 struct trace {
 	struct span span[SPANS_MAX];
@@ -69,6 +72,7 @@ struct trace {
 	const struct moments *moments;	/* of a request with several lines; NULL: by the timers alone */
 	const struct event *event;
 	uint32_t nevents;
+	uint8_t trace_from, client_from;	/* enum id_source: of the trace id, and of CLIENT's */
 	char code[4];			/* status code as text, for error.type */
 	char tname[512];		/* "{method} {route}" when there is a route */
 };
