@@ -364,8 +364,11 @@ static struct slice event_name(enum step step)
 
 static void add_event_attr(struct merge *m, struct event *e, struct slice key, struct slice value, enum attr_type type)
 {
-	if (m->nattrs == EVENT_ATTRS_MAX || key.len == 0)
+	if (m->nattrs == EVENT_ATTRS_MAX || key.len == 0 || (e->origin.len && slice_eq(key, SLICE("haproxy.log.origin"))))
 		return;
+	for (uint32_t k = 0; k < e->nattrs; k++)
+		if (slice_eq(e->attr[k].key, key))
+			return;
 	m->attr[m->nattrs++] = (struct event_attr){ key, value, (uint8_t)type };
 	e->nattrs++;
 }
