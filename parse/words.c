@@ -286,18 +286,18 @@ static void tcp_date(struct record *r)
 }
 
 /* One of several lines of a request: the others say the rest. */
-static bool is_step(struct slice origin)
+static enum step step_of(struct slice origin)
 {
-	static const struct slice steps[] = {
-#define STEP(word, step, event) { word, sizeof(word) - 1 },
+	static const struct { struct slice word; enum step step; } steps[] = {
+#define STEP(word, step, event) { { word, sizeof(word) - 1 }, STEP_##step },
 #include "formats/steps.def"
 #undef STEP
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-		if (slice_eq(steps[i], origin))
-			return true;
-	return false;
+		if (slice_eq(steps[i].word, origin))
+			return steps[i].step;
+	return STEP_UNKNOWN;
 }
 
 bool words_settle(struct reading *x)
@@ -306,9 +306,9 @@ bool words_settle(struct reading *x)
 					  SLOT_request_us };
 	static const enum slot duration[] = { SLOT_Ta, SLOT_Tt, SLOT_Td, SLOT_Tr, SLOT_end_us };
 	struct record *r = x->r;
-	struct slice step = record_text(r, SLOT_OG);
+	enum step step = step_of(record_text(r, SLOT_OG));
 
-	if (!is_step(step) && !(HAS_ANY(r, date) && HAS_ANY(r, duration)))
+	if (step == STEP_UNKNOWN && !(HAS_ANY(r, date) && HAS_ANY(r, duration)))
 		return false;
 	/* One attribute is for both, and a generic format can have both: the first of them counts (plan.c). */
 	if (record_has(r, SLOT_ts) && !record_has(r, SLOT_tsc)) {
@@ -318,9 +318,10 @@ bool words_settle(struct reading *x)
 	/* A name without '~' may have been %f: it does not say that there was no TLS. */
 	if (record_num(r, SLOT_x_tls, 1) == 0)
 		record_drop(r, SLOT_x_tls);
-	if (slice_eq(step, SLICE("error"))) {
+	/* Steps before the last do not show that there is nothing of HTTP. */
+	if (step == STEP_ERROR) {
 		r->format = x->f->variants[VARIANT_ERROR];
-	} else if (HAS_ANY(r, http_only)) {
+	} else if (HAS_ANY(r, http_only) || (step != STEP_UNKNOWN && step != STEP_CLOSE)) {
 		r->format = x->f->variants[http_variant(r)];
 	} else {
 		tcp_date(r);

@@ -397,10 +397,12 @@ void merge_add(struct merge *m, uint32_t i, const struct record *r)
 {
 	const struct part *p = &m->from->part[i];
 	uint64_t ns = (uint64_t)p->moment_us * 1000;
+	const struct format *whole;
 
-	/* Of lines that name their members, those before the request do not tell that it will be one of HTTP. */
-	if (!m->rec.format || m->rec.format->mode != MODE_HTTP)
-		m->rec.format = r->format->whole ? r->format->whole : r->format;
+	/* Lines come in the order of their steps: the last one knows best what it was, but for a session's error. */
+	whole = r->format->whole ? r->format->whole : r->format;
+	if (!m->rec.format || whole->mode != MODE_ERROR)
+		m->rec.format = whole;
 	m->every = r->format->every;
 	if (lone_id(r->format))
 		m->rec.flags |= RECORD_LONE_ID;

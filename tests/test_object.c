@@ -415,7 +415,7 @@ static void a_step_of_a_request_is_one_without_a_duration(void **state)
 	lines_record(&l, "{\"step\": \"txn_accept\", \"id\": \"a\", \"ci\": \"1.1.1.1\", \"at\": 1795248948380021}");
 	assert_string_equal(text(SLOT_OG), "txn_accept");
 	assert_int_equal(num(SLOT_accept_us), INT64_C(1795248948380021));
-	assert_int_equal(l.parser.rec.format->mode, MODE_TCP);	/* nothing of HTTP yet: reconstruct/ will see */
+	assert_int_equal(l.parser.rec.format->mode, MODE_HTTP);
 	lines_record(&l, "{\"step\": \"http-req\", \"id\": \"a\", \"now\": 1795248948380021}");
 	assert_int_equal(num(SLOT_end_us), INT64_C(1795248948380021));
 	lines_record(&l, "{\"step\": \"error\", \"id\": \"a\"}");
