@@ -265,6 +265,8 @@ static size_t key_of(struct slice name, char *out)
 	}
 	while (n > sizeof(prefix) && out[n - 1] == '_')
 		n--;
+	if (n == sizeof(prefix) - 1)
+		out[n++] = '_';
 	/* Two keys of this space belong to fields (formats/attrs.def). */
 	if (slice_eq(slice_of(out, n), SLICE("haproxy.log.origin")) ||
 	    slice_eq(slice_of(out, n), SLICE("haproxy.log.counter")))
@@ -353,10 +355,8 @@ static bool take(struct reading *x, struct slice name, const struct scalar *s, b
 		return true;
 	}
 	m = find(x, name);
-	if (!m) {
-		x->unknown++;
+	if (!m)
 		return !x->strict;
-	}
 	if (cut && !m->partial)
 		return true;
 	x->found++;
@@ -468,7 +468,7 @@ static void reset(struct reading *x)
 	x->p->scratch_used = 0;
 }
 
-enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *found)
+enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *known)
 {
 	static enum run (*const readers[])(struct reading *, struct slice) = {
 		[OBJECT_JSON] = json_members, [OBJECT_CBOR] = cbor_members, [OBJECT_KEYVALUE] = keyvalue_members,
@@ -481,11 +481,11 @@ enum run object_run(struct parser *p, const struct format *f, bool strict, uint3
 	x.f = f;
 	x.o = f->object;
 	x.strict = strict;
-	x.expect = x.found = x.unknown = x.dropped = x.depth = 0;
+	x.expect = x.found = x.dropped = x.depth = 0;
 	reset(&x);
 	run = readers[x.o->kind](&x, p->rec.msg);
-	if (found)
-		*found = x.found;
+	if (known)
+		*known = x.found < x.o->n ? x.found : x.o->n;
 	if (run == RUN_NO || (strict && run == RUN_YES && x.expect != x.o->n))
 		return RUN_NO;
 	count_dropped(&x);

@@ -75,7 +75,7 @@ struct reading {
 	const struct object *o;
 	bool strict;		/* all members, in the order of the format, and no others */
 	uint32_t expect;	/* which member of the table comes next if they stand in its order */
-	uint32_t found, unknown;	/* members so far */
+	uint32_t found;		/* members so far that are in the table */
 	uint32_t dropped;		/* members without a meaning, of which there were too many */
 	uint32_t depth;
 	struct level level[JSON_DEPTH_MAX];
@@ -105,10 +105,10 @@ enum run keyvalue_members(struct reading *x, struct slice text);
 /* ---- for parse.c --------------------------------------------------------------------------------------- */
 
 /*
- * Read the message of p->rec by f->object; sets the record. `strict` as above. `*found`, if not NULL, gets the number
- * of members that had a meaning. The record may be of a format derived from `f`.
+ * Read the message of p->rec by f->object; sets the record, which may be of a variant of `f`. `strict` as above.
+ * `*known`, if not NULL, gets the number of members that are in the table, at most as many as it has.
  */
-enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *found);
+enum run object_run(struct parser *p, const struct format *f, bool strict, uint32_t *known);
 
 /* Could the message be of any such kind? */
 bool object_likely(struct slice msg);

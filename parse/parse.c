@@ -43,6 +43,14 @@ static inline bool is_tcp_clf(const struct record *r)
 	return record_has(r, SLOT_r) && slice_eq(r->v[SLOT_r].text, SLICE("TCP "));
 }
 
+/* Does an object's record say what format_complete asks of its format? A step of a request need not. */
+static bool is_complete(const struct record *r)
+{
+	if (r->format->step != STEP_UNKNOWN || record_has(r, SLOT_OG))
+		return true;
+	return record_dated(r) && (record_timed(r) || r->format->mode == MODE_ERROR);
+}
+
 static inline enum run run_format(struct parser *p, uint32_t n)
 {
 	const struct format *f = p->formats->v[n];
@@ -50,7 +58,8 @@ static inline enum run run_format(struct parser *p, uint32_t n)
 	if (f->regex)
 		return regex_run(f, &p->rec, &p->day);
 	if (!f->prog)
-		return f->object->generic ? RUN_NO : object_run(p, f, true, NULL);
+		return !f->object->generic && object_run(p, f, true, NULL) == RUN_YES && is_complete(&p->rec) ? RUN_YES :
+														RUN_NO;
 	if (program_run(f, &p->rec, &p->day, false, NULL) != RUN_YES || is_tcp_clf(&p->rec))
 		return RUN_NO;
 	return RUN_YES;
@@ -70,55 +79,71 @@ static void remember(struct recent *recent, uint16_t format)
 	}
 }
 
-/* Does the record say when the request began, and how long it took? What format_complete asks of a format. */
-static bool is_complete(const struct record *r)
+/*
+ * A cut line is worth a span when it still says when the request began, and either how long something took or
+ * what was asked for: where the request stands before the timers (CLF), a long one pushes them out.
+ */
+static bool cut_is_useful(const struct record *r)
 {
-	static const enum slot date[] = { SLOT_tr, SLOT_trg, SLOT_trl, SLOT_t, SLOT_T, SLOT_Tl, SLOT_Ts, SLOT_accept_us,
-					  SLOT_request_us };
-	static const enum slot duration[] = { SLOT_Ta, SLOT_Tt, SLOT_Td, SLOT_Tr, SLOT_end_us };
-	bool dated = false, timed = false;
+	static const enum slot worth[] = { SLOT_Ta, SLOT_Tt, SLOT_TR, SLOT_Tq, SLOT_Tw, SLOT_Tc, SLOT_Tr,
+					   SLOT_r,  SLOT_HU, SLOT_HP, SLOT_HPO };
+	bool timed = false;
 
-	for (size_t k = 0; k < sizeof(date) / sizeof(date[0]); k++)
-		dated |= record_has(r, date[k]);
-	for (size_t k = 0; k < sizeof(duration) / sizeof(duration[0]); k++)
-		timed |= record_has(r, duration[k]);
-	return (dated && timed) || record_has(r, SLOT_OG);
+	for (size_t k = 0; k < sizeof(worth) / sizeof(worth[0]); k++)
+		timed |= record_has(r, worth[k]);
+	return timed && record_dated(r);
 }
 
-/*
- * An object whose members stand in another order than HAProxy writes them, or with others between them: of the
- * formats the one that knows most of them, at least half of its own. Then those of no format in particular.
- * `want`: RUN_YES, or RUN_CUT for lines that end too early.
- */
-static bool find_object(struct parser *p, enum run want, bool (*is_enough)(const struct record *))
+/* One try of find_object. false: the line is not of this format. */
+static bool try_object(struct parser *p, const struct format *f, enum run want, uint32_t *known)
 {
-	uint32_t best = 0, most = 0, found;
-
-	if (!object_likely(p->rec.msg))
+	p->rec.budget -= BACKTRACK_TRY;
+	if (f->object->generic || object_run(p, f, false, known) != want)
 		return false;
+	p->rec.budget -= (int32_t)p->rec.msg.len;
+	return want == RUN_CUT ? cut_is_useful(&p->rec) : 2 * *known >= f->object->n && is_complete(&p->rec);
+}
+
+static bool find_generic(struct parser *p, enum run want)
+{
 	for (uint32_t n = 0; n < p->formats->n; n++) {
 		const struct format *f = p->formats->v[n];
 
-		if (f->object && !f->object->generic && object_run(p, f, false, &found) == want && found > most &&
-		    (want == RUN_CUT || 2 * found >= f->object->n) && is_enough(&p->rec)) {
-			best = n;
-			most = found;
-		}
-	}
-	if (most) {
-		object_run(p, p->formats->v[best], false, NULL);
-		p->matches[best]++;
-		return true;
-	}
-	for (uint32_t n = 0; n < p->formats->n; n++) {
-		const struct format *f = p->formats->v[n];
-
-		if (f->object && f->object->generic && object_run(p, f, false, NULL) == want) {
+		if (f->object && f->object->generic && object_run(p, f, false, NULL) == want &&
+		    (want == RUN_YES || cut_is_useful(&p->rec))) {
 			p->matches[n]++;
 			return true;
 		}
 	}
 	return false;
+}
+
+/*
+ * An object whose members stand in another order than HAProxy writes them, or with others between them: of the
+ * formats the one that knows most of them, at least half of its own. Then those of no format in particular.
+ * `want`: RUN_YES, or RUN_CUT for lines that end too early. Each try reads the line once, so the line's budget counts.
+ */
+static bool find_object(struct parser *p, enum run want)
+{
+	uint32_t best = 0, most = 0, known = 0;
+
+	if (!object_likely(p->rec.msg))
+		return false;
+	for (uint32_t i = 0; i < p->formats->n && p->rec.budget > 0; i++) {
+		uint16_t n = p->formats->order[i];
+		const struct format *f = p->formats->v[n];
+
+		/* None knows more members than it has: of a thousand equal formats only one is tried. */
+		if (!f->object || f->object->n <= most || !try_object(p, f, want, &known) || known <= most)
+			continue;
+		best = n;
+		most = known;
+	}
+	if (!most)
+		return find_generic(p, want);
+	object_run(p, p->formats->v[best], false, NULL);
+	p->matches[best]++;
+	return true;
 }
 
 static bool find_format(struct parser *p, struct recent *recent)
@@ -142,26 +167,7 @@ static bool find_format(struct parser *p, struct recent *recent)
 			return true;
 		}
 	}
-	return find_object(p, RUN_YES, is_complete);
-}
-
-/*
- * A cut line is worth a span when it still says when the request began, and either how long something took or
- * what was asked for: where the request stands before the timers (CLF), a long one pushes them out.
- */
-static bool cut_is_useful(const struct record *r)
-{
-	static const enum slot date[] = { SLOT_tr, SLOT_trg, SLOT_trl, SLOT_t, SLOT_T, SLOT_Tl, SLOT_Ts,
-					  SLOT_accept_us, SLOT_request_us };
-	static const enum slot worth[] = { SLOT_Ta, SLOT_Tt, SLOT_TR, SLOT_Tq, SLOT_Tw, SLOT_Tc, SLOT_Tr,
-					   SLOT_r,  SLOT_HU, SLOT_HP, SLOT_HPO };
-	bool dated = false, timed = false;
-
-	for (size_t k = 0; k < sizeof(date) / sizeof(date[0]); k++)
-		dated |= record_has(r, date[k]);
-	for (size_t k = 0; k < sizeof(worth) / sizeof(worth[0]); k++)
-		timed |= record_has(r, worth[k]);
-	return dated && timed;
+	return find_object(p, RUN_YES);
 }
 
 /*
@@ -176,7 +182,7 @@ static bool find_cut(struct parser *p, size_t raw_len)
 	uint32_t best = 0, best_depth = 0, depth;
 
 	/* Nobody but a limit ends an object in its middle. */
-	if (find_object(p, RUN_CUT, cut_is_useful)) {
+	if (find_object(p, RUN_CUT)) {
 		p->rec.flags |= RECORD_TRUNCATED;
 		return true;
 	}

@@ -70,6 +70,28 @@ bool program_compile(struct format *f, struct slice text, const struct naming *n
 /* Settle what kind of lines these are; false when they do not say when a request began or how long it took. */
 bool format_complete(struct format *f, struct err *err);
 
+/*
+ * What it asks of a format, of one record: a line whose fields have names may lack any of them.
+ */
+#define RECORD_BIT(word, s) ((s) >> 6 == (word) ? UINT64_C(1) << ((s) & 63) : 0)
+#define RECORD_DATES(w) \
+	(RECORD_BIT(w, SLOT_tr) | RECORD_BIT(w, SLOT_trg) | RECORD_BIT(w, SLOT_trl) | RECORD_BIT(w, SLOT_t) | \
+	 RECORD_BIT(w, SLOT_T) | RECORD_BIT(w, SLOT_Tl) | RECORD_BIT(w, SLOT_Ts) | RECORD_BIT(w, SLOT_accept_us) | \
+	 RECORD_BIT(w, SLOT_request_us))
+#define RECORD_DURATIONS(w) \
+	(RECORD_BIT(w, SLOT_Ta) | RECORD_BIT(w, SLOT_Tt) | RECORD_BIT(w, SLOT_Td) | RECORD_BIT(w, SLOT_Tr) | \
+	 RECORD_BIT(w, SLOT_end_us))
+
+static inline bool record_dated(const struct record *r)
+{
+	return (r->have[0] & RECORD_DATES(0)) || (r->have[1] & RECORD_DATES(1));
+}
+
+static inline bool record_timed(const struct record *r)
+{
+	return (r->have[0] & RECORD_DURATIONS(0)) || (r->have[1] & RECORD_DURATIONS(1));
+}
+
 /* Give `f` the captures that --capture-request and --capture-response name. */
 void format_captures(struct format *f, const struct naming *naming, struct arena *arena);
 

@@ -148,6 +148,9 @@ static bool has_form(enum slot slot, struct slice s)
 
 static bool store_field(struct reading *x, enum slot slot, struct slice text)
 {
+	/* Of both lengths in one slot: an attribute has one source in a plan. */
+	if (slot == SLOT_ts)
+		slot = SLOT_tsc;
 	return !record_has(x->r, slot) && has_form(slot, text) &&
 	       value_parse(slot_info[slot].type, text, slot, x->r, &x->p->day);
 }
@@ -234,6 +237,9 @@ bool words_store(struct reading *x, const struct member *m, struct slice text)
 	case MEMBER_BLOCK:
 		return store_block(x, m, text);
 	default:
+		/* A frontend's name without '~' says nothing of TLS, unless it is known to be %ft. */
+		if (slot == SLOT_ft && !m->exact && text.p[text.len - 1] != '~')
+			slot = SLOT_f;
 		return store_field(x, slot, text);
 	}
 }

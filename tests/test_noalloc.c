@@ -150,6 +150,12 @@ static const char *const lines[] = {
 	"1795248946641367 fe be app 0/0/0/20/20\n",
 	/* a pattern: PCRE2 */
 	"PATTERN 192.0.2.1 [21/Nov/2026:08:15:46.641] 5/20 caf\xc3\xa9\n",
+	/* members: by words, with escapes, without a meaning; CBOR with a float; key=value; cut */
+	"{\"ts\":\"2026-11-21T08:15:46.641367Z\",\"Ta\":\"22\",\"uri\":\"\\/caf\\u00e9\",\"plan\":{\"name\":\"gold\",\"n\":[1,2]}}\n",
+	"BF6174781832312F4E6F762F323032363A30383A31353A34342E393030625461056161FB3FF8000000000000624855"
+	"7F622F616323433363234139FF6162390100FF\n",
+	"t=[21/Nov/2026:08:15:46.641] Ta=5 status=200 note=\"a \\\"b\\\"\"\n",
+	"{\"ts\":\"2026-11-21T08:15:46.641367Z\",\"Ta\":\"22\",\"uri\":\"\\/caf\n",
 	/* cut by HAProxy */
 	"127.0.0.1:49686 [21/Nov/2026:08:15:44.900] fe_http be_app/app1 0/0/0/21/21 200 68 - - "
 	"---- 1/1/0/0/0 0/0 {a|b\n",

@@ -53,6 +53,7 @@ LIMIT_START = 0.020
 LIMIT_SIZE = 1_000_000
 LIMIT_EVEN = 0.10
 LIMIT_IR = 1.02
+LIMIT_OBJECTS = 1.5                     # the time per byte of lines with members against httplog's
 
 CALLGRIND_LINES = 20_000
 JSON_LINES = 20_000
@@ -187,11 +188,16 @@ class Data:
                 pass
         return path
 
-    def generate(self, f, n):
-        subprocess.run([self.gen, "-n", str(n), "-f", "httplog", "-e", "rfc3164"], stdout=f, check=True)
+    def generate(self, f, n, kind):
+        subprocess.run([self.gen, "-n", str(n), "-f", kind, "-e", "rfc3164"], stdout=f, check=True)
 
-    def lines(self, n):
-        return self.make("%d" % n, lambda f: self.generate(f, n))
+    def lines(self, n, kind="httplog"):
+        return self.make(str(n) if kind == "httplog" else "%s%d" % (kind, n), lambda f: self.generate(f, n, kind))
+
+    def format(self, kind):
+        """The log-format of such lines"""
+        return subprocess.run([self.gen, "-f", kind, "--print-format"], stdout=subprocess.PIPE, check=True,
+                              text=True).stdout.rstrip("\n")
 
     def empty(self):
         return self.make("empty", lambda f: None)
@@ -449,6 +455,24 @@ class Bench:
                   "%.2f, %.2f M/s" % (statistics.median(b) / 1e6, statistics.median(a) / 1e6))
         self.report.row("  start with %d formats, CPU" % len(many), "%.1f ms" % (s2 * 1e3))
 
+    def objects(self):
+        """Lines whose fields have names, by their own format: time per byte"""
+        n = min(self.n, 200_000)
+
+        def per_byte(kind, form):
+            path = self.data.lines(n, kind)
+            start = self.start_of("cpu", 9, formats=[form])
+            return lambda: 1e9 * n / self.speed(path, n, start, formats=[form]) / os.path.getsize(path)
+
+        plain = per_byte("httplog", "httplog")
+        for kind, what in (("kv", "key=value"), ("jsontext", "hand-written JSON"), ("json", "%{+json}o"),
+                           ("cbor", "%{+cbor}o")):
+            a, b = self.alternate(plain, per_byte(kind, self.data.format(kind)))
+            ratio = [y / x for x, y in zip(a, b)]
+            self.report.row("ns per byte, %s against httplog" % what, "%.2f, %.2f" % (
+                statistics.median(b), statistics.median(a)), spread(ratio), "<= %g" % LIMIT_OBJECTS,
+                statistics.median(ratio) <= LIMIT_OBJECTS)
+
     # -- bytes --
 
     def wire(self):
@@ -619,6 +643,7 @@ PARTS = {
     "size": (None, Bench.size),
     "sizes": ("Evenness (CPU without start)", Bench.sizes),
     "formats": (None, Bench.formats),
+    "objects": ("Lines with members (CPU without start)", Bench.objects),
     "wire": ("Size of the output", Bench.wire),
     "instructions": ("Instructions per line (callgrind)", Bench.instructions),
 }

@@ -40,6 +40,19 @@ static const char kv_format[] =
 	"version=%HV traceparent=%{+Q}[capture.req.hdr(0)] host=%{+Q}[capture.req.hdr(1)] "
 	"ua=%{+Q}[capture.req.hdr(2)]";
 
+#define NAMED(encoding) \
+	"%{+" encoding "}o %(time)tr %(id)ID %(client)ci %(port)cp %(fe)f %(be)b %(srv)s %(TR)TR %(Tw)Tw %(Tc)Tc %(Tr)Tr " \
+	"%(Td)Td %(Ta)Ta %(status)ST %(bytes)B %(term)tsc %(retries)rc %(method)HM %(path)HP %(query)HQ %(version)HV " \
+	"%(traceparent)[capture.req.hdr(0)] %(host)[capture.req.hdr(1)] %(ua)[capture.req.hdr(2)]"
+
+static const char json_format[] = NAMED("json");
+static const char cbor_format[] = NAMED("cbor");
+static const char literal_format[] =
+	"{\"time\":\"%tr\",\"id\":\"%ID\",\"client\":\"%ci\",\"port\":%cp,\"fe\":\"%f\",\"be\":\"%b\",\"srv\":\"%s\",\"TR\":%TR,"
+	"\"Tw\":%Tw,\"Tc\":%Tc,\"Tr\":%Tr,\"Td\":%Td,\"Ta\":%Ta,\"status\":%ST,\"bytes\":%B,\"term\":\"%tsc\",\"retries\":%rc,"
+	"\"method\":\"%HM\",\"path\":\"%HP\",\"query\":\"%HQ\",\"version\":\"%HV\",\"traceparent\":\"%[capture.req.hdr(0)]\","
+	"\"host\":\"%[capture.req.hdr(1)]\",\"ua\":\"%[capture.req.hdr(2)]\"}";
+
 /* ---- chance --------------------------------------------------------------------------------- */
 
 static uint64_t rng_state;
@@ -868,10 +881,98 @@ static char *put_kv(char *p, const struct request *r)
 	return put_kv_request(p, r);
 }
 
-enum format { FORMAT_HTTP, FORMAT_HTTPS, FORMAT_TCP, FORMAT_CLF, FORMAT_KV, FORMAT_MIXED, FORMATS };
+/* ---- members: %{+json}o, %{+cbor}o, a hand-written JSON text ---------------------------------- */
+
+enum style { STYLE_JSON, STYLE_LITERAL, STYLE_CBOR };
+
+/* Head and content of a CBOR string, as digits. */
+static char *put_cbor_text(char *p, const char *s, size_t n)
+{
+	p = n < 24 ? put_upper(p, 0x60 + n, 2) : n < 256 ? put_upper(put(p, "78"), n, 2) : put_upper(put(p, "79"), n, 4);
+	for (size_t i = 0; i < n; i++)
+		p = put_upper(p, (unsigned char)s[i], 2);
+	return p;
+}
+
+static char *put_key(char *p, enum style style, const char *name)
+{
+	static const char *const first = "time";
+
+	if (style == STYLE_CBOR)
+		return put_cbor_text(p, name, strlen(name));
+	if (strcmp(name, first))
+		p = put(p, style == STYLE_JSON ? ", " : ",");
+	return put(put_quoted(p, name, "\":"), style == STYLE_JSON ? " " : "");
+}
+
+/* `escaped`: HAProxy writes such a text in chunks. */
+static char *put_text(char *p, enum style style, const char *name, const char *s, bool escaped)
+{
+	size_t n = strlen(s);
+
+	p = put_key(p, style, name);
+	if (style == STYLE_LITERAL)
+		return put_quoted(p, n ? s : "-", "\"");
+	if (style == STYLE_CBOR && n == 0)
+		return put(p, "F6");
+	if (style == STYLE_CBOR)
+		return put(put_cbor_text(put(p, escaped ? "7F" : ""), s, n), escaped ? "FF" : "");
+	for (p = put_char(p, '"'); *s; s++)
+		p = put_char(*s == '"' || *s == '\\' ? put_char(p, '\\') : p, *s);
+	return put_char(p, '"');
+}
+
+static char *put_number(char *p, enum style style, const char *name, int64_t v)
+{
+	uint64_t n = (uint64_t)(v < 0 ? -1 - v : v), major = v < 0 ? 0x20 : 0;
+
+	p = put_key(p, style, name);
+	if (style != STYLE_CBOR)
+		return put_int(p, v);
+	return n < 24 ? put_upper(p, major + n, 2) :
+	       n < 1 << 8 ? put_upper(put_upper(p, major + 24, 2), n, 2) :
+	       n < 1 << 16 ? put_upper(put_upper(p, major + 25, 2), n, 4) :
+			     put_upper(put_upper(p, major + 26, 2), n, 8);
+}
+
+static char *put_members(char *p, const struct request *r, enum style style)
+{
+	static const char *const names[PHASES] = { "TR", "Tw", "Tc", "Tr", "Td" };
+	bool bad = r->how->stop == STOP_BAD;
+	char text[512];
+
+	p = put(p, style == STYLE_CBOR ? "BF" : "{");
+	*put_date(text, r->end - r->ta) = 0;
+	p = put_text(p, style, "time", text, false);
+	*put_unique_id(text, r) = 0;
+	p = put_text(p, style, "id", bad ? "" : text, false);
+	p = put_number(put_text(p, style, "client", r->client->text, false), style, "port", r->port);
+	p = put_text(put_text(p, style, "fe", r->frontend, false), style, "be", r->backend, false);
+	p = put_text(p, style, "srv", r->server, false);
+	for (unsigned i = 0; i < PHASES; i++)
+		p = put_number(p, style, names[i], r->t[i]);
+	p = put_number(put_number(p, style, "Ta", r->ta), style, "status", r->status);
+	p = put_text(put_number(p, style, "bytes", r->bytes), style, "term", r->how->state, false);
+	p = put_number(p, style, "retries", r->retries);
+	p = put_text(p, style, "method", bad ? "<BADREQ>" : r->method, true);
+	p = put_text(p, style, "path", bad ? "<BADREQ>" : r->path, true);
+	p = put_text(p, style, "query", bad ? "" : r->query, true);
+	p = put_text(p, style, "version", bad ? "<BADREQ>" : r->h2 ? "HTTP/2.0" : "HTTP/1.1", true);
+	p = put_text(p, style, "traceparent", bad ? "" : r->traceparent, false);
+	p = put_text(p, style, "host", bad ? "" : r->host, false);
+	*put_agent(text, bad ? "" : r->agent) = 0;
+	return put(put_text(p, style, "ua", text, false), style == STYLE_CBOR ? "FF" : "}");
+}
+
+enum format { FORMAT_HTTP, FORMAT_HTTPS, FORMAT_TCP, FORMAT_CLF, FORMAT_KV, FORMAT_JSON, FORMAT_LITERAL, FORMAT_CBOR,
+	      FORMAT_MIXED, FORMATS };
 
 static const char *const format_names[FORMATS] = {
-	"httplog", "httpslog", "tcplog", "clf", "kv", "mixed",
+	"httplog", "httpslog", "tcplog", "clf", "kv", "json", "jsontext", "cbor", "mixed",
+};
+
+static const char *const format_texts[FORMATS] = {
+	[FORMAT_KV] = kv_format, [FORMAT_JSON] = json_format, [FORMAT_LITERAL] = literal_format, [FORMAT_CBOR] = cbor_format,
 };
 
 static enum format format_mixed(void)
@@ -893,6 +994,12 @@ static char *put_message(char *p, struct request *r, enum format f)
 		return put_clf(p, r);
 	case FORMAT_KV:
 		return put_kv(p, r);
+	case FORMAT_JSON:
+		return put_members(p, r, STYLE_JSON);
+	case FORMAT_LITERAL:
+		return put_members(p, r, STYLE_LITERAL);
+	case FORMAT_CBOR:
+		return put_members(p, r, STYLE_CBOR);
 	default:
 		return put_httplog(p, r);
 	}
@@ -933,7 +1040,7 @@ struct options {
 };
 
 static const char usage_text[] =
-	"usage: gen [-n LINES] [-s SEED] [-f httplog|httpslog|tcplog|clf|kv|mixed]\n"
+	"usage: gen [-n LINES] [-s SEED] [-f httplog|httpslog|tcplog|clf|kv|json|jsontext|cbor|mixed]\n"
 	"           [-e raw|rfc3164|rfc5424] [--traceparent PERCENT] [--print-format]\n";
 
 static void usage(void)
@@ -990,7 +1097,7 @@ static void options_read(struct options *o, int argc, char **argv)
 			o->traceparent = (uint32_t)number(optarg, 100);
 			break;
 		case 'p':
-			puts(kv_format);
+			puts(format_texts[o->format] ? format_texts[o->format] : kv_format);
 			exit(0);
 		default:
 			usage();

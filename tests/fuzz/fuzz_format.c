@@ -42,8 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const struct format *f = set.v[0];
 
 		CHECK(err.code == EXIT_DONE && set.n == 1 && slice_eq(f->text, text) == !f->regex);
-		CHECK(f->regex || (f->nprog > 1 && f->nprog <= INSNS_MAX + 1 && f->prog[f->nprog - 1].op == OP_END));
-		for (uint32_t i = 0; !f->regex && i < f->nprog - 1; i++)
+		CHECK(f->regex || (f->object && !f->prog) || (f->nprog > 1 && f->nprog <= INSNS_MAX + 1 && f->prog[f->nprog - 1].op == OP_END));
+		for (uint32_t i = 0; i + 1 < f->nprog; i++)
 			CHECK(f->prog[i].op < OP_END && f->prog[i].column < text.len + 1);
 		tree_init(&tree, &set, choice >> 6);
 		tree_line(&tree, line.p ? line : slice_of(base + BLOCK_PAD, 0));

@@ -285,7 +285,7 @@ class ObjectFormat:
             marks[mark] = self.item(m, names)
             out += mark if inside else '"%s"' % mark
         for path, value in json_object(out + text[pos:]) or ():
-            if value in marks:
+            if isinstance(value, str) and value in marks:
                 self.items.setdefault(path, []).append(marks[value])
 
     def match(self, message):

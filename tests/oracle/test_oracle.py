@@ -278,6 +278,42 @@ class Lines(unittest.TestCase):
         self.assertIsNone(spans(line % '-', [text])[0]['parent'])
 
 
+class Objects(unittest.TestCase):
+    ENCODED = '%{+json}o %(t)tr %(fe)f %(s)s %(TR)TR %(Tw)Tw %(Tc)Tc %(Tr)Tr %(Ta)Ta %(m)HM %(p)HP %(hrl)hrl'
+
+    def match(self, text, line):
+        return oracle.ObjectFormat(text).match(line)
+
+    def test_json(self):
+        line = ('{"t": "21/Nov/2026:08:15:44.900", "fe": "fe\xff", "Ta": "5", "TR": 0.0, "s": null, "Tr": -1, "m": "", '
+                '"p": "\\/#41\\u00e9\\ud83d", "hrl": ["a", "-"], "more": [1]}')
+        got = self.match(self.ENCODED, line)
+        self.assertEqual((got['f'], got['Ta'], got['TR'], got['Tr']), ('fe\xff', '5', '0', '-1'))
+        self.assertEqual(got['HP'], '/A\xc3\xa9\xef\xbf\xbd')
+        self.assertEqual(got['hr'], '{a|-}')
+        self.assertFalse(got.keys() & {'s', 'HM'})
+        for bad in ('', '[]', line[:-1], line + '}', line.replace('"5"', '"x"'), '{"t": 1}'):
+            self.assertIsNone(self.match(self.ENCODED, bad), bad)
+
+    def test_cbor(self):
+        # appendix A of RFC 8949
+        for text, value in (('00', 0), ('1903e8', 1000), ('3863', -100), ('f93e00', 1.5), ('fb3ff199999999999a', 1.1),
+                            ('f5', True), ('f6', None), ('62c3bc', '\xfc'), ('8301820203820405', [1, [2, 3], [4, 5]]),
+                            ('9f018202039f0405ffff', [1, [2, 3], [4, 5]]), ('a26161016162820203', [('a', 1), ('b', [2, 3])]),
+                            ('7f657374726561646d696e67ff', 'streaming'), ('bf6346756ef563416d7421ff', [('Fun', True), ('Amt', -2)]),
+                            ('c074323031332d30332d32315432303a30343a30305a', '2013-03-21T20:04:00Z'),
+                            ('5f42010243030405ff', b'\1\2\3\4\5')):
+            self.assertEqual(oracle.Cbor(bytes.fromhex(text)).item(), value, text)
+        self.assertIsNone(oracle.cbor_object('BF6161'))
+        self.assertEqual(oracle.cbor_object('BF616101FF'), [('a', '1')])
+        self.assertEqual(oracle.cbor_object('\xbfaa\x01\xff'), [('a', '1')])
+
+    def test_text_in_another_spelling(self):
+        text = '{"t":"%tr","x":{"Ta":%Ta,"r":["%HM",%ST]},"both":"%f/%b"}'
+        got = self.match(text, '{ "x": {"r": ["GET", "200"], "Ta": 7}, "both": "a/b", "t": "21/Nov/2026:08:15:44.900" }')
+        self.assertEqual(got, {'HM': 'GET', 'ST': '200', 'Ta': '7', 'tr': '21/Nov/2026:08:15:44.900'})
+
+
 class Compare(unittest.TestCase):
     """compare.py finds what is wrong and nothing else"""
 
