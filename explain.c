@@ -3,6 +3,7 @@
 #include "core/civil.h"
 #include "core/term.h"
 #include "ingest/ingest.h"
+#include "reconstruct/steps.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@ struct explainer {
 	struct rebuilder rebuilder;
 	struct trace trace;
 	struct frame frame;
+	struct joined line;		/* a step of a request: this line alone */
+	struct merge merge;
 	struct buf out;
 	bool understood;		/* all lines so far */
 };
@@ -97,6 +100,15 @@ static void say_failure(struct explainer *x, const struct format *f, const struc
 		say_caret(x, f->text, a->column, "    format   ");
 }
 
+/* Is it the one that was chosen, or what lines of that can turn out to be? */
+static bool is_chosen(const struct format *f, const struct format *chosen)
+{
+	for (uint32_t k = 0; k < f->nvariants; k++)
+		if (f->variants[k] == chosen)
+			return true;
+	return f == chosen;
+}
+
 /* Every format: which one fits, which others would, and why the rest does not. Those that got farthest say most. */
 static void say_formats(struct explainer *x)
 {
@@ -108,7 +120,7 @@ static void say_formats(struct explainer *x)
 	for (uint32_t i = 0; tried && i < set->n; i++)
 		parse_attempt(&x->parser, i, x->frame.msg, &tried[i]);
 	for (uint32_t i = 0; tried && i < set->n; i++)
-		if (tried[i].result == ATTEMPT_FITS && set->v[i] != chosen)
+		if (tried[i].result == ATTEMPT_FITS && !is_chosen(set->v[i], chosen))
 			say(x, "  %.*s would fit too: the first one given is taken, or what the lines before were\n",
 			    (int)set->v[i]->name.len, set->v[i]->name.p);
 	for (; tried && shown < set->n; shown++) {
@@ -245,6 +257,20 @@ static void say_value(struct explainer *x, const struct attr *a, union value v)
 	}
 }
 
+/* Members without a meaning have keys of their own. */
+static void say_pairs(struct explainer *x)
+{
+	const struct record *r = &x->parser.rec;
+
+	for (uint32_t k = 0; k < r->npairs; k++) {
+		say(x, "  ");
+		term_text(&x->out, r->pair[k].key, 130);
+		say(x, " = ");
+		term_text(&x->out, r->pair[k].value, 200);
+		say(x, "\n");
+	}
+}
+
 static void say_attributes(struct explainer *x)
 {
 	const struct record *r = &x->parser.rec;
@@ -260,7 +286,9 @@ static void say_attributes(struct explainer *x)
 			continue;
 		say(x, "attributes of %s %.*s\n", s->role == ROLE_CLIENT ? "CLIENT" : "SERVER", (int)s->name.len, s->name.p);
 		for (uint32_t k = 0; k < rows->n; k++)
-			if (attr_value(&rows->v[k], r, &v)) {
+			if (rows->v[k].from == FROM_PAIRS && (r->flags & RECORD_PAIRS)) {
+				say_pairs(x);
+			} else if (attr_value(&rows->v[k], r, &v)) {
 				say(x, "  ");
 				term_text(&x->out, rows->v[k].key, 80);
 				say(x, " = ");
@@ -272,6 +300,48 @@ static void say_attributes(struct explainer *x)
 
 /* ---- a line --------------------------------------------------------------------------------------------- */
 
+/* A step of a request, as if no other line of it had come. */
+static bool rebuild_step(struct explainer *x, const struct part *part)
+{
+	struct merge *m = &x->merge;
+	bool sampled;
+
+	x->line.n = 1;
+	x->line.reason = part->flags & PART_FINAL ? REASON_NONE : REASON_END;
+	x->line.part[0] = *part;
+	x->line.part[0].host_len = 0;	/* it does not stand behind the message here */
+	x->line.bytes[0] = x->parser.rec.msg.p;
+	merge_begin(m, &x->line);
+	merge_add(m, 0, &x->parser.rec);
+	merge_finish(m);
+	x->rebuilder.moments = &m->moments;
+	sampled = rebuild(&x->rebuilder, &m->rec, &m->frame, &x->trace);
+	x->rebuilder.moments = NULL;
+	merge_events(m, &x->trace);
+	x->parser.rec = m->rec;
+	return sampled;
+}
+
+/* What the line is: all of a request, or a step of one. false: it makes no tree. */
+static bool rebuild_line(struct explainer *x, bool *sampled)
+{
+	struct part part;
+
+	switch (steps_possible(x->parser.rec.format) ? step_line(&x->parser.rec, &x->frame, &part) : STEP_LINE_NONE) {
+	case STEP_LINE_NONE:
+		*sampled = rebuild(&x->rebuilder, &x->parser.rec, &x->frame, &x->trace);
+		return true;
+	case STEP_LINE_PART:
+		say(x, "step      one of several lines of a request; what it makes without the others:\n");
+		*sampled = rebuild_step(x, &part);
+		return true;
+	case STEP_LINE_OTHER:
+		break;
+	}
+	say(x, "step      of a request that it does not name (%%ID, or %%rt and %%pid); it counts as `other`\n");
+	return false;
+}
+
 static void say_request(struct explainer *x)
 {
 	const struct format *f = x->parser.rec.format;
@@ -282,10 +352,12 @@ static void say_request(struct explainer *x)
 	if (f->text.len)
 		say_text(x, "", f->text);
 	say_fields(x);
-	sampled = rebuild(&x->rebuilder, &x->parser.rec, &x->frame, &x->trace);
+	if (!rebuild_line(x, &sampled))
+		return;
 	say_timers(x);
 	say_spans(x);
 	say_attributes(x);
+	x->parser.rec.format = f;
 	if (!sampled)
 		say(x, "sampling  this request would not be sent: its caller or --sampler said so\n");
 }
@@ -369,6 +441,7 @@ int explain(const struct config *c, char **lines, int n)
 	x->c = c;
 	x->out.max = EXPLAIN_MAX;
 	parser_init(&x->parser, &c->formats);
+	merge_init(&x->merge);
 	for (int i = 0; ok && i < n; i++) {
 		if (i)
 			putchar('\n');
@@ -378,6 +451,7 @@ int explain(const struct config *c, char **lines, int n)
 	if (n == 0)
 		ok = explain_input(x, &all);
 	parser_free(&x->parser);
+	merge_free(&x->merge);
 	rebuilder_free(&x->rebuilder);
 	parser_thread_free();
 	buf_free(&x->out);

@@ -155,11 +155,6 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 	*open = true;
 }
 
-static inline bool is_step(const struct format *f)
-{
-	return format_has(f, SLOT_OG) || f->step != STEP_UNKNOWN;
-}
-
 /* A line that is a step of a request waits for the others; false: it is a request of its own. */
 static bool step_taken(struct worker *w, uint32_t i, const struct recent *recent)
 {
@@ -196,7 +191,7 @@ static void origin_frames(struct worker *w, const struct origin *o)
 		w->tally.lines += !(f->flags & FRAME_CONTINUES);
 		switch (parse_frame(&w->parser, f, &recent)) {
 		case PARSED_REQUEST:
-			if (!is_step(w->parser.rec.format) || !step_taken(w, i, &recent))
+			if (!steps_possible(w->parser.rec.format) || !step_taken(w, i, &recent))
 				request(w, f, mark, &open);
 			break;
 		case PARSED_OTHER:

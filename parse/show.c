@@ -4,7 +4,7 @@
  */
 #include "core/civil.h"
 #include "parse/parse.h"
-#include "parse/program.h"
+#include "parse/object.h"
 
 #include <stdio.h>
 
@@ -79,6 +79,13 @@ void parse_attempt(struct parser *p, uint32_t n, struct slice msg, struct attemp
 			out->result = ATTEMPT_FITS;
 		else
 			snprintf(out->expected, sizeof(out->expected), "what the pattern says");
+		return;
+	}
+	if (!f->prog) {
+		if (object_run(p, f, false, NULL) == RUN_YES)
+			out->result = ATTEMPT_FITS;
+		else
+			snprintf(out->expected, sizeof(out->expected), "its members");
 		return;
 	}
 	if (program_run(f, &p->rec, &p->day, false, NULL) == RUN_YES) {
