@@ -67,7 +67,7 @@ struct format {
 	uint32_t ncap[CAPTURE_SIDES];	/* names known; 0: none */
 	uint8_t step;			/* enum step: what haproxy.cfg says that its lines are */
 	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
-	uint64_t every[2];		/* slots that each format of its family has: see formats_families */
+	uint64_t every[2];		/* of such a format: slots that each of the steps has; none: not known */
 	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
 };
 

@@ -171,8 +171,10 @@ bool formats_add(struct formats *set, struct slice arg, const struct naming *nam
 /* What `f` has goes to what all of them have together. */
 static void unite(struct format *whole, const struct format *f)
 {
-	for (int word = 0; word < 2; word++)
+	for (int word = 0; word < 2; word++) {
 		whole->slots[word] |= f->slots[word];
+		whole->every[word] &= f->slots[word];
+	}
 	for (uint32_t k = 0; k < f->nextra; k++) {
 		uint32_t i = 0;
 
@@ -202,28 +204,17 @@ struct format *formats_families(struct formats *set)
 
 	for (uint32_t i = 0; i < set->n; i++)
 		n += tells_step(set->v[i]);
-	if (n > 1) {
-		whole = arena_alloc(set->arena, sizeof(*whole));
-		whole->name = SLICE("steps");
-		whole->mode = MODE_TCP;
-		for (uint32_t i = 0; i < set->n; i++)
-			if (tells_step(set->v[i]))
-				unite(whole, set->v[i]);
-	}
-	for (uint32_t i = 0; whole && i < set->n; i++)
-		if (tells_step(set->v[i]))
+	if (n < 2)
+		return NULL;
+	whole = arena_alloc(set->arena, sizeof(*whole));
+	whole->name = SLICE("steps");
+	whole->mode = MODE_TCP;
+	whole->every[0] = whole->every[1] = UINT64_MAX;
+	for (uint32_t i = 0; i < set->n; i++)
+		if (tells_step(set->v[i])) {
+			unite(whole, set->v[i]);
 			set->v[i]->whole = whole;
-	for (uint32_t i = 0; i < set->n; i++) {
-		struct format *f = set->v[i];
-
-		f->every[0] = f->slots[0];
-		f->every[1] = f->slots[1];
-		for (uint32_t k = 0; f->whole && k < set->n; k++)
-			if (set->v[k]->whole == f->whole) {
-				f->every[0] &= set->v[k]->slots[0];
-				f->every[1] &= set->v[k]->slots[1];
-			}
-	}
+		}
 	return whole;
 }
 

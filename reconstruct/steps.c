@@ -34,10 +34,16 @@ static enum step step_of(const struct record *r, struct slice origin)
 	return STEP_UNKNOWN;
 }
 
-/* Does every line of these formats have the frontend and the unique-id? Only then may it go into ids and keys. */
+/* The slots that every line of a request has. */
+static const uint64_t *every_line(const struct format *f)
+{
+	return f->whole ? f->whole->every : f->slots;
+}
+
+/* Not every line has the frontend and the unique-id? Then the frontend may not go into ids and keys. */
 static bool lone_id(const struct format *f)
 {
-	const uint64_t *every = f->every;
+	const uint64_t *every = every_line(f);
 	uint64_t id = every[SLOT_ID >> 6] >> (SLOT_ID & 63), fe = every[SLOT_f >> 6] >> (SLOT_f & 63),
 		 ft = every[SLOT_ft >> 6] >> (SLOT_ft & 63);
 
@@ -403,7 +409,7 @@ void merge_add(struct merge *m, uint32_t i, const struct record *r)
 	whole = r->format->whole ? r->format->whole : r->format;
 	if (!m->rec.format || whole->mode != MODE_ERROR)
 		m->rec.format = whole;
-	m->every = r->format->every;
+	m->every = every_line(r->format);
 	if (lone_id(r->format))
 		m->rec.flags |= RECORD_LONE_ID;
 	m->rec.flags |= r->flags & (RECORD_TRUNCATED | RECORD_ONE_BLOCK);
