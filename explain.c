@@ -89,6 +89,12 @@ static void say_failure(struct explainer *x, const struct format *f, const struc
 		say(x, "the pattern does not match\n");
 		return;
 	}
+	if (!f->prog) {
+		say(x, "%s at byte %zu, after %u members: expected %s\n",
+		    a->result == ATTEMPT_ENDS ? "it ends" : "no,", a->at + 1, a->depth, a->expected);
+		say_caret(x, x->frame.msg, a->at, "    message  ");
+		return;
+	}
 	if (a->result == ATTEMPT_ENDS)
 		say(x, "the message ends after %u fields; expected %s (column %zu of the format)\n", a->depth, a->expected,
 		    a->column + 1);
@@ -98,15 +104,6 @@ static void say_failure(struct explainer *x, const struct format *f, const struc
 	say_caret(x, x->frame.msg, a->at, "    message  ");
 	if (f->text.len > a->column)
 		say_caret(x, f->text, a->column, "    format   ");
-}
-
-/* Is it the one that was chosen, or what lines of that can turn out to be? */
-static bool is_chosen(const struct format *f, const struct format *chosen)
-{
-	for (uint32_t k = 0; k < f->nvariants; k++)
-		if (f->variants[k] == chosen)
-			return true;
-	return f == chosen;
 }
 
 /* Every format: which one fits, which others would, and why the rest does not. Those that got farthest say most. */
@@ -120,7 +117,8 @@ static void say_formats(struct explainer *x)
 	for (uint32_t i = 0; tried && i < set->n; i++)
 		parse_attempt(&x->parser, i, x->frame.msg, &tried[i]);
 	for (uint32_t i = 0; tried && i < set->n; i++)
-		if (tried[i].result == ATTEMPT_FITS && !is_chosen(set->v[i], chosen))
+		if (tried[i].result == ATTEMPT_FITS && set->v[i] != chosen &&
+		    !(chosen && chosen->pairs && set->v[i]->pairs))	/* its own variant */
 			say(x, "  %.*s would fit too: the first one given is taken, or what the lines before were\n",
 			    (int)set->v[i]->name.len, set->v[i]->name.p);
 	for (; tried && shown < set->n; shown++) {
@@ -257,14 +255,14 @@ static void say_value(struct explainer *x, const struct attr *a, union value v)
 	}
 }
 
-/* Members without a meaning have keys of their own. */
+/* The row that stands for all members without a meaning. */
 static void say_pairs(struct explainer *x)
 {
 	const struct record *r = &x->parser.rec;
 
 	for (uint32_t k = 0; k < r->npairs; k++) {
 		say(x, "  ");
-		term_text(&x->out, r->pair[k].key, 130);
+		term_text(&x->out, r->pair[k].key, PAIR_KEY_MAX);
 		say(x, " = ");
 		term_text(&x->out, r->pair[k].value, 200);
 		say(x, "\n");
@@ -286,7 +284,7 @@ static void say_attributes(struct explainer *x)
 			continue;
 		say(x, "attributes of %s %.*s\n", s->role == ROLE_CLIENT ? "CLIENT" : "SERVER", (int)s->name.len, s->name.p);
 		for (uint32_t k = 0; k < rows->n; k++)
-			if (rows->v[k].from == FROM_PAIRS && (r->flags & RECORD_PAIRS)) {
+			if (attr_value(&rows->v[k], r, &v) && rows->v[k].type == ATTR_PAIRS) {
 				say_pairs(x);
 			} else if (attr_value(&rows->v[k], r, &v)) {
 				say(x, "  ");

@@ -1,5 +1,6 @@
 /*
- * core/json_read.h - read one JSON text (RFC 8259) where it lies: a token at a time, no tree, no allocation, no recursion.
+ * core/json_read.h - read one JSON text (RFC 8259) where it lies: a token at a time, no tree, no allocation, no
+ * recursion.
  *
  *	struct json_reader r;
  *
@@ -10,8 +11,8 @@
  * The text is lent and not changed; slices point into it. Up to 15 bytes behind its end may be READ (core/scan.h):
  * it lies in a block or in a buffer with BLOCK_PAD behind it. No token goes beyond the end.
  *
- * It is tolerant where log writers are careless: strings may hold control bytes, NULs and invalid UTF-8 (HAProxy writes
- * what %[expressions] give it), and a number is any run of digits and "+-.eE" (`+15`, `-`, `007`), for the caller to judge.
+ * It is tolerant where log writers are careless: strings may hold control bytes, NULs and invalid UTF-8 (HAProxy
+ * writes what %[expressions] give it), and a number is any run of digits and "+-.eE" (`+15`, `-`, `007`), for the caller to judge.
  */
 #ifndef CORE_JSON_READ_H
 #define CORE_JSON_READ_H
@@ -34,7 +35,7 @@ enum json_token {
 struct json_reader {
 	const char *p, *end;	/* lent; what is not read yet */
 	struct slice text;	/* of the last key, string or number, still escaped; lent by the text */
-	bool escaped;		/* of the last key or string: it holds a backslash, so json_unescape has something to do */
+	bool escaped;		/* of the last key or string: it holds a backslash, so json_unescape has work */
 	uint8_t state;		/* private */
 	uint8_t depth;		/* containers open */
 	enum json_token cut;	/* with JR_CUT: JR_KEY, JR_STRING or JR_NUMBER, of which `text` is the beginning that

@@ -14,7 +14,7 @@ enum major { UINT, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE };
 struct cbor {
 	struct reading *x;
 	const unsigned char *p, *end;
-	uint64_t left[JSON_DEPTH_MAX + 1];	/* elements of the containers that are open; UINT64_MAX: until a break */
+	uint64_t left[JSON_DEPTH_MAX + 1];	/* elements of what is open; UINT64_MAX: until a break */
 	bool map[JSON_DEPTH_MAX + 1];
 };
 
@@ -298,6 +298,8 @@ enum run cbor_members(struct reading *x, struct slice text)
 	struct cbor c;
 	unsigned first = text.len ? (unsigned char)*text.p : 0;
 	unsigned char *bytes, two[2];
+	const unsigned char *start;
+	enum run run;
 
 	if (text.len < 3)
 		return RUN_NO;
@@ -312,6 +314,10 @@ enum run cbor_members(struct reading *x, struct slice text)
 		c.p = bytes;
 		c.end = bytes + text.len / 2;
 	}
+	start = c.p;
 	x->r->flags |= RECORD_DECODED;
-	return walk(&c);
+	run = walk(&c);
+	/* Of digits there are two for each byte. */
+	x->r->reached = (uint32_t)((size_t)(c.p - start) * (start == (const unsigned char *)text.p ? 1 : 2));
+	return run;
 }

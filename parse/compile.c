@@ -422,7 +422,8 @@ static bool set_defaults(struct compiler *c, const struct item *it)
 	if (!(it->options & (OPTION_JSON | OPTION_CBOR)))
 		return true;
 	if (c->n)
-		return fail(c, it->column, "JSON and CBOR are for the whole line: expected this in front of all fields");
+		return fail(c, it->column, "JSON and CBOR are for the whole line: expected this in front of all "
+					    "fields");
 	c->encoded = true;
 	return true;
 }

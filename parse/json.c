@@ -16,7 +16,8 @@ static struct slice key_text(struct reading *x, const struct json_reader *r)
 	return slice_of(out, n);
 }
 
-static inline bool value(struct reading *x, const struct json_reader *r, struct slice key, enum json_token token, bool cut)
+static inline bool value(struct reading *x, const struct json_reader *r, struct slice key, enum json_token token,
+			 bool cut)
 {
 	struct scalar s = { .kind = SCALAR_NULL };
 
@@ -49,21 +50,16 @@ static struct slice without_cookie(struct slice text)
 	return slice_trim(text);
 }
 
-enum run json_members(struct reading *x, struct slice text)
+static enum run walk(struct reading *x, struct json_reader *r)
 {
 	struct slice key = slice_of("", 0);
-	struct json_reader r;
 	enum json_token token;
 
-	text = without_cookie(text);
-	if (text.len == 0 || *text.p != '{')
-		return RUN_NO;
-	json_begin(&r, text);
 	for (;;) {
-		token = json_next(&r);
+		token = json_next(r);
 		if (token == JR_KEY) {
-			key = key_text(x, &r);
-			token = json_next(&r);
+			key = key_text(x, r);
+			token = json_next(r);
 		}
 		switch (token) {
 		case JR_OBJECT:
@@ -76,7 +72,7 @@ enum run json_members(struct reading *x, struct slice text)
 			object_close(x);
 			break;
 		case JR_CUT:
-			if (r.cut == JR_STRING && !value(x, &r, key, JR_STRING, true))
+			if (r->cut == JR_STRING && !value(x, r, key, JR_STRING, true))
 				return RUN_NO;
 			return RUN_CUT;
 		case JR_END:
@@ -84,8 +80,22 @@ enum run json_members(struct reading *x, struct slice text)
 		case JR_BAD:
 			return RUN_NO;
 		default:
-			if (!value(x, &r, key, token, false))
+			if (!value(x, r, key, token, false))
 				return RUN_NO;
 		}
 	}
+}
+
+enum run json_members(struct reading *x, struct slice text)
+{
+	struct json_reader r;
+	enum run run;
+
+	text = without_cookie(text);
+	if (text.len == 0 || *text.p != '{')
+		return RUN_NO;
+	json_begin(&r, text);
+	run = walk(x, &r);
+	x->r->reached = (uint32_t)(r.p - x->r->msg.p);
+	return run;
 }

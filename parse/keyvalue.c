@@ -57,7 +57,7 @@ static bool ends_value(const char *p, const char *end, char close)
 	return *q == ' ' && (close != '"' || !memchr(q, '"', (size_t)(key_next(q, end) - q)));
 }
 
-/* The value at `p` in quotes or brackets: what stands behind it, or NULL when they are not closed before a blank or the end. */
+/* The value at `p` in quotes or brackets: what stands behind it, or NULL when they are not closed. */
 static const char *enclosed(const char *p, const char *end, char close, struct scalar *s)
 {
 	int closes = 0;
@@ -95,12 +95,12 @@ enum run keyvalue_members(struct reading *x, struct slice text)
 			/* `a= b=1`: the blank before the next key may be all there is. */
 			behind = key_next(p, end);
 			s.text = slice_trim(slice_to(p, behind));
-			if (behind < end && s.text.len > 1 && (s.text.p[s.text.len - 1] == ',' || s.text.p[s.text.len - 1] == ';'))
-				s.text.len--;
+			s.text.len -= behind < end && s.text.len > 1 && memchr(",;", s.text.p[s.text.len - 1], 2);
 		}
 		p = behind < end && behind > p && behind[-1] == ' ' ? behind : key_next(behind, end);
 		if (!object_value(x, key, &s, false))
 			return RUN_NO;
 	}
+	x->r->reached = (uint32_t)x->r->msg.len;
 	return RUN_YES;
 }

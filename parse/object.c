@@ -69,7 +69,8 @@ struct object *object_make(struct object_maker *m, enum object_kind kind, bool g
 			at = (at + 1) & (size - 1);
 		hash[at] = (uint16_t)(i + 1);
 	}
-	*o = (struct object){ .kind = (uint8_t)kind, .generic = generic, .n = m->n, .v = v, .mask = size - 1, .hash = hash };
+	*o = (struct object){ .kind = (uint8_t)kind, .generic = generic, .n = m->n, .v = v, .mask = size - 1,
+			      .hash = hash };
 	free(m->v);
 	*m = (struct object_maker){ .arena = m->arena };
 	return o;
@@ -315,7 +316,8 @@ static void count_dropped(struct reading *x)
 	struct record *r = x->r;
 
 	if (x->dropped)
-		r->pair[r->npairs++] = (struct pair){ SLICE("haspan.dropped_members"), printed(x, x->dropped), PAIR_NUMBER };
+		r->pair[r->npairs++] = (struct pair){ SLICE("haspan.dropped_members"), printed(x, x->dropped),
+						      PAIR_NUMBER };
 }
 
 /* ---- what readers hand over ------------------------------------------------------------------------------ */
@@ -451,8 +453,8 @@ bool object_likely(struct slice msg)
 	if (msg.len < 2)
 		return false;
 	first = (unsigned char)*msg.p;
-	return first == '{' || first == '@' || (first & 0xe0) == 0xa0 || (first | 0x20) == 'a' || (first | 0x20) == 'b' ||
-	       memchr(msg.p, '=', msg.len);
+	return first == '{' || first == '@' || (first & 0xe0) == 0xa0 || (first | 0x20) == 'a' ||
+	       (first | 0x20) == 'b' || memchr(msg.p, '=', msg.len);
 }
 
 static void reset(struct reading *x)
@@ -464,6 +466,7 @@ static void reset(struct reading *x)
 	r->plus[0] = r->plus[1] = 0;
 	r->have_extra = 0;
 	r->flags = RECORD_OBJECT;
+	r->reached = 0;
 	r->cap[0].n = r->cap[1].n = 0;
 	x->p->scratch_used = 0;
 }

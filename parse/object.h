@@ -4,7 +4,8 @@
  * A table says what each member means. A reader (json.c, cbor.c, keyvalue.c) walks the line and hands over each
  * member as it comes; object.c finds it in the table and stores it. No tree is built, nothing is allocated.
  *
- * Nested members have dotted names: {"time":{"TR":5}} is time.TR, an element of an array the array's name and its number.
+ * Nested members have dotted names: {"time":{"TR":5}} is time.TR, an element of an array the array's name and its
+ * number.
  */
 #ifndef PARSE_OBJECT_H
 #define PARSE_OBJECT_H
@@ -20,7 +21,7 @@ enum member_what {
 	MEMBER_EXTRA,		/* extra field `slot` of the format */
 	MEMBER_CAPTURE,		/* captured header `slot` of `side` */
 	MEMBER_BLOCK,		/* all captured headers of `side`: an array, or "{a|b}" */
-	MEMBER_DATE,		/* a date of any form (words.c): field `slot` if it fits, else microseconds in `slot2` */
+	MEMBER_DATE,		/* a date of any form (words.c): field `slot` if it fits, else of `slot2` */
 };
 
 struct member {
@@ -97,7 +98,7 @@ void object_close(struct reading *x);
 /* A value. `cut`: the line ends within it. false: the line is not of this format. */
 bool object_value(struct reading *x, struct slice key, const struct scalar *s, bool cut);
 
-/* The readers: RUN_YES, RUN_CUT when the line ends too early, RUN_NO when it is of another kind or not of this format. */
+/* The readers: RUN_YES; RUN_CUT: the line ends too early; RUN_NO: it is of another kind or not of this format. */
 enum run json_members(struct reading *x, struct slice text);
 enum run cbor_members(struct reading *x, struct slice text);
 enum run keyvalue_members(struct reading *x, struct slice text);

@@ -58,8 +58,8 @@ static inline enum run run_format(struct parser *p, uint32_t n)
 	if (f->regex)
 		return regex_run(f, &p->rec, &p->day);
 	if (!f->prog)
-		return !f->object->generic && object_run(p, f, true, NULL) == RUN_YES && is_complete(&p->rec) ? RUN_YES :
-														RUN_NO;
+		return f->object->generic || object_run(p, f, true, NULL) != RUN_YES || !is_complete(&p->rec) ?
+		       RUN_NO : RUN_YES;
 	if (program_run(f, &p->rec, &p->day, false, NULL) != RUN_YES || is_tcp_clf(&p->rec))
 		return RUN_NO;
 	return RUN_YES;

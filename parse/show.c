@@ -66,6 +66,25 @@ static uint32_t fields_before(const struct format *f, uint32_t depth)
 	return depth - (depth && f->prog[0].op == OP_LITERAL);
 }
 
+/* By the names of its members; false: it does not fit, and `out` says why. */
+static bool attempt_object(struct parser *p, const struct format *f, struct attempt *out)
+{
+	static const char *const kinds[] = {
+		[OBJECT_JSON] = "a JSON object", [OBJECT_CBOR] = "a CBOR map", [OBJECT_KEYVALUE] = "key=value",
+	};
+	enum run how = object_run(p, f, false, &out->depth);
+	bool all = p->rec.reached == p->rec.msg.len;
+
+	out->at = p->rec.reached;
+	out->result = how == RUN_CUT ? ATTEMPT_ENDS : ATTEMPT_FAILS;
+	if (how == RUN_YES && (f->object->generic || 2 * out->depth >= f->object->n))
+		return true;
+	snprintf(out->expected, sizeof(out->expected), "%s", how == RUN_YES ? "at least half of the members" :
+		 all && how == RUN_NO ? "a date and a duration" : out->at ? "a member with a value of its form" :
+								   kinds[f->object->kind]);
+	return false;
+}
+
 void parse_attempt(struct parser *p, uint32_t n, struct slice msg, struct attempt *out)
 {
 	const struct format *f = p->formats->v[n];
@@ -81,13 +100,12 @@ void parse_attempt(struct parser *p, uint32_t n, struct slice msg, struct attemp
 			snprintf(out->expected, sizeof(out->expected), "what the pattern says");
 		return;
 	}
-	if (!f->prog) {
-		if (object_run(p, f, false, NULL) == RUN_YES)
-			out->result = ATTEMPT_FITS;
-		else
-			snprintf(out->expected, sizeof(out->expected), "its members");
+	if (f->object && attempt_object(p, f, out)) {
+		out->result = ATTEMPT_FITS;
 		return;
 	}
+	if (!f->prog)
+		return;
 	if (program_run(f, &p->rec, &p->day, false, NULL) == RUN_YES) {
 		out->result = ATTEMPT_FITS;
 		return;
@@ -184,6 +202,14 @@ static bool show_extra(const struct record *r, uint32_t k, struct shown *out)
 	return true;
 }
 
+static bool show_pair(const struct record *r, uint32_t k, struct shown *out)
+{
+	if (!(r->flags & RECORD_PAIRS) || k >= r->npairs)
+		return false;
+	*out = (struct shown){ r->pair[k].key, r->pair[k].value, slice_of("", 0), "", false };
+	return true;
+}
+
 static bool show_insn(const struct record *r, const struct insn *i, bool second, struct shown *out, char *scratch,
 		      size_t size)
 {
@@ -209,9 +235,13 @@ bool record_show(const struct record *r, uint32_t *at, struct shown *out, char *
 	for (n -= insns; n < slots; n = (*at)++ - insns)
 		if (show_slot(r, (int)n, out, scratch, size))
 			return true;
-	for (n -= slots; n < EXTRAS_MAX + CAPTURE_SIDES; n = (*at)++ - insns - slots)
-		if (!f->prog && (n < EXTRAS_MAX ? show_extra(r, n, out) :
-						  show_captures(r, (int)(n - EXTRAS_MAX), out, scratch, size)))
+	for (n -= slots; n < EXTRAS_MAX + CAPTURE_SIDES + PAIRS_MAX; n = (*at)++ - insns - slots)
+		if (n >= EXTRAS_MAX + CAPTURE_SIDES) {
+			if (show_pair(r, n - EXTRAS_MAX - CAPTURE_SIDES, out))
+				return true;
+		} else if (!f->prog && (n < EXTRAS_MAX ? show_extra(r, n, out) :
+						  show_captures(r, (int)(n - EXTRAS_MAX), out, scratch, size))) {
 			return true;
+		}
 	return false;
 }

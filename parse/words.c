@@ -387,7 +387,8 @@ static void add_mapped(struct object_maker *m, struct format *first, const struc
 		}
 		extra = format_add_extra(first, naming->map_from[i], to, TYPE_RAW);
 		if (extra >= 0)
-			add_exact(m, naming->map_from[i], (struct member){ .what = MEMBER_EXTRA, .slot = (uint8_t)extra });
+			add_exact(m, naming->map_from[i],
+				  (struct member){ .what = MEMBER_EXTRA, .slot = (uint8_t)extra });
 	}
 }
 
@@ -429,6 +430,7 @@ static struct format *const *make_variants(struct arena *arena, const struct for
 	for (uint32_t n = 0; n < VARIANTS; n++) {
 		v[n] = arena_alloc(arena, sizeof(**v));
 		fill_variant(v[n], first, n);
+		v[n]->name = SLICE("json, cbor, keyvalue");
 		v[n]->whole = v[v[n]->mode == MODE_HTTP ? 0 : n];
 	}
 	return v;
@@ -439,7 +441,8 @@ struct format *generic_format(struct formats *set, enum object_kind kind, const 
 	static const struct slice names[] = { { "json", 4 }, { "cbor", 4 }, { "keyvalue", 8 } };
 	struct format *f = arena_alloc(set->arena, sizeof(*f));
 
-	f->name = f->text = names[kind];
+	f->name = names[kind];
+	f->text = SLICE("members by their names");
 	f->slots[0] = f->slots[1] = UINT64_MAX;
 	format_captures(f, naming, set->arena);
 	f->pairs = true;

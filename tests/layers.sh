@@ -7,6 +7,7 @@ function may(file, inc,    room) {
 	room = file; sub(/\/.*/, "", room)
 	if (inc ~ /^core\//) return 1
 	if (inc ~ /^formats\//) return room ~ /^(parse|reconstruct)$/ || file !~ /\//
+	# steps: lines of one request meet between parsing and rebuilding, and only the corridor knows both
 	if (file !~ /\//) return inc !~ /\// || inc ~ /^(ingest\/ingest|parse\/parse|reconstruct\/(reconstruct|steps)|export\/export)\.h$/
 	if (inc ~ "^" room "/") return 1
 	if (room == "parse") return inc ~ /^ingest\/frame\.h$/
