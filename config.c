@@ -203,6 +203,7 @@ static bool formats(struct maker *m)
 	struct formats *set = &m->c->formats;
 
 	uint64_t log_len = 1024;
+	struct format *whole;
 
 	set->arena = m->arena;
 	if (!quantity(m, OPTION_LOG_LEN, SIZE_UNITS, 1, 65535, &log_len))
@@ -215,6 +216,9 @@ static bool formats(struct maker *m)
 	for (const struct option_value *v = values(m, OPTION_FORMAT); v; v = v->next)
 		if (!formats_add(set, v->text, &m->naming, m->err))
 			return options_blame(v, m->err);
+	whole = formats_families(set);
+	if (whole)
+		plan_make(whole, m->arena);
 	for (uint32_t i = 0; i < set->n; i++)
 		plan_make(set->v[i], m->arena);
 	for (uint32_t i = 0; i < set->nplanned; i++)
@@ -401,13 +405,20 @@ static bool ends(struct maker *m)
 static bool general(struct maker *m)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t threads = cores < 1 ? 1 : cores > 4 ? 4 : (uint64_t)cores;
+	uint64_t threads = cores < 1 ? 1 : cores > 4 ? 4 : (uint64_t)cores, max_open = 10000;
+	unsigned max_age_ms = 3600000;
 	const struct option_value *v = value(m, OPTION_TIMEZONE);
 
 	if (!quantity(m, OPTION_THREADS, "", 1, THREADS_MAX, &threads))
 		return false;
 	if (threads == 0)
 		return wrong(m, value(m, OPTION_THREADS), 0, "expected 1 to 64");
+	if (!quantity(m, OPTION_MAX_OPEN, "", 1, 1000000, &max_open) || !duration(m, OPTION_MAX_AGE, &max_age_ms))
+		return false;
+	if (max_open == 0)
+		return wrong(m, value(m, OPTION_MAX_OPEN), 0, "expected 1 to 1000000");
+	m->c->max_open = (uint32_t)max_open;
+	m->c->max_age_us = (int64_t)max_age_ms * 1000;
 	m->c->threads = (unsigned)threads;
 	m->c->timezone = v ? v->text : slice_of("", 0);
 	m->c->rejects = options_text(m->o, OPTION_REJECTS);

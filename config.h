@@ -27,6 +27,8 @@ struct config {
 	struct slice timezone;
 	const char *rejects;			/* path, or NULL */
 	bool strict, check_only;
+	uint32_t max_open;		/* requests with several lines that may be open at once */
+	int64_t max_age_us;		/* how long, by the log's clock */
 	unsigned threads;
 };
 

@@ -3,6 +3,7 @@
 #include "core/civil.h"
 #include "core/term.h"
 #include "ingest/ingest.h"
+#include "reconstruct/steps.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@ struct explainer {
 	struct rebuilder rebuilder;
 	struct trace trace;
 	struct frame frame;
+	struct joined line;		/* a step of a request: this line alone */
+	struct merge merge;
 	struct buf out;
 	bool understood;		/* all lines so far */
 };
@@ -296,6 +299,48 @@ static void say_attributes(struct explainer *x)
 
 /* ---- a line --------------------------------------------------------------------------------------------- */
 
+/* A step of a request, as if no other line of it had come. */
+static bool rebuild_step(struct explainer *x, const struct part *part)
+{
+	struct merge *m = &x->merge;
+	bool sampled;
+
+	x->line.n = 1;
+	x->line.reason = part->flags & PART_FINAL ? REASON_NONE : REASON_END;
+	x->line.part[0] = *part;
+	x->line.part[0].host_len = 0;	/* it does not stand behind the message here */
+	x->line.bytes[0] = x->parser.rec.msg.p;
+	merge_begin(m, &x->line);
+	merge_add(m, 0, &x->parser.rec);
+	merge_finish(m);
+	x->rebuilder.moments = &m->moments;
+	sampled = rebuild(&x->rebuilder, &m->rec, &m->frame, &x->trace);
+	x->rebuilder.moments = NULL;
+	merge_events(m, &x->trace);
+	x->parser.rec = m->rec;
+	return sampled;
+}
+
+/* What the line is: all of a request, or a step of one. false: it makes no tree. */
+static bool rebuild_line(struct explainer *x, bool *sampled)
+{
+	struct part part;
+
+	switch (steps_possible(x->parser.rec.format) ? step_line(&x->parser.rec, &x->frame, &part) : STEP_LINE_NONE) {
+	case STEP_LINE_NONE:
+		*sampled = rebuild(&x->rebuilder, &x->parser.rec, &x->frame, &x->trace);
+		return true;
+	case STEP_LINE_PART:
+		say(x, "step      one of several lines of a request; what it makes without the others:\n");
+		*sampled = rebuild_step(x, &part);
+		return true;
+	case STEP_LINE_OTHER:
+		break;
+	}
+	say(x, "step      of a request that it does not name (%%ID, or %%rt and %%pid); it counts as `other`\n");
+	return false;
+}
+
 static void say_request(struct explainer *x)
 {
 	const struct format *f = x->parser.rec.format;
@@ -306,10 +351,12 @@ static void say_request(struct explainer *x)
 	if (f->text.len)
 		say_text(x, "", f->text);
 	say_fields(x);
-	sampled = rebuild(&x->rebuilder, &x->parser.rec, &x->frame, &x->trace);
+	if (!rebuild_line(x, &sampled))
+		return;
 	say_timers(x);
 	say_spans(x);
 	say_attributes(x);
+	x->parser.rec.format = f;
 	if (!sampled)
 		say(x, "sampling  this request would not be sent: its caller or --sampler said so\n");
 }
@@ -395,6 +442,7 @@ int explain(const struct config *c, char **lines, int n)
 	x->out.max = EXPLAIN_MAX;
 	unwrapper_init(&x->unwrapper);
 	parser_init(&x->parser, &c->formats);
+	merge_init(&x->merge);
 	for (int i = 0; ok && i < n; i++) {
 		if (i)
 			putchar('\n');
@@ -405,6 +453,7 @@ int explain(const struct config *c, char **lines, int n)
 		ok = explain_input(x, &all);
 	unwrapper_free(&x->unwrapper);
 	parser_free(&x->parser);
+	merge_free(&x->merge);
 	rebuilder_free(&x->rebuilder);
 	parser_thread_free();
 	buf_free(&x->out);

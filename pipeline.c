@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "ingest/ingest.h"
+#include "reconstruct/steps.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,12 @@ struct origin {
 /* Hash of hosts to origins; twice as large as the number of origins. */
 #define ORIGIN_BUCKETS (2 * ORIGINS_MAX)
 
+/* A line for the joiner; its bytes lie in the block. */
+struct step_ref {
+	struct part part;
+	const char *msg, *host;
+};
+
 struct worker {
 	struct pipeline *pipeline;
 	pthread_t thread;
@@ -38,7 +45,14 @@ struct worker {
 	struct buf rejects;
 	struct tally tally;		/* of the block */
 	char sample[120];		/* the first line that was not understood */
+	struct buf parts;		/* lines of requests that have several: struct step_ref each */
+	struct buf joined;		/* of requests that are whole by now */
+	struct merge merge;
+	struct joined request;
+	struct trace whole;		/* of a request with several lines */
 	struct frame frames[FRAMES_MAX];
+	struct part steps[FRAMES_MAX];	/* of frames with FRAME_STEP */
+	const char *messages[FRAMES_MAX];
 	struct origin origins[ORIGINS_MAX];
 	uint16_t buckets[ORIGIN_BUCKETS];
 	uint32_t norigins;
@@ -63,6 +77,8 @@ struct pipeline {
 	pthread_mutex_t output;		/* for what follows */
 	pthread_cond_t turn;
 	uint64_t next_out;		/* whose turn it is to hand over; 1: the formats' order has been taught */
+	uint64_t next_join;		/* whose turn it is to join */
+	struct joiner *joiner;		/* for the worker whose turn that is */
 	struct tally total;
 	char sample[120];
 	bool host_given;		/* the user's host.name counts, not the envelope's */
@@ -95,7 +111,6 @@ static uint16_t origin_of(struct worker *w, struct slice host)
 static void sort_frames(struct worker *w, uint32_t n)
 {
 	w->norigins = 0;
-	unwrapper_reset(&w->unwrapper);
 	memset(w->buckets, 0xff, sizeof(w->buckets));
 	for (uint32_t i = 0; i < n; i++) {
 		struct frame *f = &w->frames[i];
@@ -143,6 +158,28 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 	*open = true;
 }
 
+/* A line that is a step of a request waits for the others; false: it is a request of its own. */
+static bool step_taken(struct worker *w, uint32_t i, const struct recent *recent)
+{
+	struct frame *f = &w->frames[i];
+	const struct record *r = &w->parser.rec;
+
+	switch (step_line(r, f, &w->steps[i])) {
+	case STEP_LINE_NONE:
+		return false;
+	case STEP_LINE_OTHER:
+		w->tally.other++;
+		return true;
+	case STEP_LINE_PART:
+		break;
+	}
+	w->steps[i].format = recent->v[0] < w->pipeline->formats.n && w->pipeline->formats.v[recent->v[0]] == r->format ?
+			     recent->v[0] : UINT16_MAX;
+	w->messages[i] = r->msg.p;
+	f->flags |= FRAME_STEP;
+	return true;
+}
+
 static void origin_frames(struct worker *w, const struct origin *o)
 {
 	const struct pipeline *p = w->pipeline;
@@ -157,7 +194,8 @@ static void origin_frames(struct worker *w, const struct origin *o)
 		w->tally.lines += !(f->flags & FRAME_CONTINUES);
 		switch (parse_frame(&w->parser, f, &recent)) {
 		case PARSED_REQUEST:
-			request(w, f, mark, &open);
+			if (!steps_possible(w->parser.rec.format) || !step_taken(w, i, &recent))
+				request(w, f, mark, &open);
 			break;
 		case PARSED_OTHER:
 			w->tally.other++;
@@ -184,25 +222,139 @@ static void keep_rejects(struct worker *w, uint32_t n)
 		}
 }
 
+/* In the order of the lines: sort_frames took them apart by host. */
+static void keep_steps(struct worker *w, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (w->frames[i].flags & FRAME_STEP) {
+			struct step_ref s = { w->steps[i], w->messages[i], w->frames[i].host.p };
+
+			buf_add(&w->parts, (const char *)&s, sizeof(s));
+		}
+}
+
 static void process(struct worker *w)
 {
 	const struct pipeline *p = w->pipeline;
 	size_t at = 0;
 	uint32_t n;
 
+	unwrapper_reset(&w->unwrapper);		/* for the whole block: parts of requests are lent by it until they are joined */
 	while ((n = frame_cut(&w->block, &at, w->frames, FRAMES_MAX)) != 0) {
 		sort_frames(w, n);
 		for (uint32_t o = 0; o < w->norigins; o++)
 			origin_frames(w, &w->origins[o]);
 		if (p->rejects >= 0)
 			keep_rejects(w, n);
+		keep_steps(w, n);
 	}
-	for (uint32_t k = 0; k < p->nsinks; k++)
-		if (p->sinks[k]->encoder->seal)
-			p->sinks[k]->encoder->seal(&w->wire[k].bytes);
 	if (w->block.seq == 0)
 		formats_learn(&w->pipeline->formats, w->parser.matches);
-	w->tally.invalid_contexts = w->rebuilder.invalid_contexts;
+}
+
+/* ---- requests with several lines -------------------------------------------------------------------------- */
+
+/* The lines of the block to the joiner, in the order of the blocks; what is whole by now is this worker's to rebuild. */
+static void join(struct pipeline *p, struct worker *w)
+{
+	pthread_mutex_lock(&p->output);
+	while (p->next_join != w->block.seq)
+		pthread_cond_wait(&p->turn, &p->output);
+	pthread_mutex_unlock(&p->output);
+
+	for (size_t at = 0; at < w->parts.len; at += sizeof(struct step_ref)) {
+		struct step_ref s;
+
+		memcpy(&s, w->parts.p + at, sizeof(s));
+		if (joiner_take(p->joiner, &s.part, s.msg, s.host, &w->joined))
+			w->tally.requests++;
+		else
+			w->tally.merged++;
+	}
+	w->parts.len = 0;
+
+	pthread_mutex_lock(&p->output);
+	p->next_join++;
+	pthread_cond_broadcast(&p->turn);
+	pthread_mutex_unlock(&p->output);
+}
+
+/* Parse the lines of w->request again, this time for good, and make one record of them. */
+static void merge_lines(struct worker *w)
+{
+	merge_begin(&w->merge, &w->request);
+	for (uint32_t k = 0; k < w->merge.n; k++) {
+		uint32_t i = w->merge.order[k];
+		const struct part *part = &w->request.part[i];
+		struct frame f = { .zone_min = ZONE_UNKNOWN };
+		struct recent recent;
+
+		memset(&recent, 0xff, sizeof(recent));
+		recent.v[0] = part->format;
+		f.msg = slice_of(w->request.bytes[i], part->len);
+		f.raw = f.line = slice_of(w->request.bytes[i], part->raw_len);	/* its length alone is looked at */
+		if (parse_frame(&w->parser, &f, &recent) == PARSED_REQUEST)
+			merge_add(&w->merge, i, &w->parser.rec);
+	}
+}
+
+/* The spans of w->request to every sink; `host` is that of the group that is open, if one is. */
+static void joined_request(struct worker *w, size_t mark[], bool *open, struct slice *host)
+{
+	const struct pipeline *p = w->pipeline;
+	struct merge *m = &w->merge;
+	bool sampled;
+
+	merge_lines(w);
+	if (!m->rec.format)
+		return;
+	merge_finish(m);
+	w->rebuilder.moments = &m->moments;
+	sampled = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
+	w->rebuilder.moments = NULL;
+	merge_events(m, &w->whole);
+	w->tally.truncated += record_has(&m->rec, SLOT_x_truncated);
+	w->tally.spans += w->whole.n;
+	if (!sampled) {
+		w->tally.unsampled += w->whole.n;
+		return;
+	}
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		const struct encoder *e = p->sinks[k]->encoder;
+		bool same = *open && (p->host_given || slice_eq(*host, m->frame.host));
+
+		if (*open && !same)
+			e->close(&w->wire[k].bytes, mark[k]);
+		if (!same)
+			e->open(&w->wire[k].bytes, &p->c->resource, p->host_given ? slice_of("", 0) : m->frame.host,
+				&mark[k]);
+		e->trace(&w->wire[k].bytes, &m->rec, &w->whole);
+		w->wire[k].spans += w->whole.n;
+	}
+	*open = true;
+	*host = m->frame.host;
+}
+
+/* Behind the block's own spans: the spans of all requests that are whole by now. Then the wires are ready to go. */
+static void finish_wires(struct worker *w)
+{
+	const struct pipeline *p = w->pipeline;
+	size_t mark[SINKS_MAX] = { 0 }, at = 0;
+	struct slice host = { NULL, 0 };
+	bool open = false;
+
+	while (joined_next(&w->joined, &at, &w->request))
+		joined_request(w, mark, &open, &host);
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		const struct encoder *e = p->sinks[k]->encoder;
+
+		if (open)
+			e->close(&w->wire[k].bytes, mark[k]);
+		if (e->seal)
+			e->seal(&w->wire[k].bytes);
+	}
+	w->joined.len = 0;
+	w->tally.invalid_contexts += w->rebuilder.invalid_contexts;
 	w->rebuilder.invalid_contexts = 0;
 }
 
@@ -312,6 +464,8 @@ static void *worker_main(void *arg)
 	while (next_block(w->pipeline, w)) {
 		wait_for_first(w->pipeline, w->block.seq);
 		process(w);
+		join(w->pipeline, w);
+		finish_wires(w);
 		hand_over(w->pipeline, w);
 	}
 	parser_thread_free();
@@ -329,6 +483,8 @@ static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		w->wire[k].bytes.max = WIRE_MAX;
 	w->rejects.max = WIRE_MAX;
+	w->parts.max = w->joined.max = WIRE_MAX;
+	merge_init(&w->merge);
 	return rebuilder_init(&w->rebuilder, &p->c->rules, p->c->timezone, err);
 }
 
@@ -431,7 +587,8 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	pthread_mutex_init(&p->input, NULL);
 	pthread_mutex_init(&p->output, NULL);
 	pthread_cond_init(&p->turn, NULL);
-	if (check_sources(c, err) && open_sinks(p, err)) {
+	p->joiner = joiner_new(c->max_open, c->max_age_us, err);
+	if (p->joiner && check_sources(c, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
 		while (i < c->threads && worker_init(&p->workers[i], p, err))
@@ -441,6 +598,18 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	}
 	pipeline_close(p);
 	return NULL;
+}
+
+/* The input has ended: requests that are still open leave, a block's worth at a time. */
+static void leave_open(struct pipeline *p, struct worker *w)
+{
+	while (joiner_end(p->joiner, &w->joined)) {
+		w->block.seq = p->next_seq++;
+		p->next_join++;
+		finish_wires(w);
+		hand_over(p, w);
+	}
+	parser_thread_free();
 }
 
 void pipeline_run(struct pipeline *p, struct err *err)
@@ -455,6 +624,7 @@ void pipeline_run(struct pipeline *p, struct err *err)
 		err_set(err, EXIT_CONFIG, "cannot start a thread");
 	for (unsigned i = 0; i < started; i++)
 		pthread_join(p->workers[i].thread, NULL);
+	leave_open(p, &p->workers[0]);
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		p->sinks[k]->ops->finish(p->sinks[k]);
 }
@@ -552,11 +722,15 @@ void pipeline_close(struct pipeline *p)
 		parser_free(&w->parser);
 		rebuilder_free(&w->rebuilder);
 		buf_free(&w->rejects);
+		buf_free(&w->parts);
+		buf_free(&w->joined);
+		merge_free(&w->merge);
 		for (uint32_t k = 0; k < SINKS_MAX; k++)
 			buf_free(&w->wire[k].bytes);
 	}
 	if (p->rejects >= 0)
 		close(p->rejects);
+	joiner_free(p->joiner);
 	free(p->workers);
 	free(p);
 }

@@ -44,7 +44,7 @@
 /* Records in records: Filebeat's around docker's around a line; one more for good measure. */
 #define RECORD_DEPTH 3
 
-/* A worker's room for what is unescaped in one pass: decoded text is never longer than what it is decoded from. */
+/* A worker's room for what is unescaped in one block: decoded text is never longer than what it is decoded from. */
 #define RECORD_ROOM (BLOCK_SIZE * RECORD_DEPTH)
 
 /* Frames that are cut in one pass over a block; a block of shorter lines takes several passes. */
@@ -103,6 +103,32 @@
  */
 #define BACKTRACK_BUDGET (512 * 1024)
 #define BACKTRACK_TRY 32
+
+/*
+ * Lines of one request that are kept (log-steps, do-log): five steps, and do-log actions up to PARTS_OTHER. Further
+ * ones are counted, and their events are left out; the final line always finds a place.
+ */
+#define PARTS_MAX 64
+#define PARTS_OTHER 48
+
+/* Bytes of these lines: one of the longest kind and all usual ones. Only the final line may go beyond. */
+#define PARTS_BYTES ((size_t)128 * 1024)
+
+/* What an open request may hold on average: --max-open times this is the store for their lines. */
+#define OPEN_BYTES ((size_t)4 * 1024)
+
+/* The store's unit. A usual step line takes one or two. */
+#define CELL_SIZE ((size_t)256)
+
+/*
+ * How long a request whose final line came waits for earlier ones that the network delivers later: so many further
+ * step lines, or so much of the log's own clock. Datagrams overtake each other by milliseconds.
+ */
+#define LINGER_LINES 512
+#define LINGER_US INT64_C(1000000)
+
+/* Fields of do-log lines that one request's events can hold together. */
+#define EVENT_ATTRS_MAX 256
 
 /* Objects and arrays inside each other in a line that is read: log records have three or four. Deeper is no log. */
 #define JSON_DEPTH_MAX 64

@@ -20,8 +20,10 @@ enum {
 	SS_SCOPE = 0x0a, SS_SPANS = 0x12, SS_SCHEMA_URL = 0x1a,
 	SCOPE_NAME = 0x0a, SCOPE_VERSION = 0x12,
 	SPAN_TRACE_ID = 0x0a, SPAN_ID = 0x12, SPAN_STATE = 0x1a, SPAN_PARENT = 0x22, SPAN_NAME = 0x2a,
-	SPAN_KIND = 0x30, SPAN_START = 0x39, SPAN_END = 0x41, SPAN_ATTRIBUTES = 0x4a, SPAN_STATUS = 0x7a,
+	SPAN_KIND = 0x30, SPAN_START = 0x39, SPAN_END = 0x41, SPAN_ATTRIBUTES = 0x4a, SPAN_EVENTS = 0x5a,
+	SPAN_STATUS = 0x7a,
 	SPAN_FLAGS_1 = 0x85, SPAN_FLAGS_2 = 0x01,
+	EVENT_TIME = 0x09, EVENT_NAME = 0x12, EVENT_ATTRIBUTES = 0x1a,
 	STATUS_CODE = 0x18,
 	KV_KEY = 0x0a, KV_VALUE = 0x12,
 	VALUE_STRING = 0x0a, VALUE_BOOL = 0x10, VALUE_INT = 0x18, VALUE_ARRAY = 0x2a,
@@ -289,6 +291,76 @@ static void close_length(struct buf *out, size_t at)
 	varint(out->p + at, len);
 }
 
+/* AnyValue of an event's field; with `p` NULL only its length. */
+static size_t event_value(char *p, const struct event_attr *a)
+{
+	int64_t num;
+
+	if (a->type == ATTR_NUMBER_TEXT && attr_number(a->value, &num)) {
+		if (p) {
+			*p++ = VALUE_INT;
+			varint(p, (uint64_t)num);
+		}
+		return 1 + varint_len((uint64_t)num);
+	}
+	if (a->type == ATTR_BOOL_TEXT) {
+		if (p) {
+			p[0] = VALUE_BOOL;
+			p[1] = attr_truth(a->value);
+		}
+		return 2;
+	}
+	if (p)
+		string(p, VALUE_STRING, a->value);
+	return text_len(a->value);
+}
+
+static size_t event_attr_len(const struct event_attr *a)
+{
+	size_t value = event_value(NULL, a);
+
+	return 1 + varint_len(a->key.len) + a->key.len + 1 + varint_len(value) + value;
+}
+
+static void event_attr(struct buf *out, const struct event_attr *a)
+{
+	size_t len = event_attr_len(a), value = event_value(NULL, a);
+	char *p = buf_room(out, len + 64);
+
+	*p++ = EVENT_ATTRIBUTES;
+	p = string(varint(p, len), KV_KEY, a->key);
+	*p++ = KV_VALUE;
+	p = varint(p, value);
+	event_value(p, a);
+	done(out, p + value);
+}
+
+/* The lines of a request that has several. */
+static void events(struct buf *out, const struct trace *t)
+{
+	for (const struct event *e = t->event; e < t->event + t->nevents; e++) {
+		const struct event_attr origin = { SLICE("haproxy.log.origin"), e->origin, ATTR_TEXT };
+		size_t len = 9 + 1 + 1 + e->name.len, kv;
+		char *p = buf_room(out, 128 + e->name.len);
+
+		if (e->origin.len)
+			len += 1 + varint_len(event_attr_len(&origin)) + event_attr_len(&origin);
+		for (uint32_t k = 0; k < e->nattrs; k++) {
+			kv = event_attr_len(&e->attr[k]);
+			len += 1 + varint_len(kv) + kv;
+		}
+		*p++ = SPAN_EVENTS;
+		p = varint(p, len);
+		*p++ = EVENT_TIME;
+		p = fixed64(p, e->ns);
+		done(out, string(p, EVENT_NAME, e->name));
+		if (e->origin.len)
+			event_attr(out, &origin);
+		for (uint32_t k = 0; k < e->nattrs; k++)
+			event_attr(out, &e->attr[k]);
+	}
+}
+
 static void span(struct buf *out, const struct record *r, const struct trace *t, const struct span *s)
 {
 	uint32_t flags = t->flags | FLAG_KNOWN | (s->parent_remote ? FLAG_REMOTE : 0);
@@ -325,6 +397,8 @@ static void span(struct buf *out, const struct record *r, const struct trace *t,
 		attributes(out, t->has_client ? &r->format->plan->server : &r->format->plan->server_alone, r);
 	else if (s->role == ROLE_CLIENT)
 		attributes(out, &r->format->plan->client, r);
+	if (s->role == ROLE_SERVER && t->nevents)
+		events(out, t);
 
 	p = buf_room(out, 16);
 	if (s->status) {

@@ -232,12 +232,57 @@ static void span_head(struct buf *out, const struct trace *t, const struct span 
 	done(out, LITERAL(p, "\",\"attributes\":["));
 }
 
+static void event_attr(struct buf *out, const struct event_attr *a)
+{
+	int64_t num;
+
+	buf_lit(out, "{\"key\":\"");
+	json_escape(out, a->key);
+	buf_lit(out, "\",\"value\":{");
+	if (a->type == ATTR_NUMBER_TEXT && attr_number(a->value, &num))
+		value_int(out, num);
+	else if (a->type == ATTR_BOOL_TEXT)
+		value_bool(out, attr_truth(a->value));
+	else
+		value_text(out, a->value);
+	buf_lit(out, "}}");
+}
+
+/* The lines of a request that has several. */
+static void events(struct buf *out, const struct trace *t)
+{
+	buf_lit(out, "],\"events\":[");
+	for (uint32_t i = 0; i < t->nevents; i++) {
+		const struct event *e = &t->event[i];
+		const struct event_attr origin = { SLICE("haproxy.log.origin"), e->origin, ATTR_TEXT };
+		char *p = buf_room(out, 128);
+
+		if (i)
+			*p++ = ',';
+		p = decimal(LITERAL(p, "{\"timeUnixNano\":\""), e->ns);
+		done(out, LITERAL(p, "\",\"name\":\""));
+		json_escape(out, e->name);
+		buf_lit(out, "\",\"attributes\":[");
+		if (e->origin.len)
+			event_attr(out, &origin);
+		for (uint32_t k = 0; k < e->nattrs; k++) {
+			if (k || e->origin.len)
+				buf_char(out, ',');
+			event_attr(out, &e->attr[k]);
+		}
+		buf_lit(out, "]}");
+	}
+}
+
 /* Behind the attributes. */
 static void span_tail(struct buf *out, const struct trace *t, const struct span *s)
 {
 	unsigned flags = t->flags | 0x100u | (s->parent_remote ? 0x200u : 0);
-	char *p = buf_room(out, 128);
+	char *p;
 
+	if (s->role == ROLE_SERVER && t->nevents)
+		events(out, t);
+	p = buf_room(out, 128);
 	*p++ = ']';
 	if (s->status)
 		p = LITERAL(p, ",\"status\":{\"code\":2}");

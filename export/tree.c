@@ -173,6 +173,31 @@ static void bar(struct buf *out, const struct span *s, const struct span *root)
 	duration(out, s->end_ns - s->start_ns);
 }
 
+/* The lines of a request that has several, and how long after its begin each was written. */
+static void events(struct buf *out, const struct trace *t)
+{
+	if (t->nevents == 0)
+		return;
+	style(out, STYLE_DIM);
+	buf_lit(out, "  steps");
+	for (const struct event *e = t->event; e < t->event + t->nevents; e++) {
+		struct slice name = e->origin.len ? e->origin : slice_skip(e->name, sizeof("haproxy.") - 1);
+
+		buf_slice(out, e == t->event ? SLICE("  ") : SLICE(", "));
+		term_text(out, name, 24);
+		for (uint32_t k = 0; k < e->nattrs; k++) {
+			buf_char(out, ' ');
+			term_text(out, e->attr[k].key, 40);
+			buf_char(out, '=');
+			term_text(out, e->attr[k].value, 40);
+		}
+		buf_lit(out, " +");
+		duration(out, e->ns - t->span[0].start_ns);
+	}
+	style(out, STYLE_NONE);
+	buf_char(out, '\n');
+}
+
 static void tree_trace(struct buf *out, const struct record *r, const struct trace *t)
 {
 	head(out, r, t);
@@ -194,6 +219,7 @@ static void tree_trace(struct buf *out, const struct record *r, const struct tra
 		}
 		buf_char(out, '\n');
 	}
+	events(out, t);
 	if (record_has(r, SLOT_error)) {
 		buf_lit(out, "  ");
 		term_text(out, record_text(r, SLOT_error), width - 4);
@@ -201,6 +227,9 @@ static void tree_trace(struct buf *out, const struct record *r, const struct tra
 	}
 	if (record_has(r, SLOT_x_truncated))
 		buf_lit(out, "  (HAProxy cut this line at its length limit: raise `len`)\n");
+	else if (record_has(r, SLOT_x_incomplete))
+		printed(out, "  (its final line did not come: %.*s)\n", (int)record_text(r, SLOT_x_incomplete).len,
+			record_text(r, SLOT_x_incomplete).p);
 	else if (record_has(r, SLOT_x_open_end))
 		buf_lit(out, "  (written before the end: logasap)\n");
 	buf_char(out, '\n');

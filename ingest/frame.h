@@ -51,10 +51,11 @@ enum frame_flag {
 	FRAME_TORN = 1,		/* a piece of an over-long line: rejected */
 	FRAME_CONTINUES = 2,	/* not its first piece: not counted again */
 	FRAME_OPEN = 4,		/* not its last piece: --rejects adds no newline */
-	FRAME_REJECTED = 16,	/* set behind the parser: nobody understood it */
 	FRAME_BARE_ISO = 8,	/* the envelope was a date alone: it may have been the message's own */
+	FRAME_REJECTED = 16,	/* set behind the parser: nobody understood it */
 	FRAME_EXPORT = 32,	/* `raw` is a record of journalctl -o export */
 	FRAME_PIECES = 64,	/* `raw` is several records, a line each, of one message */
+	FRAME_STEP = 128,	/* set behind the parser: one of several lines of a request */
 };
 
 #endif

@@ -82,7 +82,7 @@ struct unwrapper {
 void unwrapper_init(struct unwrapper *u);
 void unwrapper_free(struct unwrapper *u);
 
-/* A new pass: what was decoded for the last one is no longer needed. */
+/* A new block: what was decoded for the last one is no longer needed. */
 static inline void unwrapper_reset(struct unwrapper *u)
 {
 	u->used = 0;

@@ -42,7 +42,7 @@ void unwrapper_free(struct unwrapper *u)
 	*u = (struct unwrapper){ .p = NULL };
 }
 
-/* Room for `n` bytes more; NULL when there is none. Within a pass over a block there always is (RECORD_ROOM). */
+/* Room for `n` bytes more; NULL when there is none. Within a block there always is (RECORD_ROOM). */
 static char *room(const struct unwrapper *u, size_t n)
 {
 	return u->p && n <= RECORD_ROOM - u->used ? u->p + u->used : NULL;

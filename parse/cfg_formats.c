@@ -357,8 +357,10 @@ static bool complete(const struct group *g, struct format *f, struct err *err)
 
 static void merge(struct format *whole, const struct format *step)
 {
-	for (int k = 0; k < 2; k++)
+	for (int k = 0; k < 2; k++) {
 		whole->slots[k] |= step->slots[k];
+		whole->every[k] &= step->slots[k];
+	}
 	whole->extra = step->extra;	/* those before it are in it */
 	whole->nextra = step->nextra;
 }
@@ -387,6 +389,7 @@ static bool compile_group(struct work *w, struct group *g, const struct naming *
 	bool any = false;
 
 	g->whole = arena_alloc(w->arena, sizeof(*g->whole));
+	g->whole->every[0] = g->whole->every[1] = UINT64_MAX;
 	compile_members(w, g, naming);
 	for (uint32_t i = 0; i < g->n; i++)
 		any |= g->member[i].format != NULL;

@@ -551,6 +551,9 @@ bool format_complete(struct format *f, struct err *err)
 	f->mode = format_has(f, SLOT_error) ? MODE_ERROR : is_http(f) ? MODE_HTTP : MODE_TCP;
 	for (size_t i = 0; i < sizeof(date) / sizeof(date[0]); i++)
 		dated |= format_has(f, date[i]);
+	/* Lines that say which step they are: the other steps say the rest. */
+	if (format_has(f, SLOT_OG))
+		return true;
 	if (!dated)
 		return err_at(err, EXIT_CONFIG, f->text.p, f->text.len, 0,
 			      "this format has no date, so nobody can say when a request began: add %%tr (or, better, "

@@ -52,6 +52,7 @@ struct format {
 	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
 	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
 	uint64_t slots[2];		/* what its lines can hold */
+	uint64_t every[2];		/* of a `whole`: slots that each of the steps has; none: not known */
 	uint64_t unescape[2];		/* text slots written with backslash escapes (+E, json converter) */
 	uint64_t unescape_extra;
 	uint64_t hex_ip[2];		/* addresses written in hexadecimal (+X) */

@@ -188,6 +188,59 @@ bool formats_add(struct formats *set, struct slice arg, const struct naming *nam
 	return add(set, slice_str(name), arg, naming, err);
 }
 
+/* ---- steps --------------------------------------------------------------------------------------------- */
+
+/* What `f` has goes to what all of them have together. */
+static void unite(struct format *whole, const struct format *f)
+{
+	for (int word = 0; word < 2; word++) {
+		whole->slots[word] |= f->slots[word];
+		whole->every[word] &= f->slots[word];
+	}
+	for (uint32_t k = 0; k < f->nextra; k++) {
+		uint32_t i = 0;
+
+		while (i < whole->nextra && !slice_eq(whole->extra[i].key, f->extra[k].key))
+			i++;
+		if (i == whole->nextra && i < EXTRAS_MAX)
+			whole->extra[whole->nextra++] = f->extra[k];
+	}
+	for (int side = 0; side < CAPTURE_SIDES; side++)
+		if (whole->ncap[side] < f->ncap[side]) {
+			whole->cap[side] = f->cap[side];
+			whole->ncap[side] = f->ncap[side];
+		}
+	if (f->mode == MODE_HTTP)
+		whole->mode = MODE_HTTP;
+}
+
+static bool tells_step(const struct format *f)
+{
+	return format_has(f, SLOT_OG) && f->mode != MODE_ERROR && !f->whole && !f->nvariants;
+}
+
+struct format *formats_families(struct formats *set)
+{
+	struct format *whole = NULL;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < set->n; i++)
+		n += tells_step(set->v[i]);
+	if (n < 2)
+		return NULL;
+	whole = arena_alloc(set->arena, sizeof(*whole));
+	whole->name = SLICE("steps");
+	whole->mode = MODE_TCP;
+	whole->every[0] = whole->every[1] = UINT64_MAX;
+	whole->extra = arena_alloc(set->arena, EXTRAS_MAX * sizeof(*whole->extra));
+	for (uint32_t i = 0; i < set->n; i++)
+		if (tells_step(set->v[i])) {
+			unite(whole, set->v[i]);
+			set->v[i]->whole = whole;
+		}
+	return whole;
+}
+
 /* ---- haspan formats ---------------------------------------------------------------------------------- */
 
 void formats_print(void)

@@ -395,12 +395,6 @@ static bool find_more(struct parser *p, const struct frame *f, struct recent *re
 	return f->whole.len && find_format(p, recent);
 }
 
-/* A step before the last one is no request by itself; the last one is, and a failed connection too. */
-static inline bool is_early_step(const struct format *f)
-{
-	return f->whole && f->step != STEP_UNKNOWN && f->step != STEP_CLOSE && f->step != STEP_ERROR;
-}
-
 enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *recent)
 {
 	p->rec.msg = f->msg;
@@ -419,8 +413,6 @@ enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *
 				return PARSED_REJECTED;
 		}
 	}
-	if (is_early_step(p->rec.format))
-		return PARSED_OTHER;
 	if (p->rec.format->escaped || (p->rec.flags & RECORD_DECODED) ||
 	    scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
 		clean_record(p);

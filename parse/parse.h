@@ -71,6 +71,13 @@ bool formats_add_auto(struct formats *set, const struct naming *naming, struct e
  */
 void formats_learn(struct formats *set, const uint32_t *matches);
 
+/*
+ * The formats of the steps of a request belong together. haproxy.cfg's log-profile says which; of those that only have
+ * %OG all do: they get a `whole` one. Call once, when all formats are there. Returns it, or NULL when there is none;
+ * no lines are tried with it.
+ */
+struct format *formats_families(struct formats *set);
+
 /* `haspan formats`: all that is known, on standard output. */
 void formats_print(void);
 

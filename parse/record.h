@@ -65,6 +65,8 @@ enum record_flag {
 	RECORD_OBJECT = 4,	/* a JSON, CBOR or key=value line: its strings have no escapes left but HAProxy's #XX */
 	RECORD_DECODED = 8,	/* and hold bytes that the line does not */
 	RECORD_PAIRS = 16,	/* `pair` has something in it */
+	RECORD_LONE_ID = 32,	/* joined, and not every line of its formats has the frontend: ids do without */
+	RECORD_SESSION_ERROR = 64, /* joined, of nothing but lines of a session that failed before a request */
 };
 
 enum pair_type { PAIR_TEXT, PAIR_NUMBER, PAIR_BOOL };

@@ -258,7 +258,7 @@ static bool has_any(const struct record *r, const enum slot *slots, size_t n)
 
 static const enum slot http_only[] = { SLOT_ST, SLOT_HM, SLOT_HU, SLOT_HP, SLOT_HPO, SLOT_HQ, SLOT_HV, SLOT_r, SLOT_TR,
 				       SLOT_Tr, SLOT_Ta, SLOT_Tq, SLOT_Ti, SLOT_Tu, SLOT_CC, SLOT_CS, SLOT_host,
-				       SLOT_user_agent, SLOT_OG };
+				       SLOT_user_agent };
 
 /*
  * Of which fields it matters to reconstruct/ whether a line of the format can have them: a variant of the HTTP format
@@ -291,20 +291,43 @@ static void tcp_date(struct record *r)
 	record_drop(r, SLOT_request_us);
 }
 
+/* One of several lines of a request: the others say the rest. */
+static enum step step_of(struct slice origin)
+{
+	static const struct { struct slice word; enum step step; } steps[] = {
+#define STEP(word, step, event) { { word, sizeof(word) - 1 }, STEP_##step },
+#include "formats/steps.def"
+#undef STEP
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		if (slice_eq(steps[i].word, origin))
+			return steps[i].step;
+	return STEP_UNKNOWN;
+}
+
 bool words_settle(struct reading *x)
 {
 	static const enum slot date[] = { SLOT_tr, SLOT_trg, SLOT_trl, SLOT_t, SLOT_T, SLOT_Tl, SLOT_Ts, SLOT_accept_us,
 					  SLOT_request_us };
 	static const enum slot duration[] = { SLOT_Ta, SLOT_Tt, SLOT_Td, SLOT_Tr, SLOT_end_us };
 	struct record *r = x->r;
-	struct slice step = record_text(r, SLOT_OG);
-	bool of_step = step.len && record_has(r, SLOT_ID);
+	enum step step = step_of(record_text(r, SLOT_OG));
 
-	if (!of_step && !(HAS_ANY(r, date) && HAS_ANY(r, duration)))
+	if (step == STEP_UNKNOWN && !(HAS_ANY(r, date) && HAS_ANY(r, duration)))
 		return false;
-	if (slice_eq(step, SLICE("error"))) {
+	/* One attribute is for both, and a generic format can have both: the first of them counts (plan.c). */
+	if (record_has(r, SLOT_ts) && !record_has(r, SLOT_tsc)) {
+		record_set_text(r, SLOT_tsc, r->v[SLOT_ts].text);
+		record_drop(r, SLOT_ts);
+	}
+	/* A name without '~' may have been %f: it does not say that there was no TLS. */
+	if (record_num(r, SLOT_x_tls, 1) == 0)
+		record_drop(r, SLOT_x_tls);
+	/* Steps before the last do not show that there is nothing of HTTP. */
+	if (step == STEP_ERROR) {
 		r->format = x->f->variants[VARIANT_ERROR];
-	} else if (HAS_ANY(r, http_only)) {
+	} else if (HAS_ANY(r, http_only) || (step != STEP_UNKNOWN && step != STEP_CLOSE)) {
 		r->format = x->f->variants[http_variant(r)];
 	} else {
 		tcp_date(r);
@@ -408,7 +431,7 @@ static struct format *const *make_variants(struct arena *arena, const struct for
 		v[n] = arena_alloc(arena, sizeof(**v));
 		fill_variant(v[n], first, n);
 		v[n]->name = SLICE("json, cbor, keyvalue");
-		v[n]->whole = v[0];
+		v[n]->whole = v[v[n]->mode == MODE_HTTP ? 0 : n];
 	}
 	return v;
 }

@@ -37,6 +37,8 @@ static struct seeds from_unique_id(struct slice id, const struct record *r)
 	uint64_t trace[4], span[4];
 	char joint[1 + 256];
 
+	if (r->flags & RECORD_LONE_ID)
+		frontend.len = 0;
 	joint[0] = '|';
 	frontend.len = frontend.len < 256 ? frontend.len : 256;
 	memcpy(joint + 1, frontend.p ? frontend.p : "", frontend.len);
@@ -50,6 +52,15 @@ static struct seeds from_line(const struct record *r)
 	XXH128_hash_t h = XXH3_128bits(r->msg.p, r->msg.len);
 
 	return (struct seeds){ h.high64, h.low64, mix(h.low64 + 1), mix(h.high64 ^ UINT64_C(0x9e3779b97f4a7c15)) };
+}
+
+void ids_key(struct slice what, struct slice host, struct slice frontend, uint64_t key[2])
+{
+	uint64_t apart = XXH3_64bits(host.p, host.len) ^ mix(XXH3_64bits(frontend.p, frontend.len) + 1);
+	XXH128_hash_t h = XXH3_128bits_withSeed(what.p, what.len, apart);
+
+	key[0] = h.low64;
+	key[1] = h.high64;
 }
 
 /* A trace id that the line holds: 32 digits, or 16, of either case. */

@@ -18,4 +18,7 @@
  */
 void ids_make(const struct record *r, const struct context *parent, struct trace *t);
 
+/* What the lines of one request have in common: a hash of `what`, told apart by `host` and `frontend`. */
+void ids_key(struct slice what, struct slice host, struct slice frontend, uint64_t key[2]);
+
 #endif

@@ -49,6 +49,8 @@ static bool possible(const struct format *f, enum slot s)
 		return true;
 	if (s == SLOT_x_transport)
 		return f->mode == MODE_TCP;
+	if (s == SLOT_x_incomplete || s == SLOT_x_lines_dropped)	/* only of requests that have several lines */
+		return format_has(f, SLOT_OG) || f->step != STEP_UNKNOWN || f->every[0] || f->every[1];
 	if (s < SLOT_x_tls)
 		return format_has(f, s);
 	for (size_t i = 0; i < sizeof(origins) / sizeof(origins[0]); i++) {

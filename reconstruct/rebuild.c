@@ -241,6 +241,8 @@ bool rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, stru
 	bool exact, has_parent;
 	int64_t us;
 
+	t->nevents = 0;
+	t->moments = rb->moments;
 	http_headers(r);
 	name_frontend(r);
 	if (mode == MODE_HTTP)

@@ -39,6 +39,7 @@ struct rebuilder {
 	const struct rules *rules;
 	struct zone zone;
 	char *scratch;				/* LINE_MAX_BYTES: a tracestate without blanks, a redacted query */
+	const struct moments *moments;		/* of the next request, when it has several lines; else NULL */
 	uint64_t invalid_contexts;		/* headers that were there but not valid: counted, ignored */
 };
 

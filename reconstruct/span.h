@@ -36,6 +36,27 @@ struct span {
 	uint8_t parent_remote;		/* 1: the parent is the client's span */
 };
 
+/* A field of a do-log line. */
+struct event_attr {
+	struct slice key, value;	/* lent as the strings of a trace */
+	uint8_t type;			/* enum attr_type: TEXT, NUMBER_TEXT or BOOL_TEXT */
+};
+
+/* One line of a request with several (log-steps, do-log); events of SERVER. */
+struct event {
+	uint64_t ns;			/* Unix epoch; within SERVER */
+	struct slice name;		/* lent by a table */
+	struct slice origin;		/* of a do-log line: which action; else empty */
+	const struct event_attr *attr;
+	uint32_t nattrs;
+	uint8_t step;			/* enum step */
+};
+
+/* When the steps of a request were, by clocks finer than the timers; 0: unknown. */
+struct moments {
+	uint64_t request, connect, response;
+};
+
 /* What an id was made from (doc/ids.md). */
 enum id_source { ID_FROM_PARENT, ID_FROM_LOG, ID_FROM_UNIQUE_ID, ID_FROM_LINE };
 
@@ -48,6 +69,9 @@ struct trace {
 	struct slice words;		/* why a phase failed, for a person; empty: none did */
 	uint8_t flags;			/* W3C trace flags: bit 0 sampled, bit 1 random */
 	bool has_client;
+	const struct moments *moments;	/* of a request with several lines; NULL: by the timers alone */
+	const struct event *event;
+	uint32_t nevents;
 	uint8_t trace_from, client_from;	/* enum id_source: of the trace id, and of CLIENT's */
 	char code[4];			/* status code as text, for error.type */
 	char tname[512];		/* "{method} {route}" when there is a route */

@@ -45,6 +45,7 @@ struct shape {
 	char cause, state;		/* the first two letters, '-' when the line has none */
 	int failed;			/* index of the failed phase, or -1 */
 	int64_t ms[PHASES];		/* the timers; negative: never reached */
+	uint64_t start_ns;
 	int64_t total_ns;
 	bool open_end;			/* the line was written before the end */
 };
@@ -93,6 +94,10 @@ static void read_timers(struct shape *x)
 		if (x->ms[REQUEST] >= 0 && format_has(r->format, SLOT_tr))
 			x->ms[REQUEST] -= clamp(timer(r, SLOT_Ti), 0, x->ms[REQUEST]);
 	}
+	/* Only the final line of a request with several has TR: without it, the clock of the request step. */
+	if (record_has(r, SLOT_x_incomplete) && x->ms[REQUEST] < 0 && x->ms[QUEUE] >= 0 &&
+	    x->t->moments->request >= x->start_ns)
+		x->ms[REQUEST] = (int64_t)(x->t->moments->request - x->start_ns) / NS_PER_MS;
 	/* Most formats leave Td to be computed: it is what is left once the response began. */
 	if (!record_has(r, SLOT_Td))
 		x->ms[DATA] = x->ms[RESPONSE] >= 0 ? 0 : -1;
@@ -118,7 +123,7 @@ static void read_total(struct shape *x)
 		}
 	for (size_t i = 0; i < PHASES; i++)
 		sum += x->ms[i] > 0 ? x->ms[i] : 0;
-	x->open_end = !record_has(r, SLOT_Td) && !record_has(r, SLOT_end_us);
+	x->open_end = (!record_has(r, SLOT_Td) && !record_has(r, SLOT_end_us)) || record_has(r, SLOT_x_incomplete);
 	x->total_ns = sum * NS_PER_MS;
 }
 
@@ -217,6 +222,39 @@ static bool drawn(const struct shape *x, enum phases phases, int i, uint64_t len
 }
 
 /*
+ * The moment of a step, unless it contradicts the timers by more than this: then a clock was moved, or the line was
+ * written long before or after what the timer measures (rules that wait run between the two).
+ */
+#define CONTRADICTION (5 * (uint64_t)NS_PER_MS)
+
+static uint64_t moment_of(const struct shape *x, int i)
+{
+	const struct moments *m = x->t->moments;
+	uint64_t at = i == REQUEST ? m->request : i == CONNECT ? m->connect : i == RESPONSE ? m->response : 0;
+	uint64_t timed = x->start_ns;
+
+	for (int k = 0; k <= i; k++)
+		timed += x->ms[k] > 0 ? (uint64_t)(x->ms[k] * NS_PER_MS) : 0;
+	return at && at + CONTRADICTION >= timed && at <= timed + CONTRADICTION ? at : 0;
+}
+
+/* Where phase `i`, not the last, ends: by its timer, or by the steps of a request that has several lines. */
+static uint64_t phase_end(const struct shape *x, int i, uint64_t at, uint64_t end)
+{
+	uint64_t timed = at + (uint64_t)clamp(x->ms[i] * NS_PER_MS, 0, (int64_t)(end - at));
+	uint64_t moment, connect;
+
+	if (!x->t->moments)
+		return timed;
+	moment = moment_of(x, i);
+	if (moment)
+		return moment < at ? at : moment > end ? end : moment;
+	/* No step ends the queue: its timer splits what lies before the connect step. */
+	connect = i == QUEUE && x->ms[CONNECT] >= 0 ? moment_of(x, CONNECT) : 0;
+	return connect && connect < timed ? (connect < at ? at : connect) : timed;
+}
+
+/*
  * Lay the phases end to end between start and end; CLIENT opens where the first of its own begins. It is named by the
  * method alone: the route is the frontend's word, the server may have been asked for another path.
  */
@@ -238,7 +276,7 @@ static void lay_phases(struct shape *x, enum phases phases, struct slice name, u
 		over |= x->ms[i] < 0 && !(x->tcp && (i == REQUEST || i == RESPONSE));
 		if (i > last || (i != last && (over || x->ms[i] < 0)))
 			continue;
-		to = i == last ? end : at + (uint64_t)clamp(x->ms[i] * NS_PER_MS, 0, (int64_t)(end - at));
+		to = i == last ? end : phase_end(x, i, at, end);
 		if (drawn(x, phases, i, to - at)) {
 			struct span *s = span_add(x, p->role, KIND_INTERNAL, p->name, at, to);
 
@@ -319,7 +357,7 @@ static void connection_error(struct record *r, uint64_t start_ns, struct shape *
 
 	while (!slice_starts(message, conn_errors[i].prefix))
 		i++;
-	set_error(s, conn_errors[i].type);
+	set_error(s, message.len == 0 && x->cause != '-' ? termination(x->cause, x->state)->type : conn_errors[i].type);
 }
 
 /* A line's own clock at its end is finer than the sum of milliseconds; a moved clock must not bend a span. */
@@ -340,19 +378,19 @@ static uint64_t end_of(const struct shape *x, uint64_t start_ns)
 void timers_rebuild(struct record *r, enum phases phases, uint64_t start_ns, struct slice name, struct trace *t)
 {
 	struct slice state = record_text(r, record_has(r, SLOT_tsc) ? SLOT_tsc : SLOT_ts);
-	struct shape x = { .r = r, .t = t, .tcp = r->format->mode == MODE_TCP, .cause = '-', .state = '-' };
+	struct shape x = { .r = r, .t = t, .start_ns = start_ns, .tcp = r->format->mode == MODE_TCP, .cause = '-', .state = '-' };
 	uint64_t end;
 
 	t->n = 0;
 	t->has_client = false;
 	t->words = slice_of("", 0);
-	if (r->format->mode == MODE_ERROR) {
-		connection_error(r, start_ns, &x);
-		return;
-	}
 	if (state.len >= 2) {
 		x.cause = state.p[0];
 		x.state = state.p[1];
+	}
+	if (r->format->mode == MODE_ERROR || (r->flags & RECORD_SESSION_ERROR)) {
+		connection_error(r, start_ns, &x);
+		return;
 	}
 	name_server(r);
 	read_timers(&x);

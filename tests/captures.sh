@@ -153,7 +153,6 @@ for name in raw rfc3164 rfc5424 iso ring; do
 	test_that "$name: JSON that nobody described" as_described $name '{"client_ip"'
 	test_that "$name: CBOR that nobody described" as_described $name '\(^\|[ >]\)BF69636C69656E745F6970'
 done
-test_that "steps: JSON that nobody described" unnamed steps '"step"' 71
 for name in rfc3164 rfc5424 iso ring; do
 	test_that "$name: the ids of raw" same_ids $name
 done

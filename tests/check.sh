@@ -34,6 +34,7 @@ step "a real HAProxy by its haproxy.cfg alone" python3 tests/haproxy_live.py
 step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
+step "several lines of one request" python3 tests/steps.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
 step "explain" python3 tests/explain.py
@@ -45,6 +46,7 @@ step "build with ASan and UBSan" make -j"$jobs" DEV=1 BUILD=build/san CC=clang S
 step "unit tests (ASan, UBSan)" units build/san
 step "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
 step "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/robust.py
+step "several lines of one request (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/steps.py
 step "explain (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/explain.py
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh

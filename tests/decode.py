@@ -116,7 +116,7 @@ def from_hex(value):
             raise Failure('%s is %r' % (key, value[key]))
         if key in ('kind', 'code', 'flags') and not isinstance(value[key], int):
             raise Failure('%s is %r: expected a number' % (key, value[key]))
-        if key in ('startTimeUnixNano', 'endTimeUnixNano', 'intValue') and not isinstance(value[key], str):
+        if key in ('startTimeUnixNano', 'endTimeUnixNano', 'timeUnixNano', 'intValue') and not isinstance(value[key], str):
             raise Failure('%s is %r: expected a string' % (key, value[key]))
     return {k: base64.b64encode(bytes.fromhex(v)).decode() if k in IDS else from_hex(v) for k, v in value.items()}
 
@@ -185,6 +185,10 @@ def check_span(span):
     if span.flags & 0x200 and not span.flags & 0x100:
         raise Failure('%s: remote, but not said to be known' % where)
     check_attributes(span.attributes, where)
+    for event in span.events:
+        if not event.name or not span.start_time_unix_nano <= event.time_unix_nano <= span.end_time_unix_nano:
+            raise Failure('%s: event %s: name or time' % (where, event.name))
+        check_attributes(event.attributes, where + ' ' + event.name)
 
 
 def spans_of(messages):

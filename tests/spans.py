@@ -8,6 +8,7 @@ One block per request; below it a line per span, nested like the tree:
     trace TRACE-ID flags=FLAGS [state="..."]
       KIND name  SPAN-ID  START +LENGTH ms  [ERROR] [error.type=WORD]
           attribute = value
+          event name +TIME SINCE START ms [attribute=value...]
 
 FLAGS are the W3C trace flags of the request; `remote` says that its parent is another process.  Requests of
 one resource (host) stand together, in the order of the log; a `resource` line says where the next one begins, and
@@ -89,6 +90,11 @@ def span_lines(span, depth):
         ' message=%s' % show(status['message']) if status.get('message') else '')
     for key, value in sorted(attrs.items()):
         yield '%s    %s = %s' % (indent, key, show(value))
+    for event in span.get('events', []):
+        after = int(event['timeUnixNano']) - int(span['startTimeUnixNano'])
+        yield '%s    event %s +%d.%06d ms%s' % (
+            indent, event['name'], after // 10**6, after % 10**6,
+            ''.join(' %s=%s' % (k, show(v)) for k, v in sorted(attributes(event).items())))
 
 
 def request_lines(spans):

@@ -420,7 +420,8 @@ static void a_step_of_a_request_is_one_without_a_duration(void **state)
 	assert_int_equal(num(SLOT_end_us), INT64_C(1795248948380021));
 	lines_record(&l, "{\"step\": \"error\", \"id\": \"a\"}");
 	assert_int_equal(l.parser.rec.format->mode, MODE_ERROR);
-	rejected("{\"step\": \"txn_accept\", \"ci\": \"1.1.1.1\"}");
+	lines_record(&l, "{\"step\": \"txn_accept\", \"ci\": \"1.1.1.1\"}");	/* of whom, reconstruct/ will ask */
+	rejected("{\"step\": \"txn\", \"id\": \"a\", \"ci\": \"1.1.1.1\"}");
 	lines_free(&l);
 }
 

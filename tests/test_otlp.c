@@ -29,6 +29,18 @@ static const struct resource plain = {
 	.version = { "1.2.3", 5 },
 };
 
+/* What each SERVER gets besides what its line says. */
+static const struct event *events;
+static uint32_t nevents;
+
+static void request(struct lines *l, const char *line)
+{
+	lines_request(l, line);
+	assert_int_equal(l->trace.nevents, 0);
+	l->trace.event = events;
+	l->trace.nevents = nevents;
+}
+
 static void encode(struct lines *l, const struct encoder *e, const struct resource *res,
 		   const struct group *g, size_t ngroups, struct buf *out)
 {
@@ -38,7 +50,7 @@ static void encode(struct lines *l, const struct encoder *e, const struct resour
 
 		e->open(out, res, slice_str(g[i].host), &mark);
 		for (size_t k = 0; k < g[i].repeat * g[i].n; k++) {
-			lines_request(l, g[i].lines[k % g[i].n]);
+			request(l, g[i].lines[k % g[i].n]);
 			e->trace(out, &l->parser.rec, &l->trace);
 		}
 		e->close(out, mark);
@@ -212,6 +224,38 @@ static void add_pairs(struct arena *a, Otlp__Span *out, const struct record *r)
 	}
 }
 
+static Otlp__AnyValue *event_value(struct arena *a, const struct event_attr *from)
+{
+	int64_t num;
+
+	if (from->type == ATTR_NUMBER_TEXT && is_number(from->value, &num))
+		return any_int(a, num);
+	if (from->type == ATTR_BOOL_TEXT)
+		return any_bool(a, from->value.len && (*from->value.p == '1' || *from->value.p == 't'));
+	return any_text(a, from->value);
+}
+
+static void add_events(struct arena *a, Otlp__Span *out, const struct trace *t)
+{
+	out->n_events = t->nevents;
+	out->events = arena_alloc(a, (t->nevents + 1) * sizeof(*out->events));
+	for (uint32_t i = 0; i < t->nevents; i++) {
+		const struct event *from = &t->event[i];
+		Otlp__Span__Event *e = out->events[i] = arena_alloc(a, sizeof(*e));
+
+		otlp__span__event__init(e);
+		e->time_unix_nano = from->ns;
+		e->name = copy(a, from->name);
+		e->attributes = arena_alloc(a, (from->nattrs + 1) * sizeof(*e->attributes));
+		if (from->origin.len)
+			e->attributes[e->n_attributes++] =
+				pair(a, SLICE("haproxy.log.origin"), any_text(a, from->origin));
+		for (uint32_t k = 0; k < from->nattrs; k++)
+			e->attributes[e->n_attributes++] =
+				pair(a, from->attr[k].key, event_value(a, &from->attr[k]));
+	}
+}
+
 static Otlp__Span *span_of(struct arena *a, const struct lines *l, const struct span *s)
 {
 	const struct plan *plan = l->parser.rec.format->plan;
@@ -248,6 +292,8 @@ static Otlp__Span *span_of(struct arena *a, const struct lines *l, const struct 
 		if (v)
 			out->attributes[out->n_attributes++] = pair(a, attrs_row(rows, i)->key, v);
 	}
+	if (s->role == ROLE_SERVER)
+		add_events(a, out, &l->trace);
 	if (s->status) {
 		out->status = arena_alloc(a, sizeof(*out->status));
 		otlp__status__init(out->status);
@@ -283,7 +329,7 @@ static Otlp__ResourceSpans *group_of(struct arena *a, struct lines *l, const str
 	ss->schema_url = copy(a, SLICE(SCHEMA));
 	ss->spans = arena_alloc(a, (g->n * g->repeat * SPANS_MAX + 1) * sizeof(*ss->spans));
 	for (size_t k = 0; k < g->repeat * g->n; k++) {
-		lines_request(l, g->lines[k % g->n]);
+		request(l, g->lines[k % g->n]);
 		for (uint32_t i = 0; i < l->trace.n; i++)
 			ss->spans[ss->n_spans++] = span_of(a, l, &l->trace.span[i]);
 	}
@@ -393,6 +439,17 @@ static void check_span(const json_t *o, const Otlp__Span *want)
 	check_uint64(o, "startTimeUnixNano", want->start_time_unix_nano);
 	check_uint64(o, "endTimeUnixNano", want->end_time_unix_nano);
 	check_pairs(json_object_get(o, "attributes"), want->attributes, want->n_attributes);
+	for (size_t i = 0; i < want->n_events; i++) {
+		const json_t *e = json_array_get(json_object_get(o, "events"), i);
+
+		check_uint64(e, "timeUnixNano", want->events[i]->time_unix_nano);
+		assert_string_equal(json_text(e, "name"), want->events[i]->name);
+		check_pairs(json_object_get(e, "attributes"), want->events[i]->attributes,
+			    want->events[i]->n_attributes);
+		assert_int_equal(json_object_size(e), 3);
+	}
+	assert_int_equal(json_array_size(json_object_get(o, "events")), want->n_events);
+	keys += want->n_events > 0;
 	if (want->status) {
 		const json_t *status = json_object_get(o, "status");
 
@@ -665,6 +722,49 @@ static void trace_state_and_remote_parents_are_encoded(void **state)
 }
 
 /* Lengths stand before their content, and each of them may need another byte at any length. */
+static void events_are_encoded(void **state)
+{
+	static char text[20000];
+	static const char *const line = "fe 21/Nov/2026:08:15:48.876 app 0/0/20";
+	struct event_attr attr[] = {
+		{ SLICE("haproxy.log.rule"), SLICE("waf \"1\"\n"), ATTR_TEXT },
+		{ SLICE("haproxy.log.n"), SLICE("42"), ATTR_NUMBER_TEXT },
+		{ SLICE("haproxy.log.minus"), SLICE("-1"), ATTR_NUMBER_TEXT },
+		{ SLICE("haproxy.log.none"), SLICE("forty-two"), ATTR_NUMBER_TEXT },
+		{ SLICE("haproxy.log.yes"), SLICE("1"), ATTR_BOOL_TEXT },
+		{ SLICE("haproxy.log.no"), SLICE("0"), ATTR_BOOL_TEXT },
+		{ SLICE("haproxy.log.long"), { text, 0 }, ATTR_TEXT },
+	};
+	struct event some[] = {
+		{ .ns = 1795248948876000000, .name = SLICE("haproxy.accept") },
+		{ .ns = 1795248948876000001, .name = SLICE("haproxy.log"), .origin = SLICE("http-req") },
+		{ .ns = 1795248948876000002, .name = SLICE("haproxy.log"), .attr = attr, .nattrs = COUNT(attr) },
+		{ .ns = 1795248948876000003, .name = SLICE("haproxy.log"), .origin = { text, 0 }, .attr = attr,
+		  .nattrs = 1 },
+		{ .ns = UINT64_MAX, .name = SLICE("haproxy.close") },
+	};
+	struct lines l;
+
+	(void)state;
+	memset(text, 'v', sizeof(text));
+	lines_init(&l);
+	lines_format(&l, "%f %tr %s %Tc/%Tr/%Ta");
+	lines_start(&l, "UTC");
+	events = some;
+	for (nevents = 0; nevents <= COUNT(some); nevents++)
+		check_lines(&l, &line, 1);
+	nevents = COUNT(some);
+	/* Lengths of one byte, two and three, of the text and of all that is around it. */
+	for (size_t n = 0; n < sizeof(text); n += n < 300 ? 1 : n > 16200 && n < 16500 ? 7 : 4001) {
+		attr[6].value.len = n;
+		some[3].origin.len = n / 2;
+		check_lines(&l, &line, 1);
+	}
+	events = NULL;
+	nevents = 0;
+	lines_free(&l);
+}
+
 static void text_of_every_length_is_encoded(void **state)
 {
 	/* around one and two bytes of length, two and three, and what a line can hold at most */
@@ -871,6 +971,7 @@ int main(void)
 		cmocka_unit_test(members_without_a_meaning_are_encoded),
 		cmocka_unit_test(every_kind_of_value_is_encoded),
 		cmocka_unit_test(trace_state_and_remote_parents_are_encoded),
+		cmocka_unit_test(events_are_encoded),
 		cmocka_unit_test(text_of_every_length_is_encoded),
 		cmocka_unit_test(keys_of_every_length_are_encoded),
 		cmocka_unit_test(lists_of_every_size_are_encoded),

@@ -67,6 +67,11 @@ seeds() {
 		for k in 5 9 17; do	# what one may find in a configuration, cut small
 			split -l $k -a 3 samples/haproxy-3.2/haproxy.cfg "$to/lab-$k-"
 		done ;;
+	join)		# room for so many, formats; then a line a message
+		for k in 30 70 21 62; do
+			{ printf %s $k; head -n 18 samples/haproxy-3.2/steps.log; } > "$to/json-$k"
+			{ printf %s $k; cat tests/fuzz/seeds/steps.log; } > "$to/text-$k"
+		done ;;
 	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
 	json_line)	for k in 0 1 2; do each "$to" $k < tests/fuzz/seeds/objects.log; done ;;
 	cbor)		for k in 0 1; do each "$to" $k < tests/fuzz/seeds/cbor.log; done ;;
@@ -116,7 +121,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame envelope records format line traceparent tracestate json json_read json_line cbor haproxy_cfg
+[ $# -gt 0 ] || set -- frame envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do
