@@ -29,6 +29,8 @@ step "layers" tests/layers.sh
 step "unit tests (gcc)" units build
 step "samples" tests/golden.sh
 step "real captures against the independent oracle" tests/captures.sh
+step "the recipe in a real HAProxy" python3 tests/recipe.py
+step "real HAProxy, real traffic, against the oracle" python3 tests/live.py
 step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
