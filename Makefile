@@ -11,7 +11,7 @@
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || cat VERSION)
 BUILD    ?= build
 CC       ?= cc
-CFLAGS   ?= -O2 -g
+CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export

@@ -13,6 +13,8 @@
 #define HASPAN_VERSION "0.0.0"
 #endif
 
+_Static_assert(sizeof(HASPAN_VERSION) < 100, "the encoder keeps the scope's length in one byte");
+
 struct maker {
 	struct config *c;
 	struct options *o;
@@ -172,6 +174,30 @@ static bool maps(struct maker *m)
 
 /* ---- rooms ---------------------------------------------------------------------------------------------- */
 
+/* What --haproxy-cfg names; its smallest `len` unless the user gave one. */
+static bool haproxy_cfg(struct maker *m, uint64_t *log_len)
+{
+	struct slice *paths;
+	uint32_t n = 0;
+
+	if (!values(m, OPTION_HAPROXY_CFG))
+		return true;
+	for (const struct option_value *v = values(m, OPTION_HAPROXY_CFG); v; v = v->next)
+		n++;
+	paths = arena_alloc(m->arena, n * sizeof(*paths));
+	n = 0;
+	for (const struct option_value *v = values(m, OPTION_HAPROXY_CFG); v; v = v->next)
+		paths[n++] = v->text;
+	m->c->haproxy = arena_alloc(m->arena, sizeof(*m->c->haproxy));
+	if (!cfg_read(m->c->haproxy, paths, n, m->arena, m->err))
+		return false;
+	for (const struct cfg_note *note = m->c->haproxy->note; note; note = note->next)
+		log_debug("%s:%u: %s", note->place.file->path.p, note->place.line, note->text.p);
+	if (!value(m, OPTION_LOG_LEN) && cfg_log_len(m->c->haproxy))
+		*log_len = cfg_log_len(m->c->haproxy);
+	return formats_add_cfg(&m->c->formats, m->c->haproxy, &m->naming, m->err);
+}
+
 static bool formats(struct maker *m)
 {
 	struct formats *set = &m->c->formats;
@@ -181,6 +207,8 @@ static bool formats(struct maker *m)
 	set->arena = m->arena;
 	if (!quantity(m, OPTION_LOG_LEN, SIZE_UNITS, 1, 65535, &log_len))
 		return false;
+	if (!haproxy_cfg(m, &log_len))
+		return false;
 	set->log_len = (size_t)log_len;
 	if (!values(m, OPTION_FORMAT) && !formats_add_auto(set, &m->naming, m->err))
 		return false;
@@ -189,6 +217,8 @@ static bool formats(struct maker *m)
 			return options_blame(v, m->err);
 	for (uint32_t i = 0; i < set->n; i++)
 		plan_make(set->v[i], m->arena);
+	for (uint32_t i = 0; i < set->nplanned; i++)
+		plan_make(set->planned[i], m->arena);
 	return true;
 }
 

@@ -6,7 +6,7 @@
 
 #include "export/export.h"
 #include "options.h"
-#include "parse/parse.h"
+#include "parse/haproxy_cfg.h"
 #include "reconstruct/reconstruct.h"
 
 #define SOURCES_MAX 256
@@ -20,6 +20,7 @@ struct config {
 	const struct option_value *sink_from[SINKS_MAX];	/* for messages; NULL: nobody asked */
 	uint32_t nsinks;
 	struct formats formats;
+	struct cfg *haproxy;			/* of --haproxy-cfg, or NULL */
 	struct rules rules;
 	struct resource resource;
 	struct export_config export;

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "core/limits.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -218,22 +220,22 @@ static bool read_line(struct options *o, struct slice line, const char *path, un
 static bool read_file(struct options *o, const char *path, struct err *err)
 {
 	FILE *f = fopen(path, "re");
-	char *line = NULL;
-	size_t cap = 0;
+	char *text = malloc(CONFIG_MAX + 1);
+	size_t n = f && text ? fread(text, 1, CONFIG_MAX + 1, f) : 0;
+	struct slice rest = slice_of(text, n);
 	unsigned number = 0;
-	ssize_t n;
-	bool ok = true;
+	bool ok = f && text && !ferror(f) && n <= CONFIG_MAX;
 
-	if (!f) {
-		err_set(err, EXIT_CONFIG, "cannot open the configuration: %m");
-		return err_where(err, "%s", path);
-	}
-	while (ok && (n = getline(&line, &cap, f)) >= 0) {
-		n -= n && line[n - 1] == '\n';
-		ok = read_line(o, slice_of(line, (size_t)n), path, ++number, err);
-	}
-	free(line);
-	fclose(f);
+	if (!ok)
+		err_set(err, EXIT_CONFIG, n > CONFIG_MAX ? "this is no configuration: it is longer than %zu bytes" :
+							   "cannot open the configuration: %m", CONFIG_MAX);
+	if (!ok)
+		err_where(err, "%s", path);
+	while (ok && rest.len)
+		ok = read_line(o, slice_cut(&rest, '\n'), path, ++number, err);
+	free(text);
+	if (f)
+		fclose(f);
 	return ok;
 }
 

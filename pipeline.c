@@ -102,7 +102,7 @@ static void sort_frames(struct worker *w, uint32_t n)
 		if (f->flags & FRAME_TORN)
 			f->host = f->msg = slice_of(f->raw.p, 0);
 		else
-			envelope_peel(f);
+			envelope_peel_next(f, i ? f - 1 : NULL);
 		f->origin = i && slice_eq(f->host, f[-1].host) ? f[-1].origin : origin_of(w, f->host);
 		f->next = FRAME_NONE;
 		o = &w->origins[f->origin];

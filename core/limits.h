@@ -28,6 +28,9 @@
  */
 #define LINE_MAX_BYTES ((size_t)66 * 1024)
 
+/* The file of --config. Somebody's log, or /dev/zero, is none. */
+#define CONFIG_MAX ((size_t)1024 * 1024)
+
 /* Frames that are cut in one pass over a block; a block of shorter lines takes several passes. */
 #ifdef HASPAN_HARD
 #define FRAMES_MAX 3
@@ -38,11 +41,30 @@
 /* Origins (hosts) told apart within one pass. More than frames in a pass would be idle. */
 #define ORIGINS_MAX FRAMES_MAX
 
-/* Formats that a run can hold: 1,000 frontends of one haproxy.cfg and the built-in ones. */
-#define FORMATS_MAX 1280
+/* Formats that a run can hold: three for each of 1,000 frontends of a haproxy.cfg, and the built-in ones. */
+#define FORMATS_MAX 4096
 
 /* Formats remembered per origin, most recent first: more than a handful on one stream is rare. */
 #define FORMATS_RECENT 6
+
+/*
+ * haproxy.cfg. HAProxy itself takes 64 words a line and 10 levels of .if (MAX_LINE_ARGS, MAXNESTEDCONDS); a line of
+ * this length after its variables, a file of this size and so many files are far beyond what it is used with.
+ */
+#define CFG_WORDS_MAX 64
+#define CFG_NEST_MAX 10
+#define CFG_LINE_MAX ((size_t)64 * 1024)
+#define CFG_FILE_MAX ((size_t)64 * 1024 * 1024)
+#define CFG_FILES_MAX 4096
+
+/* Formats of one frontend: log-format, error-log-format, and a profile's steps and do-log contexts. */
+#define CANDIDATES_MAX 32
+
+/* How many words of a line that are a frontend's name are followed up; a client may write such words too. */
+#define FRONTEND_TRIES 16
+
+/* Notes that are kept: a file that is no haproxy.cfg would make one a line. */
+#define CFG_NOTES_MAX 1000
 
 /* Instructions of one compiled format: HAProxy's default formats have at most 40. */
 #define INSNS_MAX 320

@@ -7,6 +7,7 @@
 #ifndef CORE_SCAN_H
 #define CORE_SCAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #if defined(__SSE2__)
@@ -58,6 +59,59 @@ static inline const char *scan_either(const char *p, const char *end, char a, ch
 	while (p < end && *p != a && *p != b)
 		p++;
 	return p;
+#endif
+}
+
+/* The first '{', '|', '}' or '"' in [p, end), or `end`: what can stand in a block of captures and is no text. */
+static inline const char *scan_block(const char *p, const char *end)
+{
+#ifdef SCAN_WIDE
+	const __m128i brace = _mm_set1_epi8('{'), quote = _mm_set1_epi8('"'), two = _mm_set1_epi8(2);
+
+	for (; p < end; p += 16) {
+		__m128i got = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i above = _mm_sub_epi8(got, brace);	/* '{', '|' and '}' are neighbours */
+		__m128i eq = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(above, two), above), _mm_cmpeq_epi8(got, quote));
+		unsigned hits = (unsigned)_mm_movemask_epi8(eq);
+
+		if (hits) {
+			p += __builtin_ctz(hits);
+			return p < end ? p : end;
+		}
+	}
+	return end;
+#else
+	while (p < end && *p != '{' && *p != '|' && *p != '}' && *p != '"')
+		p++;
+	return p;
+#endif
+}
+
+/* Is all of [p, end) made of what addresses are: hexadecimal digits, '.' and ':'? */
+static inline bool scan_address(const char *p, const char *end)
+{
+#ifdef SCAN_WIDE
+	for (; p < end; p += 16) {
+		__m128i got = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i digit = _mm_sub_epi8(got, _mm_set1_epi8('0'));		/* ':' follows '9' */
+		__m128i letter = _mm_sub_epi8(_mm_or_si128(got, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+		__m128i good = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(10)), digit),
+					    _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter));
+		unsigned bad;
+
+		good = _mm_or_si128(good, _mm_cmpeq_epi8(got, _mm_set1_epi8('.')));
+		bad = ~(unsigned)_mm_movemask_epi8(good) & 0xffff;
+		if (end - p < 16)
+			bad &= (1u << (end - p)) - 1;
+		if (bad)
+			return false;
+	}
+	return true;
+#else
+	for (; p < end; p++)
+		if (!(*p >= '0' && *p <= ':') && !((*p | 0x20) >= 'a' && (*p | 0x20) <= 'f') && *p != '.')
+			return false;
+	return true;
 #endif
 }
 

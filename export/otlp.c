@@ -79,12 +79,12 @@ static inline size_t text_len(struct slice s)
 /* Up to and including the length of KeyValue.value; `value` bytes must follow. */
 static inline char *attr_head(struct buf *out, const struct attr *a, size_t value)
 {
-	size_t body = a->key_proto.len + varint_len(value) + value;
+	size_t body = 1 + varint_len(a->key.len) + a->key.len + 1 + varint_len(value) + value;
 	char *p = buf_room(out, body + 64);
 
 	*p++ = (char)SPAN_ATTRIBUTES;
-	p = varint(p, body);
-	p = copy_short(p, a->key_proto.p, a->key_proto.len);
+	p = string(varint(p, body), KV_KEY, a->key);
+	*p++ = KV_VALUE;
 	return varint(p, value);
 }
 
@@ -117,8 +117,8 @@ static inline void attr_bool(struct buf *out, const struct attr *a, bool b)
 	done(out, p);
 }
 
-/* ArrayValue of strings. */
-static void attr_list(struct buf *out, const struct attr *a, const struct slice *v, uint32_t n)
+/* ArrayValue of strings, when some length takes more than a byte. */
+static void attr_long_list(struct buf *out, const struct attr *a, const struct slice *v, uint32_t n)
 {
 	size_t array = 0, text;
 	char *p;
@@ -133,6 +133,35 @@ static void attr_list(struct buf *out, const struct attr *a, const struct slice 
 	for (uint32_t i = 0; i < n; i++) {
 		*p++ = ARRAY_VALUES;
 		p = string(varint(p, text_len(v[i])), VALUE_STRING, v[i]);
+	}
+	done(out, p);
+}
+
+/* The usual one: no string of more than 125 bytes. */
+static void attr_list(struct buf *out, const struct attr *a, const struct slice *v, uint32_t n)
+{
+	size_t array = 4 * (size_t)n, longest = 0;
+	char *p;
+
+	for (uint32_t i = 0; i < n; i++) {
+		array += v[i].len;
+		longest |= v[i].len;
+	}
+	if (longest > 125) {
+		attr_long_list(out, a, v, n);
+		return;
+	}
+	p = attr_head(out, a, 1 + varint_len(array) + array);
+	*p++ = VALUE_ARRAY;
+	p = varint(p, array);
+	for (uint32_t i = 0; i < n; i++) {
+		size_t len = v[i].len;
+
+		p[0] = ARRAY_VALUES;
+		p[1] = (char)(len + 2);
+		p[2] = VALUE_STRING;
+		p[3] = (char)len;
+		p = copy_short(p + 4, v[i].p, len);
 	}
 	done(out, p);
 }
@@ -172,68 +201,63 @@ static void attr_any(struct buf *out, const struct attr *a, const struct record 
 }
 
 /*
- * The usual attribute: a short text or number in a slot, so that every length is one byte. Room for
- * SHORT_ATTR bytes is there; the key's tail in the arena is readable for KEY_COPY bytes.
+ * The usual attribute: a short text or number in a slot, so that every length is one byte. The row's image is
+ * copied as one piece and its lengths are filled in. Room for SHORT_ATTR bytes is there.
  */
 #define SHORT_ATTR 192
 
-static inline char *short_head(char *p, const struct attr *a, size_t value)
+static inline char *short_text(char *p, const struct attr *a, struct slice s)
 {
-	size_t key = a->key_proto.len;
+	char *at = p + a->head;
 
-	p[0] = (char)SPAN_ATTRIBUTES;
-	p[1] = (char)(key + 1 + value);
-	memcpy(p + 2, a->key_proto.p, PLAN_KEY_COPY);
-	p[2 + key] = (char)value;
-	return p + 3 + key;
+	memcpy(p, a->image, PLAN_IMAGE);
+	p[1] = (char)(a->head + s.len - 1);
+	at[-2] = (char)(s.len + 2);
+	at[0] = (char)s.len;
+	return copy_short(at + 1, s.p, s.len);
 }
 
-static inline bool short_attr(char **pp, const struct attr *a, const union value *v)
+/* A number of one or two bytes, without a branch: nobody can foretell which. */
+static inline char *short_int(char *p, const struct attr *a, uint32_t n)
 {
-	char *p = *pp;
+	unsigned more = n > 127, v = (n & 127) | more << 7 | n >> 7 << 8;
+	char *at = p + a->head;
 
-	if (a->type == ATTR_TEXT) {
-		if (v->text.len > a->short_text)
-			return false;
-		p = short_head(p, a, 2 + v->text.len);
-		p[0] = VALUE_STRING;
-		p[1] = (char)v->text.len;
-		*pp = copy_short(p + 2, v->text.p, v->text.len);
-		return true;
-	}
-	if (a->type > ATTR_TIMER || (uint64_t)v->num > 16383 || !a->short_text)
-		return false;
-	p = short_head(p, a, v->num < 128 ? 2 : 3);
-	p[0] = VALUE_INT;
-	p[1] = (char)(v->num < 128 ? v->num : (v->num & 127) | 128);
-	p[2] = (char)(v->num >> 7);
-	*pp = p + (v->num < 128 ? 2 : 3);
-	return true;
+	memcpy(p, a->image, PLAN_IMAGE);
+	p[1] = (char)(a->head - 1 + more);
+	at[-2] = (char)(2 + more);
+	memcpy(at, &v, 4);
+	return at + 1 + more;
 }
 
 static void attributes(struct buf *out, const struct attrs *attrs, const struct record *r)
 {
 	char *p = buf_room(out, attrs->n * SHORT_ATTR);
-	const struct attr *a = attrs->v, *slots = a + attrs->nslots, *end = a + attrs->n;
+	const struct attr *a = attrs->v, *end = a + attrs->nslots;
 	union value v;
 
-	for (; a < slots; a++) {
-		if (!attr_slot(a, r) || short_attr(&p, a, &r->v[a->index]))
+	for (; a < end; a++) {
+		const union value *value = &r->v[a->index];
+
+		if (!(r->have[a->word] & a->bit))
 			continue;
-		done(out, p);
-		attr_any(out, a, r, r->v[a->index]);
-		p = buf_room(out, (size_t)(end - a) * SHORT_ATTR);
+		if (a->quick == QUICK_TEXT && value->text.len <= a->short_text) {
+			p = short_text(p, a, value->text);
+		} else if (a->quick == QUICK_INT && (uint64_t)value->num < 1 << 14) {
+			p = short_int(p, a, (uint32_t)value->num);
+		} else if (attr_slot(a, r)) {
+			done(out, p);
+			attr_any(out, a, r, *value);
+			p = buf_room(out, (size_t)(end - a) * SHORT_ATTR);
+		}
 	}
 	done(out, p);
-	for (; a < end; a++)
+	for (a = attrs->own, end = a + (attrs->n - attrs->nslots); a < end; a++)
 		if (attr_value(a, r, &v))
 			attr_any(out, a, r, v);
 }
 
-static const struct attr error_type = {
-	.key = { "error.type", 10 },
-	.key_proto = { "\x0a\x0a" "error.type" "\x12" "0123456789012345678", 13 },
-};
+static const struct attr error_type = { .key = { "error.type", 10 } };
 
 /* ---- spans ------------------------------------------------------------------------------------------- */
 

@@ -163,7 +163,7 @@ static void attr_text(struct buf *out, const struct attr *a, bool first, struct 
 static void attributes(struct buf *out, const struct attrs *attrs, const struct record *r, bool first)
 {
 	for (uint32_t i = 0; i < attrs->n; i++) {
-		const struct attr *a = &attrs->v[i];
+		const struct attr *a = attrs_row(attrs, i);
 		union value v;
 
 		if (!attr_value(a, r, &v))

@@ -62,6 +62,8 @@ bool sink_check(struct slice uri, const struct export_config *cfg, struct err *e
 			s->ops->free(s);
 		return s != NULL;
 	}
+	if (uri.len == 5)
+		return sink_open(uri, cfg, err) != NULL;	/* no path at all: it says so */
 	snprintf(path, sizeof(path), "%.*s", (int)(uri.len - 5), uri.p + 5);
 	if (access(path, F_OK) != 0) {	/* it would be made: is the folder there? */
 		slash = strrchr(path, '/');

@@ -39,6 +39,7 @@ struct frame {
 	uint16_t origin;	/* index into the pass's origins */
 	uint16_t next;		/* next frame of this origin, or FRAME_NONE */
 	uint8_t flags;		/* enum frame_flag */
+	uint8_t header;		/* length of RFC 3164's host and tag, blanks included; 0: none, or a longer one */
 };
 
 #define FRAME_NONE UINT16_MAX

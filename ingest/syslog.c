@@ -160,7 +160,32 @@ static bool peel_5424(struct frame *f, struct slice s)
 	return true;
 }
 
-void envelope_peel(struct frame *f)
+/* Is `s`, behind its date, the host and tag of `before` and a message? Then these are known. */
+static bool same_header(struct frame *f, struct slice s, const struct frame *before)
+{
+	size_t n = before ? before->header : 0;
+
+	if (n == 0 || s.len <= n || memcmp(s.p, before->msg.p - n, n) != 0 || s.p[n] == ' ')
+		return false;
+	f->host = before->host;
+	f->msg = slice_skip(s, n);
+	f->header = (uint8_t)n;
+	return true;
+}
+
+/* Behind the date of RFC 3164. */
+static void peel_3164(struct frame *f, struct slice s, const struct frame *before)
+{
+	struct slice rest = skip_blanks(s);
+
+	if (same_header(f, s, before))
+		return;
+	f->msg = peel_host_tag(f, rest, true);
+	if (f->msg.p != rest.p && f->msg.p - s.p <= UINT8_MAX)
+		f->header = (uint8_t)(f->msg.p - s.p);
+}
+
+void envelope_peel_next(struct frame *f, const struct frame *before)
 {
 	struct slice s = f->raw;
 	size_t pri, bsd;
@@ -171,13 +196,14 @@ void envelope_peel(struct frame *f)
 	f->host = slice_of(s.p, 0);
 	f->time_us = 0;
 	f->zone_min = ZONE_UNKNOWN;
+	f->header = 0;
 	pri = pri_len(s);
 	s = slice_skip(s, pri);
 	if (pri && s.len > 2 && s.p[0] == '1' && s.p[1] == ' ' && peel_5424(f, slice_skip(s, 2)))
 		return;
 	bsd = bsd_len(s);
 	if (bsd) {
-		f->msg = peel_host_tag(f, skip_blanks(slice_skip(s, bsd)), true);
+		peel_3164(f, slice_skip(s, bsd), before);
 		return;
 	}
 	f->msg = s;
@@ -186,4 +212,9 @@ void envelope_peel(struct frame *f)
 		if (f->msg.p == s.p && !pri)
 			f->flags |= FRAME_BARE_ISO;
 	}
+}
+
+void envelope_peel(struct frame *f)
+{
+	envelope_peel_next(f, NULL);
 }

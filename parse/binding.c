@@ -57,30 +57,71 @@ static int header_slot(struct slice name, bool *context)
 	return -1;
 }
 
-static void name_side(struct format *f, int side, const struct slice *names, uint32_t n, struct arena *arena)
+int slot_of_header(struct slice name)
+{
+	bool context;
+
+	return header_slot(name, &context);
+}
+
+static struct slice lower(struct arena *arena, struct slice s)
+{
+	char *p = arena_alloc(arena, s.len + 1);
+
+	for (size_t k = 0; k < s.len; k++)
+		p[k] = slice_lower(s.p[k]);
+	return slice_of(p, s.len);
+}
+
+static bool is_context(int slot)
+{
+	for (size_t i = 0; i < COUNT(headers); i++)
+		if ((int)headers[i].slot == slot)
+			return headers[i].context;
+	return false;
+}
+
+/* A slot that haproxy.cfg fills from an expression: it means what that means. */
+static void name_expr(struct capture *c, struct slice expr, const struct naming *naming, struct arena *arena)
+{
+	struct binding b;
+	bool text;
+
+	binding_resolve(&b, expr, slice_of("", 0), naming, arena);
+	text = b.slot >= 0 && (slot_info[b.slot].type == TYPE_RAW || slot_info[b.slot].type == TYPE_NAME);
+	*c = (struct capture){ .slot = (int16_t)(text ? b.slot : -1), .context = text && is_context(b.slot) };
+	if (!text)
+		c->key = b.key;
+}
+
+static void name_side(struct format *f, int side, const struct slice *names, uint32_t n,
+		      const struct naming *naming, struct arena *arena)
 {
 	f->ncap[side] = n < CAPTURES_MAX ? n : CAPTURES_MAX;
 	for (uint32_t i = 0; i < f->ncap[side]; i++) {
 		struct capture *c = &f->cap[side][i];
-		char *p;
 
-		c->name = arena_copy(arena, names[i]);
-		p = arena_alloc(arena, names[i].len + 1);
-		for (size_t k = 0; k < names[i].len; k++)
-			p[k] = slice_lower(names[i].p[k]);
-		c->name.p = p;
-		c->slot = (int16_t)(side == CAPTURE_REQUEST ? header_slot(c->name, &c->context) : -1);
+		if (slice_starts(names[i], SLICE("%["))) {
+			name_expr(c, slice_of(names[i].p + 2, names[i].len - 3), naming, arena);
+			continue;
+		}
+		*c = (struct capture){ .name = lower(arena, names[i]), .slot = -1 };
+		if (side == CAPTURE_REQUEST)
+			c->slot = (int16_t)header_slot(c->name, &c->context);
 	}
 }
 
 void format_captures(struct format *f, const struct naming *naming, struct arena *arena)
 {
-	name_side(f, CAPTURE_REQUEST, naming->request, naming->nrequest, arena);
-	name_side(f, CAPTURE_RESPONSE, naming->response, naming->nresponse, arena);
+	name_side(f, CAPTURE_REQUEST, naming->request, naming->nrequest, naming, arena);
+	name_side(f, CAPTURE_RESPONSE, naming->response, naming->nresponse, naming, arena);
 }
 
 int format_add_extra(struct format *f, struct slice name, struct slice key, enum field_type type)
 {
+	for (uint32_t k = 0; k < f->nshared; k++)
+		if (f->extra[k].type == type && slice_eq(f->extra[k].key, key))
+			return (int)k;
 	if (f->nextra == EXTRAS_MAX)
 		return -1;
 	f->extra[f->nextra] = (struct extra){ name, key, type };

@@ -9,6 +9,7 @@
 struct insn;
 struct regex;
 struct plan;
+struct names;
 
 /* What a line of this format tells of. */
 enum format_mode {
@@ -38,7 +39,8 @@ struct extra {
 
 /* One captured header. */
 struct capture {
-	struct slice name;		/* lower case; empty when nobody told */
+	struct slice name;		/* lower case; empty when nobody told, or it is no header */
+	struct slice key;		/* what is no header: the attribute it becomes; else empty */
 	int16_t slot;			/* what it means beyond itself, or -1 */
 	bool context;			/* trace context: no attribute */
 };
@@ -57,11 +59,14 @@ struct format {
 	uint64_t hex_ip[2];		/* addresses written in hexadecimal (+X) */
 	bool escaped;			/* any of these */
 	struct extra extra[EXTRAS_MAX];
-	uint32_t nextra;
+	uint32_t nextra, nshared;	/* the first `nshared` belong to all steps of a request */
 	struct capture cap[CAPTURE_SIDES][CAPTURES_MAX];
 	uint32_t ncap[CAPTURE_SIDES];	/* names known; 0: none */
 	uint8_t step;			/* enum step: what haproxy.cfg says that its lines are */
 	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
+	const struct names *variants;	/* by frontend: the same program with other names; NULL: one for all */
+	const struct format *like;	/* of a variant: the one whose fields, and so whose plan, it shares; else NULL */
+	bool behind;			/* haproxy.cfg goes before: a line of its frontends is first read its way */
 	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
 };
 

@@ -20,31 +20,54 @@ static const struct {
 
 #define BUILTINS (sizeof(builtin) / sizeof(builtin[0]))
 
+struct slice formats_builtin(struct slice name)
+{
+	for (size_t i = 0; i < BUILTINS; i++)
+		if (slice_eq(builtin[i].name, name))
+			return builtin[i].text;
+	return slice_of("", 0);
+}
+
+struct format *format_make(struct formats *set, struct slice name, struct slice text, const struct naming *naming,
+			   const struct format *steps, struct err *err)
+{
+	struct format *f = arena_alloc(set->arena, sizeof(*f));
+
+	f->name = arena_copy(set->arena, name);
+	text = arena_copy(set->arena, text);
+	if (steps) {
+		memcpy(f->extra, steps->extra, sizeof(f->extra));
+		f->nextra = f->nshared = steps->nextra;
+	}
+	if (slice_starts(text, SLICE("re:")) ? !regex_compile(f, slice_skip(text, 3), naming, set->arena, err) :
+					       !program_compile(f, text, naming, set->arena, err))
+		return NULL;
+	return steps || format_complete(f, err) ? f : NULL;
+}
+
+bool formats_append(struct formats *set, struct format *f, struct err *err)
+{
+	if (set->n == FORMATS_MAX)
+		return err_set(err, EXIT_CONFIG, "more than %d formats", FORMATS_MAX);
+	set->order[set->norder++] = (uint16_t)set->n;
+	set->v[set->n++] = f;
+	return true;
+}
+
 static bool add(struct formats *set, struct slice name, struct slice text, const struct naming *naming,
 		struct err *err)
 {
-	struct format *f;
-	bool regex = slice_starts(text, SLICE("re:"));
+	struct format *f = format_make(set, name, text, naming, NULL, err);
 
-	if (set->n == FORMATS_MAX)
-		return err_set(err, EXIT_CONFIG, "more than %d formats", FORMATS_MAX);
-	f = arena_alloc(set->arena, sizeof(*f));
-	f->name = arena_copy(set->arena, name);
-	text = arena_copy(set->arena, text);
-	if (regex ? !regex_compile(f, slice_skip(text, 3), naming, set->arena, err) :
-		    !program_compile(f, text, naming, set->arena, err))
-		return false;
-	if (!format_complete(f, err))
-		return false;
-	set->order[set->n] = (uint16_t)set->n;
-	set->v[set->n++] = f;
-	return true;
+	if (f)
+		f->behind = set->frontends != NULL;
+	return f && formats_append(set, f, err);
 }
 
 void formats_learn(struct formats *set, const uint32_t *matches)
 {
 	/* Insertion keeps the order of equals; a run has few formats that match anything. */
-	for (uint32_t i = 1; i < set->n; i++) {
+	for (uint32_t i = 1; i < set->norder; i++) {
 		uint16_t f = set->order[i];
 		uint32_t k = i;
 

@@ -4,6 +4,7 @@
 #include "parse/parse.h"
 
 #include "core/scan.h"
+#include "parse/names.h"
 #include "parse/program.h"
 
 #include <arpa/inet.h>
@@ -43,15 +44,78 @@ static inline bool is_tcp_clf(const struct record *r)
 	return record_has(r, SLOT_r) && slice_eq(r->v[SLOT_r].text, SLICE("TCP "));
 }
 
+static inline struct slice frontend_of(const struct record *r)
+{
+	return record_text(r, record_has(r, SLOT_ft) ? SLOT_ft : SLOT_f);
+}
+
+/* A single block of captures, which the program could not place: this frontend's names can. */
+static void settle_block(const struct format *f, struct record *r)
+{
+	if (!f->ncap[CAPTURE_REQUEST] && !f->ncap[CAPTURE_RESPONSE])
+		return;
+	r->flags &= ~(unsigned)RECORD_ONE_BLOCK;
+	if (!f->ncap[CAPTURE_REQUEST]) {
+		r->cap[CAPTURE_RESPONSE] = r->cap[CAPTURE_REQUEST];
+		r->cap[CAPTURE_REQUEST].n = 0;
+	}
+}
+
+/* Lines of a format of haproxy.cfg are those of the frontends that have it, each with its own names. */
+static inline bool choose_variant(struct record *r, const struct format *f)
+{
+	const struct format *variant;
+
+	if (!f->variants)
+		return true;
+	variant = names_find(f->variants, frontend_of(r));
+	if (!variant)
+		return false;
+	r->format = variant;
+	if (r->flags & RECORD_ONE_BLOCK)
+		settle_block(variant, r);
+	return true;
+}
+
 static inline enum run run_format(struct parser *p, uint32_t n)
 {
 	const struct format *f = p->formats->v[n];
 
 	if (f->regex)
 		return regex_run(f, &p->rec, &p->day);
-	if (program_run(f, &p->rec, &p->day, false, NULL) != RUN_YES || is_tcp_clf(&p->rec))
+	if (program_run(f, &p->rec, &p->day, false, NULL) != RUN_YES || is_tcp_clf(&p->rec) ||
+	    !choose_variant(&p->rec, f))
 		return RUN_NO;
 	return RUN_YES;
+}
+
+/* The formats of one frontend: which of them does the line fit? */
+static bool run_candidates(struct parser *p, const struct candidates *c, uint16_t *which)
+{
+	for (uint32_t k = 0; k < c->n; k++)
+		if (run_format(p, c->v[k]) == RUN_YES) {
+			*which = c->v[k];
+			return true;
+		}
+	return false;
+}
+
+/*
+ * Does the line fit format `n`? One that haproxy.cfg does not name gives way where the configuration knows the
+ * frontend and the line fits what that writes: `*which` is the one it is.
+ */
+static inline bool fits(struct parser *p, uint16_t n, uint16_t *which)
+{
+	const struct format *f = p->formats->v[n];
+	const struct candidates *own;
+
+	if (run_format(p, n) != RUN_YES)
+		return false;
+	*which = n;
+	if (!f->behind)
+		return true;
+	own = candidates_of(p->formats, frontend_of(&p->rec));
+	return !own || run_candidates(p, own, which) || run_format(p, n) == RUN_YES;
 }
 
 static void remember(struct recent *recent, uint16_t format)
@@ -68,22 +132,51 @@ static void remember(struct recent *recent, uint16_t format)
 	}
 }
 
+/*
+ * With many formats of haproxy.cfg the frontend's name, wherever it stands in the line, says which ones to try. A
+ * client can write such names too, but not without bound: then all formats are tried.
+ */
+static bool look_first(struct parser *p, bool *found)
+{
+	const struct formats *set = p->formats;
+	const struct candidates *c;
+	size_t at = 0;
+	uint16_t n;
+
+	for (int tries = 0; tries < FRONTEND_TRIES; tries++) {
+		c = names_next(set->frontends, p->rec.msg, &at);
+		if (!c)
+			return false;
+		*found = run_candidates(p, c, &n);
+		if (*found)
+			return true;
+	}
+	for (n = 0; n < set->n && !*found; n++)
+		*found = run_format(p, n) == RUN_YES;
+	return true;
+}
+
 static bool find_format(struct parser *p, struct recent *recent)
 {
+	uint16_t n;
+	bool found = false;
+
+	if (p->formats->first_look && look_first(p, &found))
+		return found;
 	for (int k = 0; k < FORMATS_RECENT && recent->v[k] != RECENT_NONE; k++)
-		if (run_format(p, recent->v[k]) == RUN_YES) {
-			p->matches[recent->v[k]]++;
-			if (k)
-				remember(recent, recent->v[k]);
+		if (fits(p, recent->v[k], &n)) {
+			p->matches[n]++;
+			if (k || n != recent->v[k])
+				remember(recent, n);
 			return true;
 		}
-	for (uint32_t i = 0; i < p->formats->n; i++) {
-		uint16_t n = p->formats->order[i];
+	for (uint32_t i = 0; i < p->formats->norder; i++) {
 		bool tried = false;
 
+		n = p->formats->order[i];
 		for (int k = 0; k < FORMATS_RECENT; k++)
 			tried |= recent->v[k] == n;
-		if (!tried && run_format(p, n) == RUN_YES) {
+		if (!tried && fits(p, n, &n)) {
 			p->matches[n]++;
 			remember(recent, n);
 			return true;
@@ -129,7 +222,8 @@ static bool find_cut(struct parser *p, size_t raw_len)
 		const struct format *f = p->formats->v[n];
 
 		if (!f->regex && f->mode != MODE_ERROR && program_run(f, &p->rec, &p->day, true, &depth) == RUN_CUT &&
-		    !is_tcp_clf(&p->rec) && cut_is_useful(&p->rec) && depth > best_depth) {
+		    !is_tcp_clf(&p->rec) && cut_is_useful(&p->rec) && depth > best_depth &&
+		    (frontend_of(&p->rec).len == 0 || choose_variant(&p->rec, f))) {
 			best = n;
 			best_depth = depth;
 		}
@@ -137,6 +231,7 @@ static bool find_cut(struct parser *p, size_t raw_len)
 	if (best_depth == 0)
 		return false;
 	program_run(p->formats->v[best], &p->rec, &p->day, true, &depth);
+	choose_variant(&p->rec, p->formats->v[best]);
 	p->rec.flags |= RECORD_TRUNCATED;
 	return true;
 }

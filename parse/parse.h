@@ -14,7 +14,7 @@
 struct naming {
 	const struct slice *map_from, *map_to;	/* --map FROM=TO */
 	uint32_t nmap;
-	const struct slice *request, *response;	/* --capture-request, --capture-response */
+	const struct slice *request, *response;	/* --capture-request, --capture-response; "%[expr]": no header */
 	uint32_t nrequest, nresponse;
 };
 
@@ -25,7 +25,11 @@ int slot_find(struct slice name);
 struct formats {
 	struct arena *arena;		/* lent; where formats live */
 	struct format *v[FORMATS_MAX];
-	uint32_t n;
+	uint32_t n, norder;
+	struct names *frontends;	/* of haproxy.cfg: struct candidates of each; NULL: there is none */
+	bool first_look;		/* so many that the frontend's name is looked for first; those are not in `order` */
+	struct format **planned;	/* further ones that records may have, which want a plan: variants, whole ones */
+	uint32_t nplanned, planned_cap;
 	size_t log_len;			/* HAProxy's `len`: no line much shorter than this was cut by it */
 	uint16_t order[FORMATS_MAX];	/* in which they are tried: as given, then as formats_learn says */
 };

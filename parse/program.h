@@ -60,6 +60,9 @@ extern const struct slot_info {
 	struct slice since, meaning;
 } slot_info[SLOT_MAX];
 
+/* The slot of a request header that means more than itself (formats/headers.def), or -1. */
+int slot_of_header(struct slice name);
+
 /*
  * Compile `text` into `f` (zeroed but for name), all memory from `arena`.
  * false: `err` points at the column (EXIT_CONFIG).
@@ -85,6 +88,39 @@ void binding_resolve(struct binding *b, struct slice expr, struct slice name, co
 
 /* Add an extra field to `f`; returns its index, or -1 when there are EXTRAS_MAX already. */
 int format_add_extra(struct format *f, struct slice name, struct slice key, enum field_type type);
+
+/* The text of the built-in format `name`; empty when there is none. */
+struct slice formats_builtin(struct slice name);
+
+/*
+ * Compile `text` under `name`, all but its place in the set. `steps`: it is one of
+ * several, which need not say all by itself and has the extra fields of those before it. NULL: `err`.
+ */
+struct format *format_make(struct formats *set, struct slice name, struct slice text, const struct naming *naming,
+			   const struct format *steps, struct err *err);
+
+/* Give a compiled format its place in the set; false when that is full. */
+bool formats_append(struct formats *set, struct format *f, struct err *err);
+
+/* ---- frontends.c ------------------------------------------------------------------------------------- */
+
+/* The formats of one frontend of haproxy.cfg: indices into struct formats. */
+struct candidates {
+	uint16_t v[CANDIDATES_MAX];
+	uint32_t n;
+};
+
+/* Of a frontend; NULL: no configuration names it. Reads up to 7 bytes behind the name. */
+struct candidates *candidates_of(const struct formats *set, struct slice frontend);
+
+/* The frontend `name` writes lines of format number `format`. */
+void frontends_add(struct formats *set, struct slice name, uint32_t format);
+
+/* All of haproxy.cfg is in the set: settle which formats are found by the frontend's name alone. */
+void frontends_settle(struct formats *set);
+
+/* A format that is not in the set itself, but that records can have: it wants a plan. */
+void formats_plan(struct formats *set, struct format *f);
 
 /* ---- run.c ------------------------------------------------------------------------------------------- */
 

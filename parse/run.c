@@ -156,17 +156,11 @@ static inline const char *number(const char *p, const char *end, int64_t *num, b
 /* An address as HAProxy writes it: IPv4, IPv6 without brackets, `unix`, or '-'. */
 static inline bool is_address(struct slice s)
 {
-	static const bool foreign[256] = { [0 ... '-'] = true, ['/'] = true, [';' ... '@'] = true,
-					   ['G' ... '`'] = true, ['g' ... 255] = true };
-	bool bad = false;
-
 	if (s.len == 0 || s.len > 45)
 		return false;
 	if (*s.p == 'u' || *s.p == '-')
 		return slice_eq(s, SLICE("unix")) || slice_eq(s, SLICE("-"));
-	for (size_t k = 0; k < s.len; k++)
-		bad |= foreign[(unsigned char)s.p[k]];
-	return !bad;
+	return scan_address(s.p, s.p + s.len);
 }
 
 /* Letters of %ts: cause and state (src/stream.c, sess_term_cond and sess_fin_state). */
@@ -180,7 +174,27 @@ static inline bool is_state(const char *p)
 	return cause[(unsigned char)p[0]] && state[(unsigned char)p[1]];
 }
 
-/* {a|b|c}: `p` is behind the '{', `close` at the '}'. */
+/*
+ * {a|b|c}: `p` is behind the '{'. Returns where its '}' stands, or `end` when it is cut. NULL: HAProxy escapes
+ * '{' and '"' inside, so what holds one was written by a client, in a field before.
+ */
+static const char *block_read(struct captures *c, const char *p, const char *end)
+{
+	const char *start = p;
+
+	for (c->n = 0; (p = scan_block(p, end)) < end; p++) {
+		if (*p != '|' && *p != '}')
+			return NULL;
+		if (c->n < CAPTURES_MAX)
+			c->v[c->n++] = slice_to(start, p);
+		if (*p == '}')
+			return p;
+		start = p + 1;
+	}
+	return end;
+}
+
+/* The same without its braces, as a pattern's group may give it. */
 static void block_split(struct captures *c, const char *p, const char *close)
 {
 	c->n = 0;
@@ -449,14 +463,15 @@ static enum found step_captures(const struct runner *x, const struct insn *i, co
 
 		q = p;
 		if (p + quoted < x->end && p[quoted] == '{') {
-			q = scan_byte(p, x->end, '}');
-			if (x->end - q < 1 + quoted)
-				return FOUND_END;
-			/* HAProxy escapes these inside: what holds one was written by a client, in a field before. */
-			if ((quoted && q[1] != '"') || memchr(p + quoted + 1, '{', (size_t)(q - p) - quoted - 1) ||
-			    memchr(p + quoted + 1, '"', (size_t)(q - p) - quoted - 1))
+			q = block_read(c, p + quoted + 1, x->end);
+			if (!q)
 				return FOUND_NOT;
-			block_split(c, p + quoted + 1, q);
+			if (x->end - q < 1 + quoted) {
+				c->n = 0;
+				return FOUND_END;
+			}
+			if (quoted && q[1] != '"')
+				return FOUND_NOT;
 			q += 1 + quoted;
 		}
 	}

@@ -152,6 +152,11 @@ static void derive_uri(struct record *r, struct slice uri, char *scratch)
 
 	if (uri.len == 0)
 		return;
+	/* `CONNECT host:port` asks for a place, not for a path (RFC 9110 section 7.1, authority-form). */
+	if (*uri.p != '/' && slice_eq(record_text(r, SLOT_x_method), SLICE("CONNECT"))) {
+		derive_authority(r, uri);
+		return;
+	}
 	uri = derive_absolute(r, uri);
 	mark = slice_find(uri, '?');
 	derive_query(r, slice_skip(uri, mark), scratch);
@@ -181,8 +186,10 @@ static void derive_line(struct record *r, struct slice line, char *scratch)
 	if (!rest.p)
 		return;
 	derive_method(r, method);
-	for (last = rest.len; last > 0 && rest.p[last - 1] != ' '; last--)
-		;
+	last = rest.len > 9 ? rest.len - 8 : rest.len;
+	if (rest.p[last - 1] != ' ' || memchr(rest.p + last, ' ', rest.len - last))	/* not the usual HTTP/1.1 */
+		for (last = rest.len; last > 0 && rest.p[last - 1] != ' '; last--)
+			;
 	version = slice_skip(rest, last);
 	if (last && (r->flags & RECORD_TRUNCATED) && version.len < 8 &&
 	    slice_starts(SLICE("HTTP/"), slice_of(version.p, version.len < 5 ? version.len : 5))) {

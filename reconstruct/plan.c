@@ -62,19 +62,33 @@ static bool possible(const struct format *f, enum slot s)
 	return true;
 }
 
-static struct slice proto_key(struct arena *arena, struct slice key)
+/*
+ * Span.attributes, its length, KeyValue.key, KeyValue.value, its length, and the tag of the value (trace.proto,
+ * common.proto). Both lengths are the encoder's to fill in.
+ */
+static const char *image(struct arena *arena, struct slice key, enum attr_quick quick)
 {
-	char *p = arena_alloc(arena, key.len + 12 + PLAN_KEY_COPY);
-	size_t n = 0, left = key.len;
+	char *p = arena_alloc(arena, key.len + PLAN_IMAGE);
+	size_t n = 0;
 
-	p[n++] = 0x0a;			/* KeyValue.key */
-	for (; left >= 128; left >>= 7)
-		p[n++] = (char)(left | 128);
-	p[n++] = (char)left;
+	p[n++] = 0x4a;
+	p[n++] = 0;
+	p[n++] = 0x0a;
+	p[n++] = (char)key.len;
 	memcpy(p + n, key.p, key.len);
 	n += key.len;
-	p[n++] = 0x12;			/* KeyValue.value */
-	return slice_of(p, n);
+	p[n++] = 0x12;
+	p[n++] = 0;
+	p[n++] = quick == QUICK_TEXT ? 0x0a : 0x18;
+	return p;
+}
+
+/* The numbers and short texts of the usual keys fit an image. */
+static enum attr_quick quick_of(enum attr_type type, struct slice key)
+{
+	if (key.len + 7 > PLAN_IMAGE)
+		return QUICK_NO;
+	return type == ATTR_TEXT ? QUICK_TEXT : type == ATTR_INT || type == ATTR_TIMER ? QUICK_INT : QUICK_NO;
 }
 
 /* Keys hold no byte that JSON escapes: names of options are checked, others are made of known letters. */
@@ -103,20 +117,25 @@ struct builder {
 /* Keys are unique within a span (OTLP, Span.attributes): the first one stays. */
 static void add(struct builder *b, enum attr_from from, size_t index, enum attr_type type, struct slice key)
 {
+	enum attr_quick quick;
+
 	if (key.len == 0)
 		return;
 	for (uint32_t i = 0; i < b->n; i++)
 		if (slice_eq(b->attr[i].key, key))
 			return;
+	quick = from == FROM_SLOT ? quick_of(type, key) : QUICK_NO;
 	b->attr[b->n++] = (struct attr){
 		.bit = from == FROM_SLOT ? UINT64_C(1) << (index & 63) : 0,
 		.word = from == FROM_SLOT ? (uint8_t)(index >> 6) : 0,
 		.type = (uint8_t)type,
 		.from = (uint8_t)from,
 		.index = (uint8_t)index,
-		.short_text = key.len + 3 <= PLAN_KEY_COPY ? (uint8_t)(127 - 3 - (key.len + 3)) : 0,
+		.quick = (uint8_t)quick,
+		.short_text = (uint8_t)(quick ? 127 - (key.len + 6) : 0),
+		.head = (uint8_t)(quick ? key.len + 7 : 0),
+		.image = quick ? image(b->arena, key, quick) : NULL,
 		.key = key,
-		.key_proto = proto_key(b->arena, key),
 		.key_json = json_key(b->arena, key, type),
 	};
 }
@@ -143,6 +162,8 @@ static void add_captures(struct builder *b, const struct format *f)
 			const struct capture *c = &f->cap[side][k];
 			char *p;
 
+			if (c->key.len)
+				add(b, side ? FROM_RESPONSE_CAPTURE : FROM_REQUEST_CAPTURE, k, ATTR_TEXT, c->key);
 			if (c->context || c->name.len == 0)
 				continue;
 			p = arena_alloc(b->arena, prefix[side].len + c->name.len);
@@ -169,35 +190,45 @@ static void add_extras(struct builder *b, const struct format *f)
 	}
 }
 
-static struct attrs copy(const struct builder *b, uint32_t nslots)
+/* The rows from `first` on, for good. */
+static const struct attr *keep(const struct builder *b, uint32_t first)
 {
-	struct attr *v = arena_alloc(b->arena, b->n * sizeof(*v) + 1);
+	struct attr *v = arena_alloc(b->arena, (b->n - first) * sizeof(*v) + 1);
 
-	memcpy(v, b->attr, b->n * sizeof(*v));
-	return (struct attrs){ v, b->n, nslots };
+	memcpy(v, b->attr + first, (b->n - first) * sizeof(*v));
+	return v;
 }
 
-static struct attrs make(const struct format *f, struct arena *arena, unsigned spans)
+/* `like`: a format with the same fields, but for what its captures are called; or NULL. */
+static struct attrs make(const struct format *f, const struct attrs *like, struct arena *arena, unsigned spans)
 {
 	struct builder b = { .arena = arena };
+	struct attrs a;
 
-	uint32_t nslots;
-
-	add_rows(&b, f, spans);
-	nslots = b.n;
+	if (like) {
+		memcpy(b.attr, like->v, like->nslots * sizeof(*b.attr));
+		b.n = like->nslots;
+	} else {
+		add_rows(&b, f, spans);
+	}
+	a.nslots = b.n;
+	a.v = like ? like->v : keep(&b, 0);
 	if (spans & S) {
 		add_captures(&b, f);
 		add_extras(&b, f);
 	}
-	return copy(&b, nslots);
+	a.own = keep(&b, a.nslots);
+	a.n = b.n;
+	return a;
 }
 
 void plan_make(struct format *f, struct arena *arena)
 {
+	const struct plan *like = f->like ? f->like->plan : NULL;
 	struct plan *p = arena_alloc(arena, sizeof(*p));
 
-	p->server = make(f, arena, S);
-	p->server_alone = make(f, arena, S | L);
-	p->client = make(f, arena, C | L);
+	p->server = make(f, like ? &like->server : NULL, arena, S);
+	p->server_alone = make(f, like ? &like->server_alone : NULL, arena, S | L);
+	p->client = make(f, like ? &like->client : NULL, arena, C | L);
 	f->plan = p;
 }

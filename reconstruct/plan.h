@@ -26,9 +26,16 @@ enum attr_type {
 enum attr_from { FROM_SLOT, FROM_EXTRA, FROM_REQUEST_CAPTURE, FROM_RESPONSE_CAPTURE, FROM_BLOCK,
 		 FROM_ONE_BLOCK };
 
-/* Bytes that are readable from key_proto.p and key_json.p on, whatever their length: copied as one piece. */
-#define PLAN_KEY_COPY 48
+/* Bytes that are readable from `image` and from key_json.p on, whatever their length: copied as one piece. */
+#define PLAN_IMAGE 48
 #define PLAN_JSON_COPY 96
+
+/* How the protobuf encoder may write a row from a slot. */
+enum attr_quick {
+	QUICK_NO,		/* by the long way */
+	QUICK_TEXT,		/* a text of up to `short_text` bytes keeps every length in one byte */
+	QUICK_INT,		/* so does a number below 2^14 */
+};
 
 struct attr {
 	uint64_t bit;		/* FROM_SLOT: of record.have[word]; else 0 */
@@ -36,17 +43,25 @@ struct attr {
 	uint8_t type;		/* enum attr_type */
 	uint8_t from;		/* enum attr_from */
 	uint8_t index;		/* slot, extra, capture or side */
-	uint8_t short_text;	/* the longest text that keeps every length of the protobuf in one byte; 0: none */
+	uint8_t quick;		/* enum attr_quick */
+	uint8_t short_text;
+	uint8_t head;		/* bytes of `image` up to the value's own length (text) or first byte (number) */
+	const char *image;	/* KeyValue as it begins in a span, its lengths still 0 */
 	struct slice key;
-	struct slice key_proto;	/* KeyValue.key with its tag and length, and the tag of KeyValue.value */
 	struct slice key_json;	/* {"key":"…","value":{"stringValue":" (or intValue, or nothing but the brace) */
 };
 
 /* The rows of one kind of span; those from slots come first. */
 struct attrs {
-	const struct attr *v;
+	const struct attr *v;		/* `nslots` rows; variants of a format share them, so that they stay in the cache */
+	const struct attr *own;		/* the rest of all `n`: captures, extra fields */
 	uint32_t n, nslots;
 };
+
+static inline const struct attr *attrs_row(const struct attrs *a, uint32_t i)
+{
+	return i < a->nslots ? &a->v[i] : &a->own[i - a->nslots];
+}
 
 /* By role: only SERVER and CLIENT have rows; a phase carries its error.type alone. */
 struct plan {
@@ -66,6 +81,7 @@ static inline bool attr_value(const struct attr *a, const struct record *r, unio
 {
 	const struct captures *c;
 
+	out->text = (struct slice){ NULL, 0 };
 	switch (a->from) {
 	case FROM_SLOT:
 		*out = r->v[a->index];

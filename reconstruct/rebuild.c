@@ -251,8 +251,8 @@ bool rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, stru
 		record_set_text(r, SLOT_x_transport, SLICE("tcp"));
 
 	us = start_us(rb, r, f, &exact);
-	/* A date outside 1970 to 2262 has no nanoseconds in OTLP. */
-	us = us < 0 ? 0 : us > INT64_MAX / 2000 ? INT64_MAX / 2000 : us;
+	/* A date outside 1970 to 2262 has no nanoseconds in an int64, which is what most stores keep. */
+	us = us < 0 ? 0 : us > INT64_MAX / 1000 ? INT64_MAX / 1000 : us;
 	if (!exact)
 		record_set_num(r, SLOT_x_start_imprecise, 1);
 	timers_rebuild(r, rb->rules->phases, (uint64_t)us * 1000, name, t);

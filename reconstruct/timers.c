@@ -216,7 +216,10 @@ static bool drawn(const struct shape *x, enum phases phases, int i, uint64_t len
 	return phases == PHASES_ALL || (phases == PHASES_AUTO && (length > 0 || i == x->failed));
 }
 
-/* Lay the phases end to end between start and end; CLIENT opens where the first of its own begins. */
+/*
+ * Lay the phases end to end between start and end; CLIENT opens where the first of its own begins. It is named by the
+ * method alone: the route is the frontend's word, the server may have been asked for another path.
+ */
 static void lay_phases(struct shape *x, enum phases phases, struct slice name, uint64_t start, uint64_t end)
 {
 	uint64_t at = start;
@@ -229,7 +232,7 @@ static void lay_phases(struct shape *x, enum phases phases, struct slice name, u
 		uint64_t to;
 
 		if (p->client && !opened) {
-			span_add(x, ROLE_CLIENT, KIND_CLIENT, name, at, end);
+			span_add(x, ROLE_CLIENT, KIND_CLIENT, slice_of(name.p, slice_find(name, ' ')), at, end);
 			opened = true;
 		}
 		over |= x->ms[i] < 0 && !(x->tcp && (i == REQUEST || i == RESPONSE));
@@ -272,13 +275,13 @@ static void set_status(struct shape *x, struct record *r)
 	bool below_client = x->failed >= 0 && phases_of[x->failed].client;
 	struct slice code = { x->t->code, 3 };
 
-	if (status >= 100 && status <= 999) {
+	if (status < 100 || status > 999)
+		status = 0;
+	else
+		record_set_num(r, SLOT_x_status, status);
+	if (status >= 400)
 		for (int64_t i = 2, n = status; i >= 0; i--, n /= 10)
 			x->t->code[i] = (char)('0' + n % 10);
-		record_set_num(r, SLOT_x_status, status);
-	} else {
-		status = 0;
-	}
 	if (x->failed >= 0) {
 		set_error(server, reason(x)->type);
 		x->t->words = reason(x)->words;

@@ -69,6 +69,24 @@ against_oracle() {
 		{ cat "$work/$1.summary"; return 1; }
 }
 
+# The same by haproxy.cfg alone: no --format, no --map, no names.
+run_cfg() {
+	local name=$1
+	shift
+	env -i PATH="$PATH" TZ=UTC "$haspan" --haproxy-cfg $dir/haproxy.cfg "$@" --to "file:$work/$name.otlp" \
+		--rejects "$work/$name.rejects" "$dir/$name.log" 2>"$work/$name.summary" ||
+		{ cat "$work/$name.summary"; return 1; }
+}
+
+cfg_against_oracle() {
+	run_cfg "$1" --phases "$2" || return 1
+	lines_of "$1" >"$work/lines"
+	TZ=UTC python3 tests/oracle/by_frontend.py --phases "$2" $dir/haproxy.cfg "$work/lines" >"$work/expected" || return 1
+	python3 tests/oracle/compare.py "$work/expected" "$work/$1.otlp" || return 1
+	grep -q '^lines=178 requests=154 merged=0 other=0 rejected=24 ' "$work/$1.summary" ||
+		{ cat "$work/$1.summary"; return 1; }
+}
+
 # JSON and CBOR are for a later version: these lines, whole, and no others.
 right_rejects() {
 	lines_of "$1" | grep -a -e '{"client_ip"' -e '\(^\|[ >]\)BF69636C69656E745F6970' |
@@ -130,5 +148,11 @@ for name in rfc3164 rfc5424 iso ring; do
 done
 test_that "CLIENT has the id that the server saw" downstream
 test_that "a second run gives the same bytes" twice
+for phases in none auto all; do
+	for name in rfc3164 rfc5424 iso ring raw; do
+		test_that "$name by haproxy.cfg alone, --phases $phases" cfg_against_oracle $name $phases
+	done
+done
+test_that "CLIENT has the id that the server saw, by haproxy.cfg alone" downstream
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

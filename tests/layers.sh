@@ -7,7 +7,8 @@ function may(file, inc,    room) {
 	room = file; sub(/\/.*/, "", room)
 	if (inc ~ /^core\//) return 1
 	if (inc ~ /^formats\//) return room ~ /^(parse|reconstruct)$/ || file !~ /\//
-	if (file !~ /\//) return inc !~ /\// || inc ~ /^(ingest\/ingest|parse\/parse|reconstruct\/reconstruct|export\/export)\.h$/
+	# haproxy.cfg is what the user configured, for config.c and for commands that speak about it
+	if (file !~ /\//) return inc !~ /\// || inc ~ /^(ingest\/ingest|parse\/(parse|haproxy_cfg)|reconstruct\/reconstruct|export\/export)\.h$/
 	if (inc ~ "^" room "/") return 1
 	if (room == "parse") return inc ~ /^ingest\/frame\.h$/
 	if (room == "reconstruct") return inc ~ /^(ingest\/frame|parse\/(record|format))\.h$/

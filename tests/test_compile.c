@@ -615,10 +615,10 @@ static void check_type(const struct lines *l, const char *key, enum attr_type ty
 	const struct attrs *rows = &l->formats.v[0]->plan->server;
 	uint32_t i = 0;
 
-	while (i < rows->n && !slice_eq(rows->v[i].key, slice_str(key)))
+	while (i < rows->n && !slice_eq(attrs_row(rows, i)->key, slice_str(key)))
 		i++;
 	assert_true(i < rows->n);
-	assert_int_equal(rows->v[i].type, type);
+	assert_int_equal(attrs_row(rows, i)->type, type);
 }
 
 static void what_nobody_knows_becomes_an_attribute_of_its_own(void **state)

@@ -131,6 +131,39 @@ static void rfc5424_headers_are_peeled(void **state)
 	check_peeled(t, COUNT(t));
 }
 
+/* A header that the frame before had too is known; that must not show. */
+static void the_frame_before_changes_nothing(void **state)
+{
+	static const char *const raws[] = {
+		"<134>Nov 21 08:23:33 lb1 haproxy[1]: " MSG, "Nov 21 08:23:33 lb1 haproxy[1]: " MSG,
+		"Nov 21 08:23:34 lb1 haproxy[1]:  " MSG, "Nov 21 08:23:34 lb1 haproxy[1]: x",
+		"Nov 21 08:23:34 lb1 haproxy[1]: ", "Nov 21 08:23:34 lb1 haproxy[1]:", "Nov 21 08:23:34 lb1",
+		"Nov 21 08:23:34  haproxy[1]: " MSG, "Nov 21 08:23:34   " MSG, "Nov 21 08:23:34  lb1 haproxy[1]: " MSG,
+		"Nov 21 08:23:34 haproxy[1]: " MSG, "Nov 21 08:23:34 " MSG, "Nov 21 08:23:34.123456 lb1 haproxy[1]: " MSG,
+		"Nov 21 08:23:34 lb2 haproxy[1]: " MSG, "Nov 21 08:23:34 - haproxy[1]: " MSG, MSG, "",
+		"<134>1 2026-11-21T08:23:33.728523Z lb1 haproxy 1 - - " MSG, "2026-11-21T08:23:33.728523Z lb1 haproxy[1]: " MSG,
+	};
+	char *base[COUNT(raws)];
+	struct frame f[COUNT(raws)];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(raws); i++) {
+		f[i] = (struct frame){ .raw = slice_str(raws[i]) };
+		f[i].raw.p = lines_padded(raws[i], f[i].raw.len, &base[i]);
+		envelope_peel(&f[i]);
+	}
+	for (size_t i = 0; i < COUNT(raws); i++)
+		for (size_t k = 0; k < COUNT(raws); k++) {
+			struct frame next = { .raw = f[k].raw };
+
+			envelope_peel_next(&next, &f[i]);
+			if (next.msg.p != f[k].msg.p || next.msg.len != f[k].msg.len || !slice_eq(next.host, f[k].host))
+				fail_msg("behind %s\n  %s", raws[i], raws[k]);
+		}
+	for (size_t i = 0; i < COUNT(raws); i++)
+		free(base[i]);
+}
+
 static void haproxys_short_forms_are_peeled(void **state)
 {
 	static const struct peeled t[] = {
@@ -755,6 +788,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bsd_headers_are_peeled),
 		cmocka_unit_test(rfc5424_headers_are_peeled),
+		cmocka_unit_test(the_frame_before_changes_nothing),
 		cmocka_unit_test(haproxys_short_forms_are_peeled),
 		cmocka_unit_test(what_is_no_envelope_is_the_message),
 		cmocka_unit_test(a_host_that_cannot_be_one_is_none),

@@ -220,10 +220,10 @@ static Otlp__Span *span_of(struct arena *a, const struct lines *l, const struct 
 		out->attributes[out->n_attributes++] =
 			pair(a, SLICE("error.type"), any_text(a, s->error_type));
 	for (uint32_t i = 0; rows && i < rows->n; i++) {
-		Otlp__AnyValue *v = value_of(a, &rows->v[i], &l->parser.rec);
+		Otlp__AnyValue *v = value_of(a, attrs_row(rows, i), &l->parser.rec);
 
 		if (v)
-			out->attributes[out->n_attributes++] = pair(a, rows->v[i].key, v);
+			out->attributes[out->n_attributes++] = pair(a, attrs_row(rows, i)->key, v);
 	}
 	if (s->status) {
 		out->status = arena_alloc(a, sizeof(*out->status));

@@ -11,6 +11,23 @@ static struct slice trimmed(struct slice s)
 	return s;
 }
 
+/* What the frame before is remembered for changes nothing: the lines of the input, one after another. */
+static void check_neighbours(struct slice rest)
+{
+	struct frame before = { 0 };
+
+	while (rest.p) {
+		struct frame f = { .raw = slice_cut(&rest, '\n') }, alone = f;
+
+		envelope_peel(&alone);
+		envelope_peel_next(&f, before.raw.p ? &before : NULL);
+		CHECK(f.msg.p == alone.msg.p && f.msg.len == alone.msg.len && slice_eq(f.host, alone.host) &&
+		      f.time_us == alone.time_us && f.zone_min == alone.zone_min && f.flags == alone.flags &&
+		      f.header == alone.header);
+		before = f;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct frame f = { 0 }, again = { 0 };
@@ -50,6 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		envelope_peel(&again);
 		CHECK(again.msg.p == f.msg.p && again.msg.len == f.msg.len);
 	}
+	check_neighbours(all);
 	free(base);
 	return 0;
 }

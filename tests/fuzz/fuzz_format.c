@@ -22,6 +22,7 @@ static bool compile(struct slice text, const struct naming *naming, struct err *
 		return formats_add(&set, text, naming, err);
 	f = set.v[0] = arena_alloc(set.arena, sizeof(*f));
 	set.n = program_compile(f, arena_copy(set.arena, text), naming, set.arena, err) && format_complete(f, err);
+	set.norder = set.n;
 	return set.n;
 }
 
@@ -37,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	line = fuzz_padded(data, size, &base);
 	text = slice_cut(&line, '\n');
 	set.arena = &arena;
-	set.n = 0;
+	set.n = set.norder = 0;
 	if (compile(text, &naming, &err)) {
 		const struct format *f = set.v[0];
 

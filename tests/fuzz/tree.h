@@ -41,7 +41,7 @@ static inline bool tree_strings(const struct record *r, const struct attrs *rows
 	union value v;
 
 	for (uint32_t i = 0; i < rows->n; i++) {
-		const struct attr *a = &rows->v[i];
+		const struct attr *a = attrs_row(rows, i);
 
 		CHECK(a->key.len && text_valid(a->key));
 		if (!attr_value(a, r, &v) || a->type == ATTR_INT || a->type == ATTR_TIMER || a->type == ATTR_BOOL)
