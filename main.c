@@ -3,6 +3,7 @@
  */
 #include "core/log.h"
 #include "core/stop.h"
+#include "explain.h"
 #include "pipeline.h"
 
 #include <poll.h>
@@ -131,7 +132,7 @@ static int dispatch(struct options *o, struct config *c, int signals)
 		formats_print();
 		return EXIT_DONE;
 	}
-	if (strcmp(o->command, "run") != 0) {
+	if (strcmp(o->command, "run") != 0 && strcmp(o->command, "explain") != 0) {
 		log_error("this version has no `haspan %s` yet", o->command);
 		return EXIT_USAGE;
 	}
@@ -139,6 +140,8 @@ static int dispatch(struct options *o, struct config *c, int signals)
 		err_print(&err);
 		return (int)err.code;
 	}
+	if (strcmp(o->command, "explain") == 0)
+		return explain(c, o->operands, o->noperands);
 	if (o->noperands == 0 && !o->v[OPTION_FROM].first && !c->check_only && isatty(STDIN_FILENO))
 		return first_words();
 	return run(c, signals);

@@ -4,6 +4,7 @@
 #include "export/tree.h"
 
 #include "core/civil.h"
+#include "core/term.h"
 #include "export/export.h"
 #include "parse/format.h"
 
@@ -44,41 +45,6 @@ static void printed(struct buf *out, const char *fmt, ...)
 	out->len += n < 512 ? (size_t)n : 511;
 }
 
-/* ---- text that a client wrote ---------------------------------------------------------------------------- */
-
-/* Characters that must not reach a terminal: C0, DEL, C1, and what changes the direction of writing. */
-static bool is_hostile(const unsigned char *p, size_t n)
-{
-	if (n == 1)
-		return p[0] < 0x20 || p[0] == 0x7f;
-	if (n == 2)
-		return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
-	if (n == 3 && p[0] == 0xe2 && p[1] == 0x80)
-		return p[2] >= 0x8b && p[2] <= 0xaf;		/* U+200B to U+202F */
-	return n == 3 && p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf;	/* U+2060 to U+206F */
-}
-
-unsigned tree_text(struct buf *out, struct slice s, unsigned max)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-	unsigned columns = 0;
-
-	for (size_t at = 0, n; at < s.len; at += n, columns++) {
-		n = p[at] < 0x80 ? 1 : p[at] < 0xe0 ? 2 : p[at] < 0xf0 ? 3 : 4;
-		if (n > s.len - at)
-			n = s.len - at;
-		if (columns + 1 >= max && s.len - at > n) {
-			buf_lit(out, "…");
-			return columns + 1;
-		}
-		if (is_hostile(p + at, n))
-			buf_char(out, '?');
-		else
-			buf_add(out, s.p + at, n);
-	}
-	return columns;
-}
-
 /* ---- the head of a request --------------------------------------------------------------------------------- */
 
 static void duration(struct buf *out, uint64_t ns)
@@ -103,10 +69,10 @@ static void head(struct buf *out, const struct record *r, const struct trace *t)
 	buf_slice(out, root->status ? SLICE("✗ ") : SLICE("● "));
 	style(out, STYLE_NONE);
 	style(out, STYLE_BOLD);
-	tree_text(out, method.len ? method : root->name, 24);
+	term_text(out, method.len ? method : root->name, 24);
 	if (path.len) {
 		buf_char(out, ' ');
-		tree_text(out, path, width / 2);
+		term_text(out, path, width / 2);
 	}
 	style(out, STYLE_NONE);
 	if (status)
@@ -115,14 +81,14 @@ static void head(struct buf *out, const struct record *r, const struct trace *t)
 	duration(out, root->end_ns - root->start_ns);
 	if (record_has(r, SLOT_x_frontend))
 		buf_lit(out, "  ");
-	tree_text(out, record_text(r, SLOT_x_frontend), 40);
+	term_text(out, record_text(r, SLOT_x_frontend), 40);
 	if (record_has(r, SLOT_b) && !slice_eq(record_text(r, SLOT_b), record_text(r, SLOT_x_frontend))) {
 		buf_lit(out, " → ");
-		tree_text(out, record_text(r, SLOT_b), 40);
+		term_text(out, record_text(r, SLOT_b), 40);
 	}
 	if (record_has(r, SLOT_x_server)) {
 		buf_char(out, '/');
-		tree_text(out, record_text(r, SLOT_x_server), 40);
+		term_text(out, record_text(r, SLOT_x_server), 40);
 	}
 	buf_char(out, '\n');
 }
@@ -138,7 +104,7 @@ static void ids(struct buf *out, const struct record *r, const struct trace *t)
 		printed(out, "  parent %016llx", (unsigned long long)t->span[0].parent);
 	if (record_has(r, SLOT_ci)) {
 		buf_lit(out, "  from ");
-		tree_text(out, record_text(r, SLOT_ci), 45);
+		term_text(out, record_text(r, SLOT_ci), 45);
 	}
 	style(out, STYLE_NONE);
 	buf_char(out, '\n');
@@ -181,7 +147,7 @@ static void label(struct buf *out, const struct trace *t, uint32_t i)
 		style(out, STYLE_NONE);
 		used += 7;
 	}
-	used += tree_text(out, s->name, 30);
+	used += term_text(out, s->name, 30);
 	for (; used < 30; used++)
 		buf_char(out, ' ');
 }
@@ -230,7 +196,7 @@ static void tree_trace(struct buf *out, const struct record *r, const struct tra
 	}
 	if (record_has(r, SLOT_error)) {
 		buf_lit(out, "  ");
-		tree_text(out, record_text(r, SLOT_error), width - 4);
+		term_text(out, record_text(r, SLOT_error), width - 4);
 		buf_char(out, '\n');
 	}
 	if (record_has(r, SLOT_x_truncated))

@@ -95,6 +95,31 @@ bool notice_match(struct slice msg);
  * `out` has room for 3 bytes per input byte. Returns the length. */
 size_t text_clean(struct slice in, bool hash, bool backslash, char *out);
 
+/* ---- for a person (show.c) ----------------------------------------------------------------------------- */
+
+/* What a format made of a message. */
+struct attempt {
+	enum { ATTEMPT_FITS, ATTEMPT_ENDS, ATTEMPT_FAILS } result;	/* ENDS: the message ends too early */
+	uint32_t depth;			/* fields that were read */
+	size_t at;			/* where in the message it failed */
+	size_t column;			/* of the field in the format's text that was looked for */
+	char expected[160];
+};
+
+/* Try format number `n` on `msg`, which has BLOCK_PAD bytes behind it. Uses p->rec. */
+void parse_attempt(struct parser *p, uint32_t n, struct slice msg, struct attempt *out);
+
+/*
+ * The fields of the record, in the order in which the line has them, one a call: `*at` is 0 at first. false: no more.
+ * `name` is the alias or the expression; `text` is lent until the next call.
+ */
+struct shown {
+	struct slice name, text, meaning;
+	const char *unit;		/* "ms", "bytes" …, or "" */
+	bool alias;			/* `name` is HAProxy's */
+};
+bool record_show(const struct record *r, uint32_t *at, struct shown *out, char *scratch, size_t size);
+
 /* Is it valid UTF-8 (no surrogates, no overlong forms, at most U+10FFFF)? */
 bool text_valid(struct slice s);
 

@@ -72,6 +72,7 @@ struct record {
 	uint64_t have[2];		/* bit per slot */
 	uint64_t plus[2];		/* bit per slot: a '+' stood before the number */
 	unsigned flags;			/* enum record_flag */
+	uint32_t reached;		/* how many bytes of `msg` a run that accepts cut lines has read */
 	int32_t budget;			/* how much going back is left for this line, all formats together */
 	uint64_t have_extra;		/* bit per extra field of the format */
 	struct captures cap[CAPTURE_SIDES];

@@ -600,6 +600,7 @@ enum run program_run(const struct format *f, struct record *r, struct day_memo *
 		}
 		if (cut) {
 			*depth = (uint32_t)(i - f->prog);
+			r->reached = (uint32_t)(p - r->msg.p);
 			if (found == FOUND_END)
 				settle_blocks(f, r);
 			return found == FOUND_END ? RUN_CUT : RUN_NO;

@@ -3,6 +3,8 @@
  */
 #include "parse/parse.h"
 
+#include "core/utf8.h"
+
 static int hex_upper(char c)
 {
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
@@ -13,43 +15,12 @@ static int hex_any(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : hex_upper(c);
 }
 
-/*
- * Length of the well-formed UTF-8 sequence at `p` (Unicode 15, table 3-7), or 0 when there is none.
- */
-static size_t sequence(const unsigned char *p, size_t left)
-{
-	unsigned char c = p[0], lo = 0x80, hi = 0xbf;
-	size_t n;
-
-	if (c < 0x80)
-		return 1;
-	if (c < 0xc2 || c > 0xf4)
-		return 0;
-	n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-	if (left < n)
-		return 0;
-	if (c == 0xe0)
-		lo = 0xa0;	/* overlong */
-	else if (c == 0xed)
-		hi = 0x9f;	/* surrogates */
-	else if (c == 0xf0)
-		lo = 0x90;	/* overlong */
-	else if (c == 0xf4)
-		hi = 0x8f;	/* beyond U+10FFFF */
-	if (p[1] < lo || p[1] > hi)
-		return 0;
-	for (size_t k = 2; k < n; k++)
-		if (p[k] < 0x80 || p[k] > 0xbf)
-			return 0;
-	return n;
-}
-
 bool text_valid(struct slice s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 
 	for (size_t at = 0, n; at < s.len; at += n)
-		if ((n = sequence(p + at, s.len - at)) == 0)
+		if ((n = utf8_sequence(p + at, s.len - at)) == 0)
 			return false;
 	return true;
 }
@@ -125,7 +96,7 @@ size_t text_clean(struct slice in, bool hash, bool backslash, char *out)
 	size_t len = unescape(in, hash, backslash, decoded), n = 0;
 
 	for (size_t at = 0, step; at < len; at += step) {
-		step = sequence((const unsigned char *)decoded + at, len - at);
+		step = utf8_sequence((const unsigned char *)decoded + at, len - at);
 		if (step == 0) {
 			memcpy(out + n, "\xef\xbf\xbd", 3);
 			n += 3;

@@ -85,15 +85,20 @@ void ids_make(const struct record *r, const struct context *parent, struct trace
 	struct seeds seeds = unique.len ? from_unique_id(unique, r) : from_line(r);
 	uint64_t client, server = nonzero(seeds.server);
 
+	t->trace_from = parent ? ID_FROM_PARENT : ID_FROM_LOG;
+	t->client_from = ID_FROM_LOG;
 	if (parent) {
 		t->id_hi = parent->hi;
 		t->id_lo = parent->lo;
 	} else if (!logged_trace(r, &t->id_hi, &t->id_lo)) {
+		t->trace_from = unique.len ? ID_FROM_UNIQUE_ID : ID_FROM_LINE;
 		t->id_hi = seeds.hi;
 		t->id_lo = nonzero(seeds.lo);
 	}
-	if (!logged_span(r, &client))
+	if (!logged_span(r, &client)) {
+		t->client_from = unique.len ? ID_FROM_UNIQUE_ID : ID_FROM_LINE;
 		client = nonzero(seeds.client);
+	}
 	/* The parent's own id, logged by a HAProxy that passes the header on, would make a span its own ancestor. */
 	if (parent && client == parent->parent)
 		client = nonzero(mix(client));

@@ -36,6 +36,9 @@ struct span {
 	uint8_t parent_remote;		/* 1: the parent is the client's span */
 };
 
+/* What an id was made from (doc/ids.md). */
+enum id_source { ID_FROM_PARENT, ID_FROM_LOG, ID_FROM_UNIQUE_ID, ID_FROM_LINE };
+
 /* All that is known of one request. One per worker, reused for each line. */
 struct trace {
 	struct span span[SPANS_MAX];
@@ -45,6 +48,7 @@ struct trace {
 	struct slice words;		/* why a phase failed, for a person; empty: none did */
 	uint8_t flags;			/* W3C trace flags: bit 0 sampled, bit 1 random */
 	bool has_client;
+	uint8_t trace_from, client_from;	/* enum id_source: of the trace id, and of CLIENT's */
 	char code[4];			/* status code as text, for error.type */
 	char tname[512];		/* "{method} {route}" when there is a route */
 };

@@ -36,6 +36,7 @@ step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
+step "explain" python3 tests/explain.py
 step "what the documents print" python3 tests/docs.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
 step "unit tests (clang)" units build/clang
@@ -44,6 +45,7 @@ step "build with ASan and UBSan" make -j"$jobs" DEV=1 BUILD=build/san CC=clang S
 step "unit tests (ASan, UBSan)" units build/san
 step "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
 step "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/robust.py
+step "explain (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/explain.py
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh
 step "fuzzers over their seeds" tests/fuzz/run.sh smoke

@@ -1,0 +1,15 @@
+/*
+ * core/term.h - text that somebody else wrote, on its way to a terminal.
+ */
+#ifndef CORE_TERM_H
+#define CORE_TERM_H
+
+#include "core/buf.h"
+
+/*
+ * Append `s` so that it can't do anything to a terminal: control characters and those that turn the direction
+ * of writing become '?'. At most `max` characters, then `…`. Returns the columns used (one per character).
+ */
+unsigned term_text(struct buf *out, struct slice s, unsigned max);
+
+#endif
