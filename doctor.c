@@ -363,10 +363,24 @@ static void as_json(struct buf *out, const struct look *l, const struct edits *e
 
 /* ---- the command -------------------------------------------------------------------------------------------- */
 
-/* Traffic comes in there, and what is logged of it is a request or a connection. */
+/* Nothing leads on to a server, and HAProxy's own pages are served. */
+static bool is_for_pages(const struct cfg_proxy *p)
+{
+	bool pages = false;
+
+	for (const struct cfg_directive *d = p->section->first; d; d = d->next) {
+		if (slice_eq(d->word[0], SLICE("server")) || slice_starts(d->word[0], SLICE("server-template")) ||
+		    slice_eq(d->word[0], SLICE("use_backend")))
+			return false;
+		pages |= slice_eq(d->word[0], SLICE("stats")) || (d->n > 1 && slice_eq(d->word[1], SLICE("use-service")));
+	}
+	return pages && !p->default_backend.by;
+}
+
+/* Traffic goes through it to servers, and what is logged of it is a request or a connection. */
 static bool is_for_us(const struct cfg_proxy *p)
 {
-	return p->front && (p->http || !p->mode.by || slice_eq(p->mode.text, SLICE("tcp")));
+	return p->front && !is_for_pages(p) && (p->http || !p->mode.by || slice_eq(p->mode.text, SLICE("tcp")));
 }
 
 static void count(struct total *t, const struct look *l)

@@ -103,16 +103,15 @@ static bool is_rule(struct slice word)
 	       slice_eq(word, SLICE("use_backend")) || slice_eq(word, SLICE("use-server"));
 }
 
-static bool is_about_trace(const struct cfg_directive *d)
+/* http-request del-header traceparent, and whatever else changes it. */
+static bool changes_trace(const struct cfg_directive *d)
 {
-	for (uint32_t i = 1; i < d->n; i++)
-		if (memmem(d->word[i].p, d->word[i].len, "traceparent", 11))
-			return slice_starts(d->word[0], SLICE("http-request"));
-	return false;
+	return d->n > 2 && slice_eq(d->word[0], SLICE("http-request")) &&
+	       memmem(d->word[1].p, d->word[1].len, "-header", 7) && slice_ieq(d->word[2], SLICE("traceparent"));
 }
 
 /*
- * Before the first rule, which may end the request; but behind rules that speak of the traceparent, such as one that
+ * Before the first rule, which may end the request; but behind rules that change the traceparent, such as one that
  * takes away what strangers send.
  */
 static unsigned place_in(const struct cfg_section *s)
@@ -125,7 +124,7 @@ static unsigned place_in(const struct cfg_section *s)
 			continue;
 		if (!at && is_rule(d->word[0]))
 			at = above_comments(s, d->place.line);
-		if (is_about_trace(d))
+		if (changes_trace(d))
 			at = d->place.line + lines_of(&d->place);
 		last = d;
 	}
@@ -341,7 +340,8 @@ static void want_fields(struct fix *fix)
 	}
 	if (look_found(l, ADVICE_nameless_step))
 		want(fix, SLOT_OG, SLOT_OG, "OG");
-	want(fix, SLOT_ID, SLOT_ID, "ID");
+	if (http || l->p->unique_id_format.by)
+		want(fix, SLOT_ID, SLOT_ID, "ID");
 }
 
 /* A field of its own for a capture, where the format has no block of them. */

@@ -372,7 +372,8 @@ static void look_at_unique_id(struct look *l)
 	const struct cfg_setting *uid = &l->p->unique_id_format;
 
 	if (!uid->by) {
-		find(l, ADVICE_no_unique_id, NULL);
+		if (l->p->http)			/* a TCP connection has address, port and date to itself */
+			find(l, ADVICE_no_unique_id, NULL);
 		return;
 	}
 	if (!is_unique(uid->text))
