@@ -81,42 +81,6 @@ static bool is_context(int slot)
 	return false;
 }
 
-/* A slot that haproxy.cfg fills from an expression: it means what that means. */
-static void name_expr(struct capture *c, struct slice expr, const struct naming *naming, struct arena *arena)
-{
-	struct binding b;
-	bool text;
-
-	binding_resolve(&b, expr, slice_of("", 0), naming, arena);
-	text = b.slot >= 0 && (slot_info[b.slot].type == TYPE_RAW || slot_info[b.slot].type == TYPE_NAME);
-	*c = (struct capture){ .slot = (int16_t)(text ? b.slot : -1), .context = text && is_context(b.slot) };
-	if (!text)
-		c->key = b.key;
-}
-
-static void name_side(struct format *f, int side, const struct slice *names, uint32_t n,
-		      const struct naming *naming, struct arena *arena)
-{
-	f->ncap[side] = n < CAPTURES_MAX ? n : CAPTURES_MAX;
-	for (uint32_t i = 0; i < f->ncap[side]; i++) {
-		struct capture *c = &f->cap[side][i];
-
-		if (slice_starts(names[i], SLICE("%["))) {
-			name_expr(c, slice_of(names[i].p + 2, names[i].len - 3), naming, arena);
-			continue;
-		}
-		*c = (struct capture){ .name = lower(arena, names[i]), .slot = -1 };
-		if (side == CAPTURE_REQUEST)
-			c->slot = (int16_t)header_slot(c->name, &c->context);
-	}
-}
-
-void format_captures(struct format *f, const struct naming *naming, struct arena *arena)
-{
-	name_side(f, CAPTURE_REQUEST, naming->request, naming->nrequest, naming, arena);
-	name_side(f, CAPTURE_RESPONSE, naming->response, naming->nresponse, naming, arena);
-}
-
 int format_add_extra(struct format *f, struct slice name, struct slice key, enum field_type type)
 {
 	for (uint32_t k = 0; k < f->nshared; k++)
@@ -285,4 +249,42 @@ void binding_resolve(struct binding *b, struct slice expr, struct slice name, co
 		return;
 	b->slot = name.len ? slot_find(name) : -1;
 	b->key = own_key(name.len ? name : plain, arena);
+}
+
+/* ---- captures ---------------------------------------------------------------------------------------- */
+
+/* A slot that haproxy.cfg fills from an expression: it means what that means. */
+static void name_expr(struct capture *c, struct slice expr, const struct naming *naming, struct arena *arena)
+{
+	struct binding b;
+	bool text;
+
+	binding_resolve(&b, expr, slice_of("", 0), naming, arena);
+	text = b.slot >= 0 && (slot_info[b.slot].type == TYPE_RAW || slot_info[b.slot].type == TYPE_NAME);
+	*c = (struct capture){ .slot = (int16_t)(text ? b.slot : -1), .context = text && is_context(b.slot) };
+	if (!text)
+		c->key = b.slot < 0 ? b.key : own_key(expr, arena);
+}
+
+static void name_side(struct format *f, int side, const struct slice *names, uint32_t n,
+		      const struct naming *naming, struct arena *arena)
+{
+	f->ncap[side] = n < CAPTURES_MAX ? n : CAPTURES_MAX;
+	for (uint32_t i = 0; i < f->ncap[side]; i++) {
+		struct capture *c = &f->cap[side][i];
+
+		if (slice_starts(names[i], SLICE("%["))) {
+			name_expr(c, slice_of(names[i].p + 2, names[i].len - 3), naming, arena);
+			continue;
+		}
+		*c = (struct capture){ .name = lower(arena, names[i]), .slot = -1 };
+		if (side == CAPTURE_REQUEST)
+			c->slot = (int16_t)header_slot(c->name, &c->context);
+	}
+}
+
+void format_captures(struct format *f, const struct naming *naming, struct arena *arena)
+{
+	name_side(f, CAPTURE_REQUEST, naming->request, naming->nrequest, naming, arena);
+	name_side(f, CAPTURE_RESPONSE, naming->response, naming->nresponse, naming, arena);
 }

@@ -54,6 +54,7 @@ struct distinct {
 };
 
 #define DISTINCT_BUCKETS 1024
+#define LIKES 16
 
 struct work {
 	struct formats *set;
@@ -66,6 +67,8 @@ struct work {
 	struct group *bucket[GROUP_BUCKETS];
 	struct distinct *distinct[DISTINCT_BUCKETS];	/* of the group at hand */
 	uint32_t ndistinct;
+	const struct format *like[LIKES];	/* formats with fields like no other's before, the last ones */
+	uint32_t nlikes;
 	struct err *err;
 };
 
@@ -494,6 +497,19 @@ static void add_variants(struct work *w, const struct group *g, struct member *m
 	m->format->variants = v;
 }
 
+/* Lines with the same fields, however they are written, have the same attributes but for captures and extra fields. */
+static void share_plan(struct work *w, struct format *f)
+{
+	uint32_t known = w->nlikes < LIKES ? w->nlikes : LIKES;
+
+	for (uint32_t i = 0; i < known && !f->like; i++)
+		if (w->like[i]->slots[0] == f->slots[0] && w->like[i]->slots[1] == f->slots[1] &&
+		    w->like[i]->mode == f->mode)
+			f->like = w->like[i];
+	if (!f->like)
+		w->like[w->nlikes++ % LIKES] = f;
+}
+
 static bool names_frontend(const struct format *f)
 {
 	return format_has(f, SLOT_f) || format_has(f, SLOT_ft);
@@ -528,6 +544,7 @@ static bool add_group(struct work *w, struct group *g)
 				m->format->ncap[0] = m->format->ncap[1] = 0;
 			add_variants(w, g, m);
 		}
+		share_plan(w, m->format);
 		if (!formats_append(w->set, m->format, w->err))
 			return false;
 		for (const struct use *u = g->use; u && m->format->variants; u = u->next)

@@ -65,7 +65,7 @@ struct format {
 	uint8_t step;			/* enum step: what haproxy.cfg says that its lines are */
 	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
 	const struct names *variants;	/* by frontend: the same program with other names; NULL: one for all */
-	const struct format *like;	/* of a variant: the one whose fields, and so whose plan, it shares; else NULL */
+	const struct format *like;	/* has the same fields, and so shares its plan; NULL: none */
 	bool behind;			/* haproxy.cfg goes before: a line of its frontends is first read its way */
 	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
 };

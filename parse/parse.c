@@ -312,6 +312,12 @@ static void clean_record(struct parser *p)
 			r->cap[side].v[k] = clean(p, r->cap[side].v[k], true, false);
 }
 
+/* A step before the last one is no request by itself; the last one is, and a failed connection too. */
+static inline bool is_early_step(const struct format *f)
+{
+	return f->whole && f->step != STEP_UNKNOWN && f->step != STEP_CLOSE && f->step != STEP_ERROR;
+}
+
 enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *recent)
 {
 	p->rec.msg = f->msg;
@@ -332,6 +338,8 @@ enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *
 				return PARSED_REJECTED;
 		}
 	}
+	if (is_early_step(p->rec.format))
+		return PARSED_OTHER;
 	if (p->rec.format->escaped || scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
 		clean_record(p);
 	return PARSED_REQUEST;

@@ -202,9 +202,11 @@ static const struct attr *keep(const struct builder *b, uint32_t first)
 /* `like`: a format with the same fields, but for what its captures are called; or NULL. */
 static struct attrs make(const struct format *f, const struct attrs *like, struct arena *arena, unsigned spans)
 {
-	struct builder b = { .arena = arena };
+	struct builder b;		/* too large to be cleared for each of a thousand formats */
 	struct attrs a;
 
+	b.arena = arena;
+	b.n = 0;
 	if (like) {
 		memcpy(b.attr, like->v, like->nslots * sizeof(*b.attr));
 		b.n = like->nslots;

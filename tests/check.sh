@@ -31,6 +31,7 @@ step "samples" tests/golden.sh
 step "real captures against the independent oracle" tests/captures.sh
 step "the recipe in a real HAProxy" python3 tests/recipe.py
 step "real HAProxy, real traffic, against the oracle" python3 tests/live.py
+step "configurations of the samples against HAProxy" tests/haproxy_cfg.sh
 step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py

@@ -9,6 +9,7 @@
 #   env           variables, NAME=VALUE a line
 #   spans.txt     what the summary counted, then the spans as tests/spans.py writes them
 #   rejects.txt   the rejected lines; none when the file is not there
+#   haproxy.cfg   what args may name; tests/haproxy_cfg.sh asks HAProxy whether it takes it (`since`: from which version)
 #   unpredicted   why tests/oracle says nothing of this case (a line that it can't read, ids that it can't know)
 #
 # The binary is $HASPAN. Without $HASPAN it is build/haspan, and the independent oracle is asked as well.
