@@ -112,7 +112,7 @@ static const char *ids_from(const struct look *l)
 
 static void trace_words(struct buf *out, const struct look *l)
 {
-	bool parent = l->p->http && !look_found(l, ADVICE_no_parent);
+	bool parent = l->p->http && !look_found(l, ADVICE_no_parent) && !look_found(l, ADVICE_own_traces);
 
 	printed(out, "  trace    %s%s\n", parent ? "the caller's, else from " : "from ", ids_from(l));
 	if (l->p->http)
@@ -136,12 +136,16 @@ static void head(struct buf *out, const struct look *l)
 		p->section->keyword.p, (int)p->name.len, p->name.p);
 	place(out, &p->section->place);
 	printed(out, "\n  mode %s, ", p->http ? "http" : "tcp");
-	if (!p->log_format.by) {
+	if (l->profile) {
+		printed(out, "log-profile %.*s (", (int)l->profile->name.len, l->profile->name.p);
+		place(out, &l->profile->section->place);
+	} else if (p->log_format.by) {
+		printed(out, "%s (", cfg_log_kind_name(p->log_kind));
+		place(out, &p->log_format.by->place);
+	} else {
 		buf_lit(out, "no format\n");
 		return;
 	}
-	printed(out, "%s (", l->profile ? "log-profile" : cfg_log_kind_name(p->log_kind));
-	place(out, l->profile ? &p->log[0].by->place : &p->log_format.by->place);
 	buf_lit(out, ")\n");
 }
 
@@ -329,7 +333,8 @@ static void json_spans(struct buf *out, const struct look *l)
 			buf_lit(out, ",\"haproxy.data\"");
 	}
 	printed(out, "],\"parent\":%s,\"downstream\":%s,\"ids\":\"%s\"",
-		l->p->http && l->understood && !look_found(l, ADVICE_no_parent) ? "true" : "false",
+		l->p->http && l->understood && !look_found(l, ADVICE_no_parent) &&
+		!look_found(l, ADVICE_own_traces) ? "true" : "false",
 		l->downstream ? "true" : "false", ids_from(l));
 }
 

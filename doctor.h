@@ -52,7 +52,7 @@ struct look {
 	const struct cfg_proxy *p;
 	struct fields fields;
 	bool traffic;				/* a log line takes what the proxy logs */
-	bool profile;				/* … by the steps of a profile */
+	const struct cfg_profile *profile;	/* … by the steps of this one; NULL: one line a request */
 	bool understood;			/* spans can be made */
 	bool downstream;			/* servers get the CLIENT span's id */
 	struct slice sent_trace, sent_span;	/* the expressions in the traceparent that is set; empty: none */

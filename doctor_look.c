@@ -94,7 +94,8 @@ static size_t field_at(struct fields *f, const struct cfg *cfg, const struct cfg
 	if (at < text.len && text.p[at] == '[') {
 		for (start = ++at; at < text.len && (text.p[at] != ']' || depth > 0); at++)
 			depth += text.p[at] == '(' ? 1 : text.p[at] == ')' ? -1 : 0;
-		expression(f, cfg, p, slice_of(text.p + start, at - start));
+		if (at < text.len)
+			expression(f, cfg, p, slice_of(text.p + start, at - start));
 		return at + 1;
 	}
 	while (at < text.len && ((text.p[at] >= 'a' && text.p[at] <= 'z') || (text.p[at] >= 'A' && text.p[at] <= 'Z')))
@@ -189,7 +190,8 @@ static void look_at_logs(struct look *l)
 		if (!log_takes_traffic(log))
 			continue;
 		l->traffic = true;
-		l->profile |= log->profile != NULL;
+		if (log->profile)
+			l->profile = log->profile;
 		zone |= has_zone(log);
 		/* a ring has a length of its own */
 		if (log->len < LEN_ENOUGH && !slice_starts(log->address, SLICE("ring@")))
@@ -427,6 +429,22 @@ static bool is_our_rule(const struct cfg_proxy *p, struct slice expr)
 	return fe && slice_eq(fe->value, SLICE("fe_name"));
 }
 
+/* Is it made of the caller's header? A variable that is made of variables that are …: that has to end. */
+static bool is_of_caller(const struct cfg_proxy *p, struct slice expr, unsigned depth)
+{
+	if (mentions(expr, "traceparent"))
+		return true;
+	for (uint32_t i = 0; depth < 4 && i < p->nvariables; i++) {
+		char name[256];
+
+		snprintf(name, sizeof(name), "var(%.240s", p->variable[i].name.p);
+		if (mentions(expr, name) && !slice_eq(expr, p->variable[i].value) &&
+		    is_of_caller(p, p->variable[i].value, depth + 1))
+			return true;
+	}
+	return false;
+}
+
 static const struct cfg_header *sent_header(const struct look *l)
 {
 	const struct cfg_header *h = cfg_header_find(l->p, SLICE("traceparent"));
@@ -476,11 +494,12 @@ static void look_at_trace(struct look *l)
 		parent |= look_captures(l, parents[i]);
 	for (int s = SLOT_b3; s <= SLOT_xray; s++)
 		parent |= look_has(l, (enum slot)s);
-	if (!w3c && !parent)
-		find(l, ADVICE_no_parent, NULL);
 	/* Whose callers speak B3 or another dialect would get two traces from a recipe that only knows W3C's. */
 	if (w3c || !parent)
 		look_at_downstream(l);
+	if (!w3c && !parent)
+		find(l, l->sent_trace.len && !is_of_caller(l->p, l->sent_trace, 0) ? ADVICE_own_traces :
+									      ADVICE_no_parent, NULL);
 	lacks(l, ADVICE_no_captures, SLICE("Host"), look_captures(l, SLICE("host")) || look_has(l, SLOT_host));
 	lacks(l, ADVICE_no_captures, SLICE("User-Agent"),
 	      look_captures(l, SLICE("user-agent")) || look_has(l, SLOT_user_agent));

@@ -71,7 +71,7 @@ def doctor(path, *options, where=None):
 
 
 def patch(where, text, *options):
-    done = subprocess.run(['patch', '-p0', '--fuzz=0', *options], input=text.encode(), cwd=where, capture_output=True)
+    done = subprocess.run(['patch', '-p0', '--fuzz=0', *options], input=text.encode('utf-8', 'surrogateescape'), cwd=where, capture_output=True)
     expect(done.returncode == 0 and b'offset' not in done.stdout, 'patch:', done.stdout, done.stderr)
 
 
@@ -125,6 +125,25 @@ def check_case(folder, update):
         expect(doctor('haproxy.cfg', '--fix', where=work)[0] == '', 'there is more to mend after the patch')
 
 
+def check_other(source):
+    """A configuration from elsewhere: what HAProxy took before the patch it takes after it"""
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copytree(os.path.dirname(source), work, dirs_exist_ok=True)
+        name = os.path.basename(source)
+        path = os.path.join(work, name)
+        before = lab.accepts(path)
+        done = subprocess.run([lab.HASPAN, 'doctor', '--fix', name], capture_output=True, cwd=work, env=lab.ENV)
+        if done.returncode == 3:                        # an error in it is what that sample is about
+            expect(before is not None, 'doctor:', done.stderr.decode())
+            return
+        expect(done.returncode in (0, 1), 'doctor: exit', done.returncode, done.stderr.decode())
+        json.loads(doctor(name, '--json', where=work)[0])
+        if done.stdout:
+            patch(work, done.stdout.decode('utf-8', 'surrogateescape'))
+        after = lab.accepts(path)
+        expect(before or not after, 'haproxy -c after the patch:', after)
+
+
 def check_live(lines):
     """A frontend, mended, in a real HAProxy: the server saw haspan's ids"""
     with lab.Lab() as l:
@@ -171,6 +190,11 @@ def check_texts():
     with tempfile.TemporaryDirectory() as work:
         shutil.copy('samples/doctor/debian/haproxy.cfg', work)
         said = [line.strip() for line in re.sub(r'(?m)^ *[-+] ', '', doctor('haproxy.cfg', where=work)[0]).split('\n')]
+    with open('formats/advice.def', encoding='utf-8') as f:
+        table = ['| %s | `%s` | %s |' % (m[2].lower(), m[1], m[3])
+                 for m in re.finditer(r'^ADVICE\((\w+), (\w+), "([^"]*)"', f.read(), re.M)]
+    with open('doc/doctor.md', encoding='utf-8') as f:
+        expect('\n'.join(table) in f.read(), 'doc/doctor.md has another table than formats/advice.def')
     blocks = lab.document('doc/ids.md', 'haproxy') + lab.document('doc/doctor.md', 'haproxy')
     for line in map(str.strip, blocks.split('\n')):
         if line.startswith(('acl ', 'http-request ', 'unique-id-format ', 'log-profile ', 'on ')):
@@ -185,6 +209,8 @@ def main():
     words = sys.argv[1:]
     parts = [w for w in words if not w.startswith('--')]
     tests = [(folder, check_case, (folder, '--update' in words)) for folder in sorted(glob.glob('samples/doctor/*'))]
+    tests += [(path, check_other, (path,)) for path in sorted(glob.glob('samples/**/*.cfg', recursive=True))
+              if not path.startswith('samples/doctor/')]
     tests += [('live: ' + name, check_live, (lines,)) for name, (since, lines) in LIVE.items() if VERSION >= since]
     tests += [('errors', check_errors, ()), ('texts', check_texts, ())]
     passed = failed = 0

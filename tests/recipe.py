@@ -222,6 +222,7 @@ def main():
         options = ('--format', log_format(text), '--format', 'error', '--map', 'var(txn.parent)=traceparent')
         requests, seen, tiers = check(l, sent, lines, *options)
         check_sampling(l, sent, lines, *options)
+        check(l, sent, lines, '--haproxy-cfg', l.path('haproxy.cfg'))
     print('HAProxy %d.%d: %d requests, %d seen by the server, %d of them through two tiers: every parent is a CLIENT span'
           % (*lab.version(), requests, seen, tiers))
     print('1 passed, 0 failed')

@@ -84,6 +84,7 @@ for suite in ${*:-trixie sid}; do
 	echo "== HAProxy $version ($suite)"
 	test_that "$version: what the documents propose" python3 tests/docs.py --haproxy
 	test_that "$version: the recipe" python3 tests/recipe.py
+	test_that "$version: what haspan doctor mends" python3 tests/doctor.py
 	test_that "$version: every kind of line" python3 tests/live.py
 	# log-profile came with 3.1
 	if [ "$(printf '%s\n' 3.1 "$version" | sort -V | head -1)" = 3.1 ]; then
