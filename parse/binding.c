@@ -184,7 +184,7 @@ static bool bind_capture(struct binding *b, struct slice expr)
 }
 
 /* A header's name (RFC 9110 section 5.6.2): nothing else becomes part of a key. */
-static bool is_header(struct slice s)
+bool header_is_token(struct slice s)
 {
 	static const char other[] = "!#$%&'*+-.^_`|~";
 
@@ -210,7 +210,7 @@ static bool bind_header(struct binding *b, struct slice expr, struct arena *aren
 		char *p;
 
 		/* An occurrence behind a comma picks a value, not another name. */
-		if (!argument(expr, fetch[i], &args) || !is_header(arg = slice_cut(&args, ',')) ||
+		if (!argument(expr, fetch[i], &args) || !header_is_token(arg = slice_cut(&args, ',')) ||
 		    slice_find(args, ')') < args.len)
 			continue;
 		b->slot = i < 4 ? header_slot(arg, &context) : -1;

@@ -142,17 +142,6 @@ static struct slice attribute_of(struct arena *arena, const char *prefix, struct
 	return slice_of(p, n + header.len);
 }
 
-static bool is_token(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		char c = slice_lower(s.p[i]);
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_' && c != '.')
-			return false;
-	}
-	return s.len > 0;
-}
-
 /* A fetch that keeps its meaning in a variable: a header, or the unique id. Not a time, which would be another one. */
 static struct slice lasting(const struct cfg *cfg, struct slice fetch)
 {
@@ -170,7 +159,7 @@ static struct slice lasting(const struct cfg *cfg, struct slice fetch)
 			struct slice header = slice_trim(slice_cut(&arg, ','));
 			int slot = i < 4 ? slot_of_header(header) : -1;
 
-			if (!is_token(header))
+			if (!header_is_token(header))
 				return slice_of("", 0);
 			return slot >= 0 ? slot_info[slot].name : attribute_of(cfg->arena, headers[i].prefix, header);
 		}

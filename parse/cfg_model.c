@@ -105,13 +105,14 @@ bool cfg_call(struct slice s, const char *function, struct slice *arg, struct sl
 	return false;
 }
 
-static struct slice lower(struct arena *arena, struct slice s)
+/* A header's name in lower case; empty when it is none. */
+static struct slice header_name(struct arena *arena, struct slice s)
 {
 	char *p = arena_alloc(arena, s.len + 1);
 
 	for (size_t i = 0; i < s.len; i++)
 		p[i] = slice_lower(s.p[i]);
-	return slice_of(p, s.len);
+	return slice_of(p, header_is_token(s) ? s.len : 0);
 }
 
 /* ---- options --------------------------------------------------------------------------------------------- */
@@ -295,7 +296,7 @@ static struct slice header_of(struct arena *arena, struct slice expr)
 	for (size_t i = 0; i < sizeof(fetch) / sizeof(fetch[0]); i++)
 		if (cfg_call(expr, fetch[i], &arg, &rest) &&
 		    (rest.len == 0 || slice_eq(rest, SLICE(",lower")) || slice_eq(rest, SLICE(",upper"))))
-			return lower(arena, slice_trim(slice_cut(&arg, ',')));
+			return header_name(arena, slice_trim(slice_cut(&arg, ',')));
 	return slice_of("", 0);
 }
 
@@ -307,7 +308,7 @@ static void capture(struct builder *b, const struct cfg_directive *d)
 		b->px.capture_cookie = (struct cfg_setting){ d->word[2], d };
 	else if ((request || response) && cfg_is(d, 2, "header") && d->n > 3)
 		add_slot(b, response, (struct cfg_capture){
-			.name = lower(b->cfg->arena, d->word[3]), .expr = SLICE(""),
+			.name = header_name(b->cfg->arena, d->word[3]), .expr = SLICE(""),
 			.len = number(cfg_word(d, 5), 0), .by = d,
 		});
 	else

@@ -60,6 +60,9 @@ extern const struct slot_info {
 	struct slice since, meaning;
 } slot_info[SLOT_MAX];
 
+/* May this be a header's name (RFC 9110 section 5.6.2)? Then it can be part of an attribute's key. */
+bool header_is_token(struct slice s);
+
 /* The slot of a request header that means more than itself (formats/headers.def), or -1. */
 int slot_of_header(struct slice name);
 

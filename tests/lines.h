@@ -107,6 +107,8 @@ static inline void lines_start(struct lines *l, const char *zone)
 
 	for (uint32_t i = 0; i < l->formats.n; i++)
 		plan_make(l->formats.v[i], &l->arena);
+	for (uint32_t i = 0; i < l->formats.nplanned; i++)
+		plan_make(l->formats.planned[i], &l->arena);
 	assert_true(zone_prepare(slice_str(zone), &err));
 	parser_init(&l->parser, &l->formats);
 	assert_true(rebuilder_init(&l->rebuilder, &l->rules, slice_str(zone), &err));

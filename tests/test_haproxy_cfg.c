@@ -426,8 +426,6 @@ static void start(bool automatic)
 	if (automatic)
 		assert_true(formats_add_auto(&l.formats, &l.naming, &err));
 	lines_start(&l, "UTC");
-	for (uint32_t i = 0; i < l.formats.nplanned; i++)
-		plan_make(l.formats.planned[i], &l.arena);
 }
 
 static struct slice captured(int side, uint32_t i)

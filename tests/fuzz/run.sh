@@ -47,6 +47,19 @@ seeds() {
 		samples | each "$to" 13 ;;
 	traceparent)	each "$to" '' < tests/fuzz/seeds/traceparent.txt ;;
 	tracestate)	each "$to" '' < tests/fuzz/seeds/tracestate.txt ;;
+	haproxy_cfg)	# a configuration, a byte 1, a line
+		for case in samples/haproxy-cfg/*/; do
+			[ -f "$case/haproxy.cfg" ] || continue
+			awk -v to="$to/$(basename "$case")" -v cfg="$case/haproxy.cfg" '{
+				f = to "-" NR
+				while ((getline line < cfg) > 0) print line > f
+				printf "\001%s", $0 > f
+				close(cfg); close(f)
+			}' "$case/input.log"
+		done
+		for k in 5 9 17; do	# what one may find in a configuration, cut small
+			split -l $k -a 3 samples/haproxy-3.2/haproxy.cfg "$to/lab-$k-"
+		done ;;
 	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
 	esac
 }
@@ -93,7 +106,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame envelope format line traceparent tracestate json
+[ $# -gt 0 ] || set -- frame envelope format line traceparent tracestate json haproxy_cfg
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do

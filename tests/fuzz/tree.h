@@ -189,6 +189,8 @@ static inline void tree_init(struct tree *x, struct formats *formats, unsigned c
 	*x = (struct tree){ .rules.phases = (enum phases)(choice % 3) };
 	for (uint32_t i = 0; i < formats->n; i++)
 		plan_make(formats->v[i], formats->arena);
+	for (uint32_t i = 0; i < formats->nplanned; i++)
+		plan_make(formats->planned[i], formats->arena);
 	parser_init(&x->parser, formats);
 	CHECK(propagators_parse(SLICE("tracecontext,b3,b3multi,jaeger,xray"), &x->rules, &err));
 	CHECK(sampler_parse(SLICE("parentbased_always_on"), slice_of("", 0), &x->rules.sampler, &err));
