@@ -258,7 +258,7 @@ static enum style style_of(struct slice text)
 {
 	struct slice t = slice_trim(text);
 
-	if (memmem(text.p, text.len, "+json", 5) || memmem(text.p, text.len, "+cbor", 5))
+	if (text.len && (memmem(text.p, text.len, "+json", 5) || memmem(text.p, text.len, "+cbor", 5)))
 		return STYLE_NAMED;
 	return t.len > 1 && t.p[0] == '{' && t.p[t.len - 1] == '}' ? STYLE_JSON : STYLE_TEXT;
 }

@@ -60,6 +60,12 @@ seeds() {
 		for k in 5 9 17; do	# what one may find in a configuration, cut small
 			split -l $k -a 3 samples/haproxy-3.2/haproxy.cfg "$to/lab-$k-"
 		done ;;
+	doctor)		find samples -name '*.cfg' | while read -r k; do
+			cp "$k" "$to/$(echo "$k" | tr / -)"
+		done
+		for k in 5 9 17; do
+			cat samples/doctor/*/haproxy.cfg | split -l $k -a 3 - "$to/cut-$k-"
+		done ;;
 	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
 	esac
 }
@@ -68,7 +74,7 @@ seeds() {
 
 build() {
 	local objects=$out/gen/export/proto/trace.pb-c.o source libs
-	for source in {core,ingest,parse,reconstruct,export}/*.c; do
+	for source in {core,ingest,parse,reconstruct,export}/*.c doctor*.c options.c; do
 		objects="$objects $out/${source%.c}.o"
 	done
 	make -s --no-print-directory -j2 BUILD=$out CC=clang CFLAGS="$flags -fsanitize=fuzzer-no-link" $objects
@@ -106,7 +112,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame envelope format line traceparent tracestate json haproxy_cfg
+[ $# -gt 0 ] || set -- frame envelope format line traceparent tracestate json haproxy_cfg doctor
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do
