@@ -31,7 +31,8 @@ struct fix {
 	const struct look *l;
 	struct edits *edits;
 	struct fields fields;			/* of `format`, as it grows */
-	struct buf format, block, line;
+	struct buf format, line;
+	struct buf block, slots;		/* what is new: lines, and of these the captures */
 	enum style style;
 	uint32_t captures;			/* declared, the new ones too */
 	const char *txn, *acl;			/* of the recipe's variables and ACLs: nobody else has such */
@@ -131,6 +132,32 @@ static unsigned place_in(const struct cfg_section *s)
 	if (!at)
 		at = last ? last->place.line + lines_of(&last->place) : s->place.line + 1;
 	return outside_conditions(s, at);
+}
+
+static bool is_capture(const struct cfg_directive *d)
+{
+	return slice_eq(d->word[0], SLICE("capture")) || slice_eq(d->word[0], SLICE("declare")) ||
+	       (d->n > 1 && slice_starts(d->word[1], SLICE("capture")));
+}
+
+/* Captures are numbered as they stand there, and rules may know the numbers: new ones come last. */
+static unsigned place_of_captures(const struct cfg_section *s, unsigned at)
+{
+	unsigned depth = 0, last = 0;
+
+	for (const struct cfg_directive *d = s->first; d; d = d->next)
+		if (is_capture(d) && d->place.file == s->place.file)
+			last = d->place.line + lines_of(&d->place) - 1;
+	if (last < at)
+		return at;
+	for (unsigned n = s->place.line + 1; n <= last || (depth && n <= s->place.file->lines); n++) {
+		struct slice line = file_line(s->place.file, n);
+
+		depth += is_word(line, ".if");
+		depth -= depth && is_word(line, ".endif");
+		last = n > last ? n : last;
+	}
+	return last + 1;
 }
 
 /* ---- the list of edits --------------------------------------------------------------------------------------- */
@@ -358,7 +385,7 @@ static void want_capture(struct fix *fix, const char *header, const char *name, 
 				at = i;
 		if (at == fix->captures) {
 			fix->captures++;
-			say(fix, slice_str(text));
+			put_line(&fix->slots, fix->l->p->section->indent, slice_str(text));
 		}
 		if (has(fix, SLOT_hr) || has(fix, SLOT_hrl) || (fix->fields.captures >> (at & 31) & 1))
 			return;
@@ -511,13 +538,19 @@ static void fix_len(struct fix *fix, const struct cfg_log *log)
 	replace(fix, log->by, slice_of(fix->line.p, fix->line.len));
 }
 
+/* `log global` means the lines that global had when HAProxy came to it. */
+static bool is_before(const struct cfg_log *log, const struct cfg_section *s)
+{
+	return log->by->place.file != s->place.file || log->by->place.line < s->place.line;
+}
+
 static void fix_logs(struct fix *fix)
 {
 	const struct look *l = fix->l;
 	bool global = false;
 
 	for (uint32_t i = 0; i < l->cfg->nlogs; i++)
-		global |= log_takes_traffic(&l->cfg->log[i]);
+		global |= log_takes_traffic(&l->cfg->log[i]) && is_before(&l->cfg->log[i], l->p->section);
 	if (!l->traffic)
 		say(fix, look_found(l, ADVICE_no_log) && global ? SLICE("log global") : SLICE(LOG_TARGET));
 	for (uint32_t i = 0; i < l->p->nlogs; i++)
@@ -613,7 +646,7 @@ static struct slice base_format(const struct look *l)
 void doctor_fix(const struct look *l, struct edits *edits)
 {
 	struct fix fix = { .l = l, .edits = edits, .txn = "txn.", .acl = "tp_", .format = { .max = PATCH_MAX },
-			   .block = { .max = PATCH_MAX }, .line = { .max = PATCH_MAX } };
+			   .block = { .max = PATCH_MAX }, .slots = { .max = PATCH_MAX }, .line = { .max = PATCH_MAX } };
 	struct slice base = base_format(l);
 	const struct cfg_section *s = l->p->section;
 
@@ -631,12 +664,16 @@ void doctor_fix(const struct look *l, struct edits *edits)
 		fix_trace(&fix);
 	if (!l->profile && !slice_eq(slice_of(fix.format.p, fix.format.len), l->p->log_format.text))
 		say_instead(&fix, l->p->log_format.by, format_line(&fix));
+	if (fix.slots.len)
+		add_edit(edits, (struct edit){ s->place.file, place_of_captures(s, place_in(s)), 0,
+					       slice_of(fix.slots.p, fix.slots.len), NULL });
 	if (fix.block.len)
 		add_edit(edits, (struct edit){ s->place.file, place_in(s), 0, slice_of(fix.block.p, fix.block.len), NULL });
 	if (l->profile)
 		fix_steps(&fix);
 	buf_free(&fix.format);
 	buf_free(&fix.block);
+	buf_free(&fix.slots);
 	buf_free(&fix.line);
 }
 

@@ -283,10 +283,6 @@ static void look_at_fields(struct look *l)
 	lacks(l, ADVICE_no_client, SLICE("%cp"), look_has(l, SLOT_cp));
 	if (!look_has(l, SLOT_accept_us) && !look_has(l, SLOT_request_us))
 		find(l, ADVICE_microseconds, p->log_format.by);
-	if (p->logasap && !l->profile)
-		find(l, ADVICE_logasap, p->logasap);
-	if (p->log_steps.by && !l->profile && !look_has(l, SLOT_OG))
-		find(l, ADVICE_nameless_step, p->log_steps.by);
 	if (!p->log_steps.by && !l->profile)
 		find(l, ADVICE_steps, NULL);
 }
@@ -505,6 +501,24 @@ static void look_at_trace(struct look *l)
 	      look_captures(l, SLICE("user-agent")) || look_has(l, SLOT_user_agent));
 }
 
+/* ---- options ----------------------------------------------------------------------------------------------- */
+
+static void look_at_options(struct look *l)
+{
+	const struct cfg_proxy *p = l->p;
+
+	if (p->logasap && !l->profile)
+		find(l, ADVICE_logasap, p->logasap);
+	if (p->log_steps.by && !l->profile && !look_has(l, SLOT_OG))
+		find(l, ADVICE_nameless_step, p->log_steps.by);
+	if (p->dontlog_normal)
+		find(l, ADVICE_dontlog_normal, p->dontlog_normal);
+	if (p->dontlognull)
+		find(l, ADVICE_dontlognull, p->dontlognull);
+	if (p->http && p->http_buffer_request)
+		find(l, ADVICE_buffered_request, p->http_buffer_request);
+}
+
 void doctor_look(struct look *l, const struct cfg *cfg, const struct cfg_proxy *p)
 {
 	*l = (struct look){ .cfg = cfg, .p = p };
@@ -516,10 +530,5 @@ void doctor_look(struct look *l, const struct cfg *cfg, const struct cfg_proxy *
 	look_at_unique_id(l);
 	if (p->http)
 		look_at_trace(l);
-	if (p->dontlog_normal)
-		find(l, ADVICE_dontlog_normal, p->dontlog_normal);
-	if (p->dontlognull)
-		find(l, ADVICE_dontlognull, p->dontlognull);
-	if (p->http && p->http_buffer_request)
-		find(l, ADVICE_buffered_request, p->http_buffer_request);
+	look_at_options(l);
 }
