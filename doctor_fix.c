@@ -235,11 +235,11 @@ static void say_instead(struct fix *fix, const struct cfg_directive *d, struct s
 /* A text as one word of haproxy.cfg. */
 static void quoted(struct buf *out, struct slice s)
 {
-	bool plain = s.len > 0, apostrophe = false;
+	bool plain = s.len > 0, apostrophe = false;		/* what can't stand between apostrophes */
 
 	for (size_t i = 0; i < s.len; i++) {
 		plain &= (unsigned char)s.p[i] > ' ' && !memchr("\"'\\$#", s.p[i], 5);
-		apostrophe |= s.p[i] == '\'';
+		apostrophe |= s.p[i] == '\'' || (unsigned char)s.p[i] < ' ';
 	}
 	if (plain) {
 		buf_slice(out, s);
@@ -253,9 +253,16 @@ static void quoted(struct buf *out, struct slice s)
 	}
 	buf_char(out, '"');
 	for (size_t i = 0; i < s.len; i++) {
+		char hex[8];
+
 		if (memchr("\"\\$", s.p[i], 3))
 			buf_char(out, '\\');
-		buf_char(out, s.p[i]);
+		if ((unsigned char)s.p[i] >= ' ') {
+			buf_char(out, s.p[i]);
+		} else if (s.p[i]) {			/* a byte 0 is the end of a line */
+			snprintf(hex, sizeof(hex), "\\x%02x", (unsigned)s.p[i]);
+			buf_slice(out, slice_str(hex));
+		}
 	}
 	buf_char(out, '"');
 }
@@ -449,6 +456,12 @@ static void want_parent(struct fix *fix, bool by_recipe)
 	const struct cfg_variable *v = by_recipe ? NULL : parent_variable(fix->l);
 	char field[300];
 
+	if (fix->l->profile) {			/* its steps log the variable */
+		snprintf(field, sizeof(field), "http-request set-var(%sparent) req.hdr(traceparent)", fix->txn);
+		if (!by_recipe && !v && look_found(fix->l, ADVICE_thin_step))
+			say(fix, slice_str(field));
+		return;
+	}
 	if (!look_found(fix->l, ADVICE_no_parent) && fix->l->understood)
 		return;
 	if (!by_recipe && !v) {
@@ -479,7 +492,7 @@ static void fix_trace(struct fix *fix)
 {
 	bool by_recipe = look_found(fix->l, ADVICE_no_downstream);
 
-	if (names_taken(fix->l)) {
+	if (by_recipe && names_taken(fix->l)) {
 		fix->txn = "txn.haspan_";
 		fix->acl = "haspan_tp_";
 	}
@@ -544,6 +557,17 @@ static bool is_before(const struct cfg_log *log, const struct cfg_section *s)
 	return log->by->place.file != s->place.file || log->by->place.line < s->place.line;
 }
 
+/* The last `no log` of the section itself, which would undo a line in front of it. */
+static const struct cfg_directive *no_log_in(const struct cfg_section *s)
+{
+	const struct cfg_directive *found = NULL;
+
+	for (const struct cfg_directive *d = s->first; d; d = d->next)
+		if (d->no && slice_eq(d->word[0], SLICE("log")))
+			found = d;
+	return found;
+}
+
 static void fix_logs(struct fix *fix)
 {
 	const struct look *l = fix->l;
@@ -552,7 +576,8 @@ static void fix_logs(struct fix *fix)
 	for (uint32_t i = 0; i < l->cfg->nlogs; i++)
 		global |= log_takes_traffic(&l->cfg->log[i]) && is_before(&l->cfg->log[i], l->p->section);
 	if (!l->traffic)
-		say(fix, look_found(l, ADVICE_no_log) && global ? SLICE("log global") : SLICE(LOG_TARGET));
+		say_instead(fix, no_log_in(l->p->section),
+			    look_found(l, ADVICE_no_log) && global ? SLICE("log global") : SLICE(LOG_TARGET));
 	for (uint32_t i = 0; i < l->p->nlogs; i++)
 		if (look_found(l, ADVICE_short_len) && log_takes_traffic(&l->p->log[i]) && l->p->log[i].len < 4096 &&
 		    !slice_starts(l->p->log[i].address, SLICE("ring@")))
@@ -562,16 +587,35 @@ static void fix_logs(struct fix *fix)
 			fix_len(fix, &l->cfg->log[i]);
 }
 
+static bool same_option(const struct cfg_directive *a, const struct cfg_directive *b)
+{
+	return a->n > 1 && slice_eq(a->word[0], b->word[0]) && slice_eq(a->word[1], b->word[1]);
+}
+
+/* Do the defaults of `s` say it too? */
+static bool is_inherited(const struct cfg_section *s, const struct cfg_directive *option)
+{
+	for (s = s->from; s; s = s->from)
+		for (const struct cfg_directive *d = s->first; d; d = d->next)
+			if (same_option(d, option))
+				return true;
+	return false;
+}
+
 static void switch_off(struct fix *fix, enum advice_id id, struct slice line)
 {
 	const struct cfg_directive *by = fix->l->finding[id].by;
 
 	if (!look_found(fix->l, id))
 		return;
-	if (is_mine(fix, by))
-		replace(fix, by, slice_of(NULL, 0));
-	else
+	if (!is_mine(fix, by))
 		say(fix, line);
+	else if (is_inherited(by->section, by))
+		replace(fix, by, line);
+	else						/* it may stand there twice */
+		for (const struct cfg_directive *d = by->section->first; d; d = d->next)
+			if (same_option(d, by))
+				replace(fix, d, slice_of(NULL, 0));
 }
 
 static void fix_unique_id(struct fix *fix)
@@ -585,9 +629,28 @@ static void fix_unique_id(struct fix *fix)
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
-static void fix_step(struct fix *fix, const struct cfg_step *s)
+/* A profile may serve several proxies: what one of them needs it gets, whoever is looked at. */
+static const struct cfg_proxy *http_user(const struct cfg *cfg, const struct cfg_profile *profile)
+{
+	for (const struct cfg_proxy *p = cfg->proxy; p; p = p->next)
+		for (uint32_t i = 0; p->front && p->http && i < p->nlogs; i++)
+			if (p->log[i].profile == profile)
+				return p;
+	return NULL;
+}
+
+static bool tells_parent(const struct cfg *cfg, const struct cfg_proxy *p, struct slice format)
+{
+	struct fields f = { { 0 }, 0 };
+
+	fields_read(&f, cfg, p, format);
+	return f.slot[SLOT_traceparent >> 6] >> (SLOT_traceparent & 63) & 1;
+}
+
+static void fix_step(struct fix *fix, const struct cfg_profile *profile, const struct cfg_step *s)
 {
 	const struct cfg_setting *format = s->format.by ? &s->format : &fix->l->p->log_format;
+	const struct cfg_proxy *http = http_user(fix->l->cfg, profile);
 	struct buf out = { .max = PATCH_MAX };
 
 	if (s->drop || !format->by)
@@ -599,11 +662,11 @@ static void fix_step(struct fix *fix, const struct cfg_step *s)
 	fields_read(&fix->fields, fix->l->cfg, fix->l->p, format->text);
 	want(fix, SLOT_ID, SLOT_ID, "ID");
 	want(fix, SLOT_ft, SLOT_f, "ft");
-	if (fix->l->p->http && !has(fix, SLOT_traceparent)) {
+	if (http && !tells_parent(fix->l->cfg, http, format->text)) {
 		char field[300];
 		const struct cfg_variable *v = parent_variable(fix->l);
 
-		snprintf(field, sizeof(field), "[var(%.240s)]", v ? v->name.p : "txn.parent");
+		snprintf(field, sizeof(field), "[var(%.240s%s)]", v ? v->name.p : fix->txn, v ? "" : "parent");
 		append(fix, "traceparent", "", field);
 	}
 	if (slice_eq(slice_of(fix->format.p, fix->format.len), format->text))
@@ -630,7 +693,7 @@ static void fix_steps(struct fix *fix)
 
 	for (uint32_t i = 0; i < p->nlogs; i++)
 		for (uint32_t k = 0; p->log[i].profile && k < p->log[i].profile->nsteps; k++)
-			fix_step(fix, &p->log[i].profile->step[k]);
+			fix_step(fix, p->log[i].profile, &p->log[i].profile->step[k]);
 }
 
 /* ---- a proxy ----------------------------------------------------------------------------------------------------- */

@@ -190,7 +190,7 @@ static void look_at_logs(struct look *l)
 		if (!log_takes_traffic(log))
 			continue;
 		l->traffic = true;
-		if (log->profile)
+		if (log->profile && log->profile->nsteps)		/* an empty one changes nothing */
 			l->profile = log->profile;
 		zone |= has_zone(log);
 		/* a ring has a length of its own */
@@ -471,6 +471,8 @@ static void look_at_downstream(struct look *l)
 		l->sent_trace = next_expression(&text);
 		text = text.len ? slice_skip(text, 1) : text;
 		l->sent_span = next_expression(&text);
+		if (!slice_starts(text, SLICE("-")))		/* there are no flags: that is no traceparent */
+			l->sent_trace = l->sent_span = slice_of("", 0);
 	}
 	l->downstream = (is_our_rule(l->p, l->sent_span) && look_has(l, SLOT_ID)) ||
 			(l->sent_span.len && look_has(l, SLOT_span_id));
