@@ -425,17 +425,21 @@ static bool is_our_rule(const struct cfg_proxy *p, struct slice expr)
 	return fe && slice_eq(fe->value, SLICE("fe_name"));
 }
 
-/* Is it made of the caller's header? A variable that is made of variables that are …: that has to end. */
-static bool is_of_caller(const struct cfg_proxy *p, struct slice expr, unsigned depth)
+/*
+ * Is it made of the caller's header? A variable that is made of variables that are …: that ends after `budget` steps,
+ * which is more than anybody needs.
+ */
+static bool is_of_caller(const struct cfg_proxy *p, struct slice expr, unsigned depth, unsigned *budget)
 {
 	if (mentions(expr, "traceparent"))
 		return true;
-	for (uint32_t i = 0; depth < 4 && i < p->nvariables; i++) {
+	for (uint32_t i = 0; depth < 4 && i < p->nvariables && *budget; i++) {
 		char name[256];
 
+		--*budget;
 		snprintf(name, sizeof(name), "var(%.240s", p->variable[i].name.p);
 		if (mentions(expr, name) && !slice_eq(expr, p->variable[i].value) &&
-		    is_of_caller(p, p->variable[i].value, depth + 1))
+		    is_of_caller(p, p->variable[i].value, depth + 1, budget))
 			return true;
 	}
 	return false;
@@ -486,6 +490,7 @@ static void look_at_downstream(struct look *l)
 
 static void look_at_trace(struct look *l)
 {
+	unsigned budget = 10000;
 	bool parent = false, w3c = look_captures(l, parents[0]) || look_has(l, SLOT_traceparent);
 
 	for (size_t i = 1; i < sizeof(parents) / sizeof(parents[0]); i++)
@@ -496,7 +501,7 @@ static void look_at_trace(struct look *l)
 	if (w3c || !parent)
 		look_at_downstream(l);
 	if (!w3c && !parent)
-		find(l, l->sent_trace.len && !is_of_caller(l->p, l->sent_trace, 0) ? ADVICE_own_traces :
+		find(l, l->sent_trace.len && !is_of_caller(l->p, l->sent_trace, 0, &budget) ? ADVICE_own_traces :
 									      ADVICE_no_parent, NULL);
 	lacks(l, ADVICE_no_captures, SLICE("Host"), look_captures(l, SLICE("host")) || look_has(l, SLOT_host));
 	lacks(l, ADVICE_no_captures, SLICE("User-Agent"),

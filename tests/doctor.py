@@ -62,6 +62,10 @@ LIVE = {
     'JSON text': ((2, 6), '    log-format \'{"time":"%tr","client":"%ci","f":"%f","Ta":%Ta,"status":%ST,"method":"%HM",'
                           '"path":"%[capture.req.uri,json(utf8s)]"}\'\n'),
 }
+# Until haspan reads it.
+if 'keyvalue' in subprocess.run([lab.HASPAN, 'formats'], capture_output=True, text=True).stdout:
+    LIVE['+json'] = ((3, 0), '    log-format "%{+json}o %(time)tr %(client)ci %(port)cp %(frontend)f %(Ta)Ta %(status)ST '
+                             '%(method)HM %(path)HP"\n')
 
 
 def doctor(path, *options, where=None):
