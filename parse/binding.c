@@ -270,6 +270,7 @@ static void name_side(struct format *f, int side, const struct slice *names, uin
 		      const struct naming *naming, struct arena *arena)
 {
 	f->ncap[side] = n < CAPTURES_MAX ? n : CAPTURES_MAX;
+	f->cap[side] = f->ncap[side] ? arena_alloc(arena, f->ncap[side] * sizeof(*f->cap[side])) : NULL;
 	for (uint32_t i = 0; i < f->ncap[side]; i++) {
 		struct capture *c = &f->cap[side][i];
 
@@ -285,6 +286,8 @@ static void name_side(struct format *f, int side, const struct slice *names, uin
 
 void format_captures(struct format *f, const struct naming *naming, struct arena *arena)
 {
+	if (!f->extra)
+		f->extra = arena_alloc(arena, EXTRAS_MAX * sizeof(*f->extra));
 	name_side(f, CAPTURE_REQUEST, naming->request, naming->nrequest, naming, arena);
 	name_side(f, CAPTURE_RESPONSE, naming->response, naming->nresponse, naming, arena);
 }

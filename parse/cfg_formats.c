@@ -359,7 +359,7 @@ static void merge(struct format *whole, const struct format *step)
 {
 	for (int k = 0; k < 2; k++)
 		whole->slots[k] |= step->slots[k];
-	memcpy(whole->extra, step->extra, sizeof(whole->extra));
+	whole->extra = step->extra;	/* those before it are in it */
 	whole->nextra = step->nextra;
 }
 
@@ -403,7 +403,7 @@ static bool compile_group(struct work *w, struct group *g, const struct naming *
 
 		if (!f)
 			continue;
-		memcpy(f->extra, g->whole->extra, sizeof(f->extra));
+		f->extra = g->whole->extra;
 		f->nextra = g->whole->nextra;
 		f->step = (uint8_t)g->member[i].step;
 		f->mode = f->step == STEP_ERROR ? MODE_ERROR : g->whole->mode;

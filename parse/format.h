@@ -47,27 +47,28 @@ struct capture {
 
 /* Immutable after compilation; owned by its format set. */
 struct format {
-	struct slice name;		/* built-in name, or "format 1", … */
-	struct slice text;		/* as the user wrote it */
-	enum format_mode mode;
-	const struct insn *prog;
-	uint32_t nprog;
-	const struct regex *regex;	/* instead of `prog`; NULL for a log-format */
+	/* What every line of it needs stands together: a variant is in the cache only by chance. */
+	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
+	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
 	uint64_t slots[2];		/* what its lines can hold */
 	uint64_t unescape[2];		/* text slots written with backslash escapes (+E, json converter) */
 	uint64_t unescape_extra;
 	uint64_t hex_ip[2];		/* addresses written in hexadecimal (+X) */
-	bool escaped;			/* any of these */
-	struct extra extra[EXTRAS_MAX];
-	uint32_t nextra, nshared;	/* the first `nshared` belong to all steps of a request */
-	struct capture cap[CAPTURE_SIDES][CAPTURES_MAX];
+	struct capture *cap[CAPTURE_SIDES];
 	uint32_t ncap[CAPTURE_SIDES];	/* names known; 0: none */
+	enum format_mode mode;
+	bool escaped;			/* any of the three above */
 	uint8_t step;			/* enum step: what haproxy.cfg says that its lines are */
-	const struct format *whole;	/* of a step: slots and extra fields of all steps together; NULL: itself */
-	const struct names *variants;	/* by frontend: the same program with other names; NULL: one for all */
-	const struct format *like;	/* has the same fields, and so shares its plan; NULL: none */
 	bool behind;			/* haproxy.cfg goes before: a line of its frontends is first read its way */
-	const struct plan *plan;	/* its attributes; made by reconstruct/, owned by the arena */
+	const struct insn *prog;
+	uint32_t nprog;
+	const struct regex *regex;	/* instead of `prog`; NULL for a log-format */
+	const struct names *variants;	/* by frontend: the same program with other names; NULL: one for all */
+	struct extra *extra;		/* room for EXTRAS_MAX; variants share it */
+	uint32_t nextra, nshared;	/* the first `nshared` belong to all steps of a request */
+	const struct format *like;	/* has the same fields, and so shares its plan; NULL: none */
+	struct slice name;		/* built-in name, or "format 1", … */
+	struct slice text;		/* as the user wrote it */
 };
 
 static inline bool format_has(const struct format *f, enum slot s)

@@ -36,7 +36,9 @@ struct format *format_make(struct formats *set, struct slice name, struct slice 
 	f->name = arena_copy(set->arena, name);
 	text = arena_copy(set->arena, text);
 	if (steps) {
-		memcpy(f->extra, steps->extra, sizeof(f->extra));
+		f->extra = arena_alloc(set->arena, EXTRAS_MAX * sizeof(*f->extra));
+		if (steps->nextra)
+			memcpy(f->extra, steps->extra, steps->nextra * sizeof(*f->extra));
 		f->nextra = f->nshared = steps->nextra;
 	}
 	if (slice_starts(text, SLICE("re:")) ? !regex_compile(f, slice_skip(text, 3), naming, set->arena, err) :

@@ -76,7 +76,7 @@ bool program_compile(struct format *f, struct slice text, const struct naming *n
 /* Settle what kind of lines these are; false when they do not say when a request began or how long it took. */
 bool format_complete(struct format *f, struct err *err);
 
-/* Give `f` the captures that --capture-request and --capture-response name. */
+/* Give `f` the captures that --capture-request and --capture-response name, and room for extra fields. */
 void format_captures(struct format *f, const struct naming *naming, struct arena *arena);
 
 /* What a field named `name` (an expression, an explicit name, a regex group) is: fills slot or extra. */

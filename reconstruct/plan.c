@@ -190,12 +190,23 @@ static void add_extras(struct builder *b, const struct format *f)
 	}
 }
 
-/* The rows from `first` on, for good. */
+/* The rows from `first` on, for good, their keys behind them: together they come into the cache. */
 static const struct attr *keep(const struct builder *b, uint32_t first)
 {
-	struct attr *v = arena_alloc(b->arena, (b->n - first) * sizeof(*v) + 1);
+	size_t size = (b->n - first) * sizeof(struct attr), keys = 0;
+	struct attr *v;
+	char *p;
 
-	memcpy(v, b->attr + first, (b->n - first) * sizeof(*v));
+	for (uint32_t i = first; i < b->n; i++)
+		keys += b->attr[i].key.len;
+	v = arena_alloc(b->arena, size + keys + PLAN_IMAGE);	/* a short key is copied as one piece */
+	p = (char *)v + size;
+	memcpy(v, b->attr + first, size);
+	for (uint32_t i = 0; i < b->n - first; i++) {
+		memcpy(p, v[i].key.p, v[i].key.len);
+		v[i].key.p = p;
+		p += v[i].key.len;
+	}
 	return v;
 }
 
@@ -224,6 +235,16 @@ static struct attrs make(const struct format *f, const struct attrs *like, struc
 	return a;
 }
 
+static bool same_rows(const struct attrs *a, const struct attrs *b)
+{
+	if (a->n - a->nslots != b->n - b->nslots)
+		return false;
+	for (uint32_t i = 0; i < a->n - a->nslots; i++)
+		if (!slice_eq(a->own[i].key, b->own[i].key))
+			return false;
+	return true;
+}
+
 void plan_make(struct format *f, struct arena *arena)
 {
 	const struct plan *like = f->like ? f->like->plan : NULL;
@@ -232,5 +253,7 @@ void plan_make(struct format *f, struct arena *arena)
 	p->server = make(f, like ? &like->server : NULL, arena, S);
 	p->server_alone = make(f, like ? &like->server_alone : NULL, arena, S | L);
 	p->client = make(f, like ? &like->client : NULL, arena, C | L);
+	if (same_rows(&p->server, &p->server_alone))
+		p->server_alone.own = p->server.own;
 	f->plan = p;
 }

@@ -33,6 +33,7 @@ step "the recipe in a real HAProxy" python3 tests/recipe.py
 step "haspan doctor, and what it mends" python3 tests/doctor.py
 step "real HAProxy, real traffic, against the oracle" python3 tests/live.py
 step "configurations of the samples against HAProxy" tests/haproxy_cfg.sh
+step "a real HAProxy by its haproxy.cfg alone" python3 tests/haproxy_live.py
 step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py

@@ -145,6 +145,28 @@ printf '# two\n%%ci %%tr %%Ta\n\n%%ci %%tr %%bad\n' >"$work/formats"
 check "a format of a file" points 3 "formats:4:9: unknown alias '%bad'" %bad --format "$work/formats" "$log"
 check "captures without number" fails 3 'how many captures' --format '%ci %tr %Ta %hrl' "$log"
 
+# ---- haproxy.cfg ---------------------------------------------------------------------------------------
+
+printf 'defaults\n  mode http\nfrontend a\n  log-format "%%tr %%f %%Ta %%bad"\nfrontend b\n  option httplog\n' >"$work/h.cfg"
+check "a format that can't be used is a warning" exits 0 --haproxy-cfg h.cfg -n
+check "... with its place" said "h.cfg:4:26: the log-format of frontend a is not used: unknown alias '%bad'"
+check "... and a caret" said 'haspan: warning:                ^'
+printf 'frontend a\n  bind "x\n  log-format "%%tr %%f\n' >"$work/q.cfg"
+check "a quote that is not closed" points 3 'q.cfg:2:8: this quote is never closed' '"x' --haproxy-cfg q.cfg "$log"
+printf 'frontend a\n  server s "x\n  option httplog\n  mode http\n' >"$work/s.cfg"
+check "... in a line that nobody needs" exits 0 --haproxy-cfg s.cfg --to null "$log"
+check "... is a note under -v" exits 0 -v --haproxy-cfg s.cfg --to null "$log"
+check "... with its place" said 's.cfg:2: column 12: this quote is never closed'
+check "no such file" fails 3 'none.cfg: cannot open the configuration of HAProxy' --haproxy-cfg none.cfg "$log"
+mkdir "$work/conf.d"
+check "a folder without configurations" fails 3 'no file in this folder ends in .cfg' --haproxy-cfg conf.d "$log"
+printf 'frontend a\n  mode http\n  option httplog\n' >"$work/conf.d/a.cfg"
+check "a folder" exits 0 --haproxy-cfg conf.d/ --to null "$log"
+check "built-in formats are behind" said 'lines=13 requests=13 '
+check "a variable names files too" exits 3 HASPAN_HAPROXY_CFG=none.cfg --to null "$log"
+check "with --format only what both say" exits 0 --haproxy-cfg conf.d --format tcplog --to null "$log"
+check "... is read" said ' requests=1 '
+
 # ---- the configuration file -----------------------------------------------------------------------------
 
 conf() { printf "$@" >"$work/conf"; }

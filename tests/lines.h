@@ -228,7 +228,7 @@ static inline const char *lines_attr(const struct lines *l, enum span_role role,
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < rows->n; i++) {
-		const struct attr *a = &rows->v[i];
+		const struct attr *a = attrs_row(rows, i);
 
 		if (!slice_eq(a->key, slice_str(key)) || !attr_value(a, r, &v))
 			continue;

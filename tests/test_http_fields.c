@@ -207,10 +207,10 @@ static void credentials_in_a_uri_never_leave(void **state)
 		plan = l.parser.rec.format->plan;
 		for (uint32_t k = 0; k < plan->server.n; k++) {
 			const char *got =
-				lines_attr(&l, ROLE_SERVER, lines_text(plan->server.v[k].key));
+				lines_attr(&l, ROLE_SERVER, lines_text(attrs_row(&plan->server, k)->key));
 
 			if (got && (strstr(got, "s3") || strstr(got, "user")))
-				fail_msg("%s: %s=%s", lines[i], lines_text(plan->server.v[k].key),
+				fail_msg("%s: %s=%s", lines[i], lines_text(attrs_row(&plan->server, k)->key),
 					 got);
 		}
 		lines_free(&l);
@@ -863,9 +863,9 @@ static void a_real_line_leaves_with_these_attributes_and_no_other(void **state)
 			fail_msg("%s is %s", t[i].want.key, got ? got : "not there");
 	}
 	for (uint32_t i = 0; i < plan->server.n; i++)
-		found += lines_attr(&l, ROLE_SERVER, lines_text(plan->server.v[i].key)) != NULL;
+		found += lines_attr(&l, ROLE_SERVER, lines_text(attrs_row(&plan->server, i)->key)) != NULL;
 	for (uint32_t i = 0; i < plan->client.n; i++)
-		found += lines_attr(&l, ROLE_CLIENT, lines_text(plan->client.v[i].key)) != NULL;
+		found += lines_attr(&l, ROLE_CLIENT, lines_text(attrs_row(&plan->client, i)->key)) != NULL;
 	assert_int_equal(found, COUNT(t));
 	assert_int_equal(l.trace.id_hi, UINT64_C(0xa4c956f44e22f669));
 	assert_int_equal(l.trace.span[0].parent, UINT64_C(0xe1ffee0151ba5687));

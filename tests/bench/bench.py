@@ -50,6 +50,7 @@ LIMIT_NULL, AIM_NULL, LIMIT_JSON = 4.0, 3.0, 8.0
 LIMIT_CORES = 1.8
 LIMIT_MEMORY = 48 * MIB
 LIMIT_START = 0.020
+LIMIT_CFG_START = 0.100
 LIMIT_SIZE = 1_000_000
 LIMIT_EVEN = 0.10
 LIMIT_IR = 1.02
@@ -58,6 +59,7 @@ CALLGRIND_LINES = 20_000
 JSON_LINES = 20_000
 LONG_LINE = 10_000_000
 MANY_FORMATS = 200
+FRONTENDS = 1000
 
 
 class Failed(Exception):
@@ -196,6 +198,34 @@ class Data:
     def empty(self):
         return self.make("empty", lambda f: None)
 
+    def frontends(self, n, of, tail):
+        """The lines of `of` frontends in turn (in no order that a cache could guess), each with `tail` behind it."""
+
+        def write(f):
+            with open(self.lines(n), "rb") as g:
+                for i, line in enumerate(g):
+                    k = i * 7919 % of
+                    head, _, rest = line.partition(b"] ")
+                    rest = re.sub(rb"^[^ ~]+", b"frontend_%04d_of_bench" % k, rest.rstrip(b"\n"))
+                    f.write(head + b"] " + rest + (tail % k).encode() + b"\n" if tail else
+                            head + b"] " + rest + b"\n")
+
+        return self.make("fe%d-%d%s" % (of, n, "x" if tail else ""), write)
+
+    def configuration(self, of, text):
+        """A haproxy.cfg of `of` frontends, each with the lines of `text`, where %d is its number."""
+
+        def write(f):
+            f.write(b"defaults\n    mode http\n")
+            for k in range(of):
+                f.write(b"frontend frontend_%04d_of_bench\n" % k + text.replace("%d", str(k)).encode())
+
+        name = "cfg%d-%s" % (of, hashlib.sha256(text.encode()).hexdigest()[:6])
+        path = self.path(name)
+        if os.path.exists(path):
+            os.unlink(path)
+        return self.make(name, write)
+
     def long_line(self):
         """A thousand lines, one of 10 MB, a thousand lines."""
 
@@ -297,8 +327,10 @@ class Bench:
         true = find("true")
         return run([true], self.core).rss if true else 0
 
-    def argv(self, path, sink="null", threads=1, formats=()):
+    def argv(self, path, sink="null", threads=1, formats=(), cfg=None):
         argv = [self.haspan, "--threads", str(threads)]
+        if cfg:
+            argv += ["--haproxy-cfg", cfg]
         for f in formats:
             argv += ["--format", f]
         return argv + ["--to", sink, path]
@@ -448,6 +480,30 @@ class Bench:
         self.even("lines/s, %d formats against 1" % len(many), [y / x for x, y in zip(a, b)],
                   "%.2f, %.2f M/s" % (statistics.median(b) / 1e6, statistics.median(a) / 1e6))
         self.report.row("  start with %d formats, CPU" % len(many), "%.1f ms" % (s2 * 1e3))
+
+    # -- haproxy.cfg --
+
+    def cfg(self):
+        captured = ("    option httplog\n    capture request header Host len 64\n"
+                    "    capture request header X-Header-%d len 64\n    default_backend backend_%d\n")
+        custom = ("    log-format \"%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc "
+                  "%ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r n%d=%%d\"\n").replace("%%d", "%rt")
+        n = min(self.n, 300_000)
+        shared = captured.replace("-%d len", " len")
+        for name, text, tail in (("captures in common", shared, ""), ("captures of their own", captured, ""), ("formats of their own", custom, " n%d=7")):
+            one, many = (self.data.configuration(k, text) for k in (1, FRONTENDS))
+            wall = self.start_of("wall", 21, cfg=many)
+            self.report.row("start, %d frontends, %s, wall" % (FRONTENDS, name), "%.1f ms" % (wall * 1e3), "",
+                            "<= %g ms" % (LIMIT_CFG_START * 1e3), wall <= LIMIT_CFG_START)
+            of = [self.data.frontends(n, k, tail) for k in (1, FRONTENDS)]
+            s1, s2 = self.start_of("cpu", 21, cfg=one), self.start_of("cpu", 21, cfg=many)
+            a, b = self.alternate(lambda: self.speed(of[0], n, s1, cfg=one), lambda: self.speed(of[1], n, s2, cfg=many))
+            ratio, value = [y / x for x, y in zip(a, b)], "%.2f, %.2f M/s" % (
+                statistics.median(b) / 1e6, statistics.median(a) / 1e6)
+            if not tail:
+                self.even("lines/s, %d frontends against 1" % FRONTENDS, ratio, value)
+            else:
+                self.report.row("lines/s, %d formats against 1" % FRONTENDS, value, spread(ratio))
 
     # -- bytes --
 
@@ -619,6 +675,7 @@ PARTS = {
     "size": (None, Bench.size),
     "sizes": ("Evenness (CPU without start)", Bench.sizes),
     "formats": (None, Bench.formats),
+    "cfg": ("haproxy.cfg", Bench.cfg),
     "wire": ("Size of the output", Bench.wire),
     "instructions": ("Instructions per line (callgrind)", Bench.instructions),
 }
