@@ -3,6 +3,7 @@
 #   make                the program            make check     everything that CI runs
 #   make demo           real logs as trees     make fuzz      each fuzzer for FUZZ_SECONDS (600)
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
+#   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
 # HARD=1 (tiny buffers, so that every edge is met), BUILD=folder.
@@ -36,7 +37,7 @@ endif
 
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
-SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c explain.c
+SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c explain.c $(wildcard doctor*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -93,6 +94,10 @@ check:
 	$(Q)./setup.sh check
 	$(Q)tests/check.sh
 
+# The same with Debian's newer HAProxies, which it downloads once.
+check-versions: all
+	$(Q)tests/versions.sh
+
 layers:
 	$(Q)tests/layers.sh
 
@@ -124,7 +129,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check layers fuzz bench golden-update man install dist clean FORCE
+.PHONY: all units demo check check-versions layers fuzz bench golden-update man install dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

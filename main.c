@@ -3,6 +3,7 @@
  */
 #include "core/log.h"
 #include "core/stop.h"
+#include "doctor.h"
 #include "explain.h"
 #include "pipeline.h"
 
@@ -132,6 +133,8 @@ static int dispatch(struct options *o, struct config *c, int signals)
 		formats_print();
 		return EXIT_DONE;
 	}
+	if (strcmp(o->command, "doctor") == 0)
+		return doctor_main(o);
 	if (strcmp(o->command, "run") != 0 && strcmp(o->command, "explain") != 0) {
 		log_error("this version has no `haspan %s` yet", o->command);
 		return EXIT_USAGE;

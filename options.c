@@ -305,6 +305,7 @@ void options_help(void)
 {
 	printf("haspan: HAProxy's logs as OpenTelemetry traces\n\n"
 	       "  haspan [run] [OPTION]... [FILE]...   read, reconstruct, send\n"
+	       "  haspan doctor [--fix|--json] CFG...   what a haproxy.cfg lacks for good traces\n"
 	       "  haspan formats                       the formats and fields that are known\n");
 	for (int id = 0; id < OPTION_MAX; id++) {
 		const struct row *r = &rows[id];

@@ -29,6 +29,9 @@ step "layers" tests/layers.sh
 step "unit tests (gcc)" units build
 step "samples" tests/golden.sh
 step "real captures against the independent oracle" tests/captures.sh
+step "the recipe in a real HAProxy" python3 tests/recipe.py
+step "haspan doctor, and what it mends" python3 tests/doctor.py
+step "real HAProxy, real traffic, against the oracle" python3 tests/live.py
 step "configurations of the samples against HAProxy" tests/haproxy_cfg.sh
 step "a real HAProxy by its haproxy.cfg alone" python3 tests/haproxy_live.py
 step "the oracle itself" python3 tests/oracle/test_oracle.py -q
@@ -47,6 +50,7 @@ step "unit tests (ASan, UBSan)" units build/san
 step "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
 step "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/robust.py
 step "several lines of one request (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/steps.py
+step "haspan doctor (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/doctor.py samples errors
 step "explain (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/explain.py
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh

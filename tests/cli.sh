@@ -80,7 +80,7 @@ check "a letter with its value" exits 0 -j2 -tnull "$log"
 check "= in front of a value" exits 0 --threads=2 --to=null "$log"
 check "the command run" exits 0 run --to null "$log"
 check "ONE: the last value counts" exits 0 --phases some --phases all --to null "$log"
-for command in check doctor; do
+for command in check; do
 	check "haspan $command: not yet" fails 2 "this version has no \`haspan $command\` yet" $command "$log"
 done
 

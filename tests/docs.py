@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Every command and every tree in the documents is what haspan really prints.
 
-    tests/docs.py [--fill] [FILE.md...]      from the top of the tree; default: README.md doc/*.md
+    tests/docs.py [--fill|--haproxy] [FILE.md...]    from the top of the tree; default: README.md doc/*.md
 
     ```log [OPTIONS]   the lines are fed to haspan OPTIONS; the next ```text block is its standard output
     ```console         `$ command` lines, each followed by what it prints
     ```haproxy         must pass `haproxy -c`; a fragment gets the defaults and backends it lacks.
                        A block that says `2.9` is for a HAProxy of that version: skipped by an older one.
 
---fill writes the real output into the files.
+--fill writes the real output into the files; --haproxy checks the ```haproxy blocks alone. $HAPROXY names the binary.
 """
 import difflib
 import glob
@@ -20,6 +20,7 @@ import tempfile
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "HASPAN_"))}
 ENV.update(COLUMNS="80", TZ="UTC", LC_ALL="C.UTF-8")
+HAPROXY = os.environ.get("HAPROXY") or "haproxy"
 BLOCK = re.compile(r"^(```[^\n]*\n.*?^```)[ \t]*$", re.M | re.S)
 PARTS = re.compile(r"```([a-z]*)[ ]?([^\n]*)\n(.*)^```$", re.M | re.S)
 DEFAULTS = "defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
@@ -32,7 +33,7 @@ def run(command, stdin=b"", merge=False):
 
 
 def haproxy_version():
-    said = subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout
+    said = subprocess.run([HAPROXY, "-v"], capture_output=True, text=True).stdout
     return tuple(int(n) for n in re.search(r"version (\d+)\.(\d+)", said).groups())
 
 
@@ -47,7 +48,7 @@ def haproxy_accepts(body, info):
     with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
         file.write(text)
         file.flush()
-        done = subprocess.run(["haproxy", "-c", "-f", file.name], capture_output=True, text=True)
+        done = subprocess.run([HAPROXY, "-c", "-f", file.name], capture_output=True, text=True)
     if done.returncode:
         print(done.stdout + done.stderr)
     return done.returncode == 0
@@ -80,7 +81,7 @@ def console(body):
     return out
 
 
-def check(path, fill):
+def check(path, fill, haproxy_alone):
     """Returns (checked, wrong)."""
     parts = BLOCK.split(open(path).read())
     pending, checked, wrong = None, 0, 0
@@ -90,6 +91,8 @@ def check(path, fill):
             continue
         kind, info, body = block.groups()
         real = body
+        if haproxy_alone and kind != "haproxy":
+            continue
         if kind == "log":
             pending = run("build/haspan " + info, body.encode())
             continue
@@ -119,8 +122,8 @@ def check(path, fill):
 def main():
     words = sys.argv[1:]
     fill = "--fill" in words
-    files = [w for w in words if w != "--fill"] or ["README.md"] + sorted(glob.glob("doc/*.md"))
-    results = [check(path, fill) for path in files]
+    files = [w for w in words if not w.startswith("--")] or ["README.md"] + sorted(glob.glob("doc/*.md"))
+    results = [check(path, fill, "--haproxy" in words) for path in files]
     checked, wrong = (sum(column) for column in zip(*results))
     print(f"{checked - wrong} passed, {wrong} failed")
     sys.exit(wrong != 0)

@@ -72,6 +72,12 @@ seeds() {
 			{ printf %s $k; head -n 18 samples/haproxy-3.2/steps.log; } > "$to/json-$k"
 			{ printf %s $k; cat tests/fuzz/seeds/steps.log; } > "$to/text-$k"
 		done ;;
+	doctor)		find samples -name '*.cfg' | while read -r k; do
+			cp "$k" "$to/$(echo "$k" | tr / -)"
+		done
+		for k in 5 9 17; do
+			cat samples/doctor/*/haproxy.cfg | split -l $k -a 3 - "$to/cut-$k-"
+		done ;;
 	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
 	json_line)	for k in 0 1 2; do each "$to" $k < tests/fuzz/seeds/objects.log; done ;;
 	cbor)		for k in 0 1; do each "$to" $k < tests/fuzz/seeds/cbor.log; done ;;
@@ -83,7 +89,7 @@ seeds() {
 
 build() {
 	local objects=$out/gen/export/proto/trace.pb-c.o source libs
-	for source in {core,ingest,parse,reconstruct,export}/*.c; do
+	for source in {core,ingest,parse,reconstruct,export}/*.c doctor*.c options.c; do
 		objects="$objects $out/${source%.c}.o"
 	done
 	make -s --no-print-directory -j2 BUILD=$out CC=clang CFLAGS="$flags -fsanitize=fuzzer-no-link" $objects
@@ -121,7 +127,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg
+[ $# -gt 0 ] || set -- frame envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do

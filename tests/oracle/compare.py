@@ -45,6 +45,7 @@ def read_spans(path):
                                'start_ns': int(s.get('startTimeUnixNano', 0)),
                                'end_ns': int(s.get('endTimeUnixNano', 0)),
                                'status': s.get('status', {}).get('code', 0),
+                               'flags': s.get('flags', 0) & 0xff,
                                'attrs': {a['key']: value_of(a['value']) for a in s.get('attributes', [])},
                                'twice': {k for k in keys if keys.count(k) > 1}}
 

@@ -1,0 +1,862 @@
+/*
+ * doctor_fix.c - what is missing as edits of the files, and edits as a patch.
+ *
+ * A section keeps its order: what a line of it said before is said by the line that takes its place; what is new goes
+ * in front of its first rule.
+ */
+#include "doctor.h"
+
+#include <stdio.h>
+
+#define LOG_TARGET "log 127.0.0.1:514 len 8192 format rfc5424 local0"
+#define UNIQUE_ID "unique-id-format \"%{+X}o %ci:%cp_%fi:%fp_%Ts_%rt:%pid\""
+#define LEN_GOOD "8192"
+#define PATCH_CONTEXT 3
+#define PATCH_MAX ((size_t)256 * 1024 * 1024)
+
+static const char *const recipe[] = {
+#define RECIPE(line) line,
+#include "formats/recipe.def"
+#undef RECIPE
+};
+
+static const struct { const char *name; struct slice text; } builtins[] = {
+#define BUILTIN(name, automatic, since, text, sample) { name, { text, sizeof(text) - 1 } },
+#include "formats/builtin.def"
+#undef BUILTIN
+};
+
+/* What becomes of a proxy. */
+struct fix {
+	const struct look *l;
+	struct edits *edits;
+	struct fields fields;			/* of `format`, as it grows */
+	struct buf format, line;
+	struct buf block, slots;		/* what is new: lines, and of these the captures */
+	enum style style;
+	uint32_t captures;			/* declared, the new ones too */
+	const char *txn, *acl;			/* of the recipe's variables and ACLs: nobody else has such */
+};
+
+/* ---- files and lines --------------------------------------------------------------------------------------- */
+
+struct slice file_line(const struct cfg_file *f, unsigned n)
+{
+	struct slice rest = f->text, line = slice_of(NULL, 0);
+
+	while (n > 0 && rest.len) {
+		line = slice_cut(&rest, '\n');
+		n--;
+	}
+	return n ? slice_of(NULL, 0) : line;
+}
+
+/* HAProxy goes on in the next line behind a backslash. */
+static unsigned lines_of(const struct cfg_place *at)
+{
+	unsigned n = 1;
+
+	for (struct slice line; (line = file_line(at->file, at->line + n - 1)).p; n++)
+		if (line.len == 0 || line.p[line.len - 1] != '\\')
+			break;
+	return n;
+}
+
+static bool is_word(struct slice line, const char *word)
+{
+	line = slice_trim(line);
+	return slice_starts(line, slice_str(word)) &&
+	       (line.len == strlen(word) || memchr(" \t(\r", line.p[strlen(word)], 4));
+}
+
+/* Not between an .if and its .endif: there it would count sometimes. */
+static unsigned outside_conditions(const struct cfg_section *s, unsigned at)
+{
+	unsigned depth = 0, open = at;
+
+	for (unsigned n = s->place.line + 1; n < at; n++) {
+		struct slice line = file_line(s->place.file, n);
+
+		if (is_word(line, ".if") && depth++ == 0)
+			open = n;
+		if (is_word(line, ".endif") && depth > 0)
+			depth--;
+	}
+	return depth ? open : at;
+}
+
+/* Not between a comment and what it is about. */
+static unsigned above_comments(const struct cfg_section *s, unsigned at)
+{
+	while (at > s->place.line + 1) {
+		struct slice line = slice_trim(file_line(s->place.file, at - 1));
+
+		if (line.len == 0 || *line.p != '#')
+			break;
+		at--;
+	}
+	return at;
+}
+
+static bool is_rule(struct slice word)
+{
+	return slice_starts(word, SLICE("http-")) || slice_eq(word, SLICE("redirect")) ||
+	       slice_eq(word, SLICE("use_backend")) || slice_eq(word, SLICE("use-server"));
+}
+
+/* http-request del-header traceparent, and whatever else changes it. */
+static bool changes_trace(const struct cfg_directive *d)
+{
+	return d->n > 2 && slice_eq(d->word[0], SLICE("http-request")) &&
+	       memmem(d->word[1].p, d->word[1].len, "-header", 7) && slice_ieq(d->word[2], SLICE("traceparent"));
+}
+
+/*
+ * Before the first rule, which may end the request; but behind rules that change the traceparent, such as one that
+ * takes away what strangers send.
+ */
+static unsigned place_in(const struct cfg_section *s)
+{
+	unsigned at = s->first ? 0 : s->place.line + 1;
+	const struct cfg_directive *last = NULL;
+
+	for (const struct cfg_directive *d = s->first; d; d = d->next) {
+		if (d->place.file != s->place.file)
+			continue;
+		if (!at && is_rule(d->word[0]))
+			at = above_comments(s, d->place.line);
+		if (changes_trace(d))
+			at = d->place.line + lines_of(&d->place);
+		last = d;
+	}
+	if (!at)
+		at = last ? last->place.line + lines_of(&last->place) : s->place.line + 1;
+	return outside_conditions(s, at);
+}
+
+static bool is_capture(const struct cfg_directive *d)
+{
+	return slice_eq(d->word[0], SLICE("capture")) || slice_eq(d->word[0], SLICE("declare")) ||
+	       (d->n > 1 && slice_starts(d->word[1], SLICE("capture")));
+}
+
+/* Captures are numbered as they stand there, and rules may know the numbers: new ones come last. */
+static unsigned place_of_captures(const struct cfg_section *s, unsigned at)
+{
+	unsigned depth = 0, last = 0;
+
+	for (const struct cfg_directive *d = s->first; d; d = d->next)
+		if (is_capture(d) && d->place.file == s->place.file)
+			last = d->place.line + lines_of(&d->place) - 1;
+	if (last < at)
+		return at;
+	for (unsigned n = s->place.line + 1; n <= last || (depth && n <= s->place.file->lines); n++) {
+		struct slice line = file_line(s->place.file, n);
+
+		depth += is_word(line, ".if");
+		depth -= depth && is_word(line, ".endif");
+		last = n > last ? n : last;
+	}
+	return last + 1;
+}
+
+/* ---- the list of edits --------------------------------------------------------------------------------------- */
+
+static int compare(const struct edit *a, const struct edit *b)
+{
+	int order = a->file == b->file ? 0 : strcmp(a->file->path.p, b->file->path.p);
+
+	if (order)
+		return order;
+	if (a->at != b->at)
+		return a->at < b->at ? -1 : 1;
+	return (a->remove > 0) - (b->remove > 0);	/* what is put in front of a line before what replaces it */
+}
+
+static void add_edit(struct edits *edits, struct edit e)
+{
+	const struct edit **link = &edits->first;
+	struct edit *new;
+
+	for (; *link && compare(*link, &e) <= 0; link = (const struct edit **)(uintptr_t)&(*link)->next)
+		if (compare(*link, &e) == 0 && e.remove)	/* several frontends want it */
+			return;
+	new = arena_alloc(edits->arena, sizeof(*new));
+	*new = e;
+	new->add = arena_copy(edits->arena, e.add);
+	new->next = *link;
+	*link = new;
+}
+
+/* `line`, with its section's indent and an end. */
+static void put_line(struct buf *out, struct slice indent, struct slice line)
+{
+	buf_slice(out, indent);
+	buf_slice(out, line);
+	buf_char(out, '\n');
+}
+
+static void replace(struct fix *fix, const struct cfg_directive *d, struct slice line)
+{
+	struct buf out = { .max = PATCH_MAX };
+	struct slice old = file_line(d->place.file, d->place.line);
+	size_t indent = 0;
+
+	while (indent < old.len && (old.p[indent] == ' ' || old.p[indent] == '\t'))
+		indent++;
+	if (line.p)
+		put_line(&out, slice_of(old.p, indent), line);
+	add_edit(fix->edits, (struct edit){ d->place.file, d->place.line, lines_of(&d->place),
+					    slice_of(out.p, out.len), NULL });
+	buf_free(&out);
+}
+
+static bool is_mine(const struct fix *fix, const struct cfg_directive *d)
+{
+	return d && d->section == fix->l->p->section;
+}
+
+static void say(struct fix *fix, struct slice line)
+{
+	put_line(&fix->block, fix->l->p->section->indent, line);
+}
+
+/* In the place of `d` when the section itself says it, else among what is new. */
+static void say_instead(struct fix *fix, const struct cfg_directive *d, struct slice line)
+{
+	if (is_mine(fix, d))
+		replace(fix, d, line);
+	else
+		say(fix, line);
+}
+
+/* ---- words --------------------------------------------------------------------------------------------------- */
+
+/* A text as one word of haproxy.cfg. */
+static void quoted(struct buf *out, struct slice s)
+{
+	bool plain = s.len > 0, apostrophe = false;		/* what can't stand between apostrophes */
+
+	for (size_t i = 0; i < s.len; i++) {
+		plain &= (unsigned char)s.p[i] > ' ' && !memchr("\"'\\$#", s.p[i], 5);
+		apostrophe |= s.p[i] == '\'' || (unsigned char)s.p[i] < ' ';
+	}
+	if (plain) {
+		buf_slice(out, s);
+		return;
+	}
+	if (!apostrophe && s.len && (memchr(s.p, '"', s.len) || memchr(s.p, '\\', s.len) || memchr(s.p, '$', s.len))) {
+		buf_char(out, '\'');
+		buf_slice(out, s);
+		buf_char(out, '\'');
+		return;
+	}
+	buf_char(out, '"');
+	for (size_t i = 0; i < s.len; i++) {
+		char hex[8];
+
+		if (memchr("\"\\$", s.p[i], 3))
+			buf_char(out, '\\');
+		if ((unsigned char)s.p[i] >= ' ') {
+			buf_char(out, s.p[i]);
+		} else if (s.p[i]) {			/* a byte 0 is the end of a line */
+			snprintf(hex, sizeof(hex), "\\x%02x", (unsigned)s.p[i]);
+			buf_slice(out, slice_str(hex));
+		}
+	}
+	buf_char(out, '"');
+}
+
+/* `log-format TEXT`, with quotes even where none are needed. */
+static struct slice format_line(struct fix *fix)
+{
+	struct slice text = slice_of(fix->format.p, fix->format.len);
+
+	fix->line.len = 0;
+	buf_lit(&fix->line, "log-format ");
+	quoted(&fix->line, text);
+	return slice_of(fix->line.p, fix->line.len);
+}
+
+/* ---- the format ------------------------------------------------------------------------------------------------ */
+
+static struct slice builtin(const char *name)
+{
+	for (size_t i = 0; i < sizeof(builtins) / sizeof(builtins[0]); i++)
+		if (strcmp(builtins[i].name, name) == 0)
+			return builtins[i].text;
+	return slice_of("", 0);
+}
+
+static enum style style_of(struct slice text)
+{
+	struct slice t = slice_trim(text);
+
+	if (text.len && (memmem(text.p, text.len, "+json", 5) || memmem(text.p, text.len, "+cbor", 5)))
+		return STYLE_NAMED;
+	return t.len > 1 && t.p[0] == '{' && t.p[t.len - 1] == '}' ? STYLE_JSON : STYLE_TEXT;
+}
+
+/*
+ * Add `field`, which is `TR`, `[var(txn.tid)]` and the like; `name` is what it is called where fields have names, `flags`
+ * what it needs in plain text, `json` the converter that makes it fit for a JSON string.
+ */
+static void append(struct fix *fix, const char *name, const char *flags, const char *field)
+{
+	char item[512];
+	struct buf *b = &fix->format;
+
+	if (fix->style == STYLE_NAMED)
+		snprintf(item, sizeof(item), " %%(%s)%s", name, field);
+	else if (fix->style == STYLE_JSON)
+		snprintf(item, sizeof(item), ",\"%s\":\"%%%s\"}", name, field);
+	else
+		snprintf(item, sizeof(item), " %%%s%s", flags, field);
+	if (fix->style == STYLE_JSON) {
+		while (b->len && b->p[b->len - 1] != '}')
+			b->len--;
+		b->len -= b->len > 0;
+	}
+	buf_slice(b, slice_str(item));
+	fix->fields = (struct fields){ { 0 }, 0 };
+	fields_read(&fix->fields, fix->l->cfg, fix->l->p, slice_of(b->p, b->len));
+}
+
+static bool has(const struct fix *fix, int slot)
+{
+	return fix->fields.slot[slot >> 6] >> (slot & 63) & 1;
+}
+
+/* Unless the format has one of two fields, add the first. */
+static void want(struct fix *fix, int slot, int or_slot, const char *name)
+{
+	if (!has(fix, slot) && !has(fix, or_slot))
+		append(fix, name, "", name);
+}
+
+static void want_request(struct fix *fix)
+{
+	if (has(fix, SLOT_r))
+		return;
+	if (!has(fix, SLOT_HM) && !has(fix, SLOT_HU) && !has(fix, SLOT_HP) && !has(fix, SLOT_HPO)) {
+		append(fix, "r", "{+Q}", "r");
+		return;
+	}
+	want(fix, SLOT_HM, SLOT_HM, "HM");
+	if (!has(fix, SLOT_HP) && !has(fix, SLOT_HPO))
+		want(fix, SLOT_HU, SLOT_HU, "HU");
+}
+
+static void want_fields(struct fix *fix)
+{
+	const struct look *l = fix->l;
+	bool http = l->p->http;
+
+	want(fix, SLOT_ci, SLOT_ci, "ci");
+	want(fix, SLOT_cp, SLOT_cp, "cp");
+	want(fix, SLOT_ft, SLOT_f, "ft");
+	want(fix, SLOT_b, SLOT_b, "b");
+	want(fix, SLOT_s, SLOT_s, "s");
+	if (http)
+		want(fix, SLOT_TR, SLOT_TR, "TR");
+	want(fix, SLOT_Tw, SLOT_Tw, "Tw");
+	want(fix, SLOT_Tc, SLOT_Tc, "Tc");
+	if (http)
+		want(fix, SLOT_Tr, SLOT_Tr, "Tr");
+	if (http)
+		want(fix, SLOT_Ta, SLOT_Tt, "Ta");
+	else
+		want(fix, SLOT_Tt, SLOT_Tt, "Tt");
+	want(fix, SLOT_tsc, SLOT_ts, "tsc");
+	if (http) {
+		want(fix, SLOT_ST, SLOT_ST, "ST");
+		want_request(fix);
+	}
+	if (look_found(l, ADVICE_nameless_step))
+		want(fix, SLOT_OG, SLOT_OG, "OG");
+	if (http || l->p->unique_id_format.by)
+		want(fix, SLOT_ID, SLOT_ID, "ID");
+}
+
+/* A field of its own for a capture, where the format has no block of them. */
+static void want_capture(struct fix *fix, const char *header, const char *name, const char *len)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "capture request header %s len %s", header, len);
+	if (!look_captures(fix->l, slice_str(name)) || !fix->l->understood) {
+		uint32_t at = fix->captures;
+
+		for (uint32_t i = 0; i < fix->l->p->ncaptures[CAPTURE_REQUEST]; i++)
+			if (slice_ieq(fix->l->p->capture[CAPTURE_REQUEST][i].name, slice_str(name)))
+				at = i;
+		if (at == fix->captures) {
+			fix->captures++;
+			put_line(&fix->slots, fix->l->p->section->indent, slice_str(text));
+		}
+		if (has(fix, SLOT_hr) || has(fix, SLOT_hrl) || (fix->fields.captures >> (at & 31) & 1))
+			return;
+		snprintf(text, sizeof(text), "[capture.req.hdr(%u)%s]", at, fix->style == STYLE_JSON ? ",json(utf8s)" : "");
+		if (fix->style == STYLE_TEXT && !fix->fields.captures)
+			append(fix, "hr", "", "hr");
+		else
+			append(fix, strcmp(name, "user-agent") == 0 ? "user_agent" : name, "{+Q}", text);
+	}
+}
+
+/* ---- trace context ------------------------------------------------------------------------------------------- */
+
+/* A line of the recipe with names that nobody else has. */
+static void say_recipe(struct fix *fix, const char *line)
+{
+	fix->line.len = 0;
+	for (const char *p = line; *p;) {
+		if (strncmp(p, "txn.", 4) == 0) {
+			buf_slice(&fix->line, slice_str(fix->txn));
+			p += 4;
+		} else if (strncmp(p, "tp_", 3) == 0) {
+			buf_slice(&fix->line, slice_str(fix->acl));
+			p += 3;
+		} else {
+			buf_char(&fix->line, *p++);
+		}
+	}
+	say(fix, slice_of(fix->line.p, fix->line.len));
+}
+
+static bool names_taken(const struct look *l)
+{
+	static const char *const names[] = { "txn.parent", "txn.tid", "txn.flags", "txn.fe", "txn.sid" };
+
+	for (uint32_t i = 0; i < l->p->nvariables; i++)
+		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
+			if (slice_eq(l->p->variable[i].name, slice_str(names[k])))
+				return true;
+	for (const struct cfg_directive *d = l->p->section->first; d; d = d->next)
+		if (d->n > 1 && slice_eq(d->word[0], SLICE("acl")) && slice_starts(d->word[1], SLICE("tp_")))
+			return true;
+	return false;
+}
+
+/* The variable that holds the caller's context already, or NULL. */
+static const struct cfg_variable *parent_variable(const struct look *l)
+{
+	for (uint32_t i = 0; i < l->p->nvariables; i++) {
+		char expr[256];
+
+		snprintf(expr, sizeof(expr), "var(%.240s)", l->p->variable[i].name.p);
+		if (slice_eq(cfg_meaning(l->cfg, l->p, slice_str(expr)), SLICE("traceparent")))
+			return &l->p->variable[i];
+	}
+	return NULL;
+}
+
+static void want_parent(struct fix *fix, bool by_recipe)
+{
+	const struct cfg_variable *v = by_recipe ? NULL : parent_variable(fix->l);
+	char field[300];
+
+	if (fix->l->profile) {			/* its steps log the variable */
+		snprintf(field, sizeof(field), "http-request set-var(%sparent) req.hdr(traceparent)", fix->txn);
+		if (!by_recipe && !v && look_found(fix->l, ADVICE_thin_step))
+			say(fix, slice_str(field));
+		return;
+	}
+	if (!look_found(fix->l, ADVICE_no_parent) && fix->l->understood)
+		return;
+	if (!by_recipe && !v) {
+		want_capture(fix, "traceparent", "traceparent", "64");
+		return;
+	}
+	if (v)
+		snprintf(field, sizeof(field), "[var(%.240s)]", v->name.p);
+	else
+		snprintf(field, sizeof(field), "[var(%sparent)]", fix->txn);
+	append(fix, "traceparent", "", field);
+}
+
+static void want_sent_ids(struct fix *fix)
+{
+	const struct look *l = fix->l;
+	char field[300];
+
+	if (!look_found(l, ADVICE_other_downstream))
+		return;
+	snprintf(field, sizeof(field), "[%.*s]", (int)l->sent_trace.len, l->sent_trace.p);
+	append(fix, "trace_id", "", field);
+	snprintf(field, sizeof(field), "[%.*s]", (int)l->sent_span.len, l->sent_span.p);
+	append(fix, "span_id", "", field);
+}
+
+static void fix_trace(struct fix *fix)
+{
+	bool by_recipe = look_found(fix->l, ADVICE_no_downstream);
+
+	if (by_recipe && names_taken(fix->l)) {
+		fix->txn = "txn.haspan_";
+		fix->acl = "haspan_tp_";
+	}
+	want_parent(fix, by_recipe);
+	want_sent_ids(fix);
+	want_capture(fix, "Host", "host", "128");
+	want_capture(fix, "User-Agent", "user-agent", "256");
+	if (by_recipe)
+		say(fix, SLICE("# the caller's trace, and for the servers the id of haspan's CLIENT span"));
+	for (size_t i = 0; by_recipe && i < sizeof(recipe) / sizeof(recipe[0]); i++)
+		say_recipe(fix, recipe[i]);
+}
+
+/* ---- log lines ------------------------------------------------------------------------------------------------- */
+
+/* The end of the word that begins at `at`, quotes and escapes as HAProxy takes them. */
+static size_t word_end(struct slice s, size_t at)
+{
+	char quote = 0;
+
+	for (; at < s.len; at++) {
+		char c = s.p[at];
+
+		if (!quote && (c == ' ' || c == '\t' || c == '\r'))
+			break;
+		if (c == '\\' && quote != '\'')
+			at++;
+		else if (quote ? c == quote : c == '"' || c == '\'')
+			quote = quote ? 0 : c;
+	}
+	return at < s.len ? at : s.len;
+}
+
+static size_t skip_blanks(struct slice s, size_t at)
+{
+	while (at < s.len && (s.p[at] == ' ' || s.p[at] == '\t'))
+		at++;
+	return at;
+}
+
+/* `log ADDRESS [len N] …` gets another N; the rest stays as it is written. */
+static void fix_len(struct fix *fix, const struct cfg_log *log)
+{
+	struct slice line = file_line(log->by->place.file, log->by->place.line);
+	size_t from = word_end(line, skip_blanks(line, 0)), to;	/* behind `log` */
+
+	from = to = word_end(line, skip_blanks(line, from));		/* behind the address */
+	if (log->by->n > 2 && slice_eq(log->by->word[2], SLICE("len"))) {
+		to = word_end(line, skip_blanks(line, to));
+		to = word_end(line, skip_blanks(line, to));
+	}
+	fix->line.len = 0;
+	buf_slice(&fix->line, slice_trim(slice_of(line.p, from)));
+	buf_lit(&fix->line, " len " LEN_GOOD);
+	buf_slice(&fix->line, slice_skip(line, to));
+	replace(fix, log->by, slice_of(fix->line.p, fix->line.len));
+}
+
+/* `log global` means the lines that global had when HAProxy came to it. */
+static bool is_before(const struct cfg_log *log, const struct cfg_section *s)
+{
+	return log->by->place.file != s->place.file || log->by->place.line < s->place.line;
+}
+
+/* The last `no log` of the section itself, which would undo a line in front of it. */
+static const struct cfg_directive *no_log_in(const struct cfg_section *s)
+{
+	const struct cfg_directive *found = NULL;
+
+	for (const struct cfg_directive *d = s->first; d; d = d->next)
+		if (d->no && slice_eq(d->word[0], SLICE("log")))
+			found = d;
+	return found;
+}
+
+static void fix_logs(struct fix *fix)
+{
+	const struct look *l = fix->l;
+	bool global = false;
+
+	for (uint32_t i = 0; i < l->cfg->nlogs; i++)
+		global |= log_takes_traffic(&l->cfg->log[i]) && is_before(&l->cfg->log[i], l->p->section);
+	if (!l->traffic)
+		say_instead(fix, no_log_in(l->p->section),
+			    look_found(l, ADVICE_no_log) && global ? SLICE("log global") : SLICE(LOG_TARGET));
+	for (uint32_t i = 0; i < l->p->nlogs; i++)
+		if (look_found(l, ADVICE_short_len) && log_takes_traffic(&l->p->log[i]) && l->p->log[i].len < 4096 &&
+		    !slice_starts(l->p->log[i].address, SLICE("ring@")))
+			fix_len(fix, &l->p->log[i]);
+	for (uint32_t i = 0; !l->traffic && global && look_found(l, ADVICE_no_log) && i < l->cfg->nlogs; i++)
+		if (log_takes_traffic(&l->cfg->log[i]) && l->cfg->log[i].len < 4096)
+			fix_len(fix, &l->cfg->log[i]);
+}
+
+static bool same_option(const struct cfg_directive *a, const struct cfg_directive *b)
+{
+	return a->n > 1 && slice_eq(a->word[0], b->word[0]) && slice_eq(a->word[1], b->word[1]);
+}
+
+/* Do the defaults of `s` say it too? */
+static bool is_inherited(const struct cfg_section *s, const struct cfg_directive *option)
+{
+	for (s = s->from; s; s = s->from)
+		for (const struct cfg_directive *d = s->first; d; d = d->next)
+			if (same_option(d, option))
+				return true;
+	return false;
+}
+
+static void switch_off(struct fix *fix, enum advice_id id, struct slice line)
+{
+	const struct cfg_directive *by = fix->l->finding[id].by;
+
+	if (!look_found(fix->l, id))
+		return;
+	if (!is_mine(fix, by))
+		say(fix, line);
+	else if (is_inherited(by->section, by))
+		replace(fix, by, line);
+	else						/* it may stand there twice */
+		for (const struct cfg_directive *d = by->section->first; d; d = d->next)
+			if (same_option(d, by))
+				replace(fix, d, slice_of(NULL, 0));
+}
+
+static void fix_unique_id(struct fix *fix)
+{
+	const struct look *l = fix->l;
+
+	if (look_found(l, ADVICE_no_unique_id) || look_found(l, ADVICE_client_unique_id) ||
+	    look_found(l, ADVICE_weak_unique_id))
+		say_instead(fix, l->p->unique_id_format.by, SLICE(UNIQUE_ID));
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
+
+/* A profile may serve several proxies: what one of them needs it gets, whoever is looked at. */
+static const struct cfg_proxy *http_user(const struct cfg *cfg, const struct cfg_profile *profile)
+{
+	for (const struct cfg_proxy *p = cfg->proxy; p; p = p->next)
+		for (uint32_t i = 0; p->front && p->http && i < p->nlogs; i++)
+			if (p->log[i].profile == profile)
+				return p;
+	return NULL;
+}
+
+static bool tells_parent(const struct cfg *cfg, const struct cfg_proxy *p, struct slice format)
+{
+	struct fields f = { { 0 }, 0 };
+
+	fields_read(&f, cfg, p, format);
+	return f.slot[SLOT_traceparent >> 6] >> (SLOT_traceparent & 63) & 1;
+}
+
+static void fix_step(struct fix *fix, const struct cfg_profile *profile, const struct cfg_step *s)
+{
+	const struct cfg_setting *format = s->format.by ? &s->format : &fix->l->p->log_format;
+	const struct cfg_proxy *http = http_user(fix->l->cfg, profile);
+	struct buf out = { .max = PATCH_MAX };
+
+	if (s->drop || !format->by)
+		return;
+	fix->format.len = 0;
+	buf_slice(&fix->format, format->text);
+	fix->style = style_of(format->text);
+	fix->fields = (struct fields){ { 0 }, 0 };
+	fields_read(&fix->fields, fix->l->cfg, fix->l->p, format->text);
+	want(fix, SLOT_ID, SLOT_ID, "ID");
+	want(fix, SLOT_ft, SLOT_f, "ft");
+	if (http && !tells_parent(fix->l->cfg, http, format->text)) {
+		char field[300];
+		const struct cfg_variable *v = parent_variable(fix->l);
+
+		snprintf(field, sizeof(field), "[var(%.240s%s)]", v ? v->name.p : fix->txn, v ? "" : "parent");
+		append(fix, "traceparent", "", field);
+	}
+	if (slice_eq(slice_of(fix->format.p, fix->format.len), format->text))
+		return;
+	for (uint32_t i = 0; i < s->by->n; i++) {
+		if (i)
+			buf_char(&out, ' ');
+		if (i > 1 && slice_eq(s->by->word[i - 1], SLICE("format")))
+			quoted(&out, slice_of(fix->format.p, fix->format.len));
+		else
+			quoted(&out, s->by->word[i]);
+		if (i == 1 && !s->format.by) {
+			buf_lit(&out, " format ");
+			quoted(&out, slice_of(fix->format.p, fix->format.len));
+		}
+	}
+	replace(fix, s->by, slice_of(out.p, out.len));
+	buf_free(&out);
+}
+
+static void fix_steps(struct fix *fix)
+{
+	const struct cfg_proxy *p = fix->l->p;
+
+	for (uint32_t i = 0; i < p->nlogs; i++)
+		for (uint32_t k = 0; p->log[i].profile && k < p->log[i].profile->nsteps; k++)
+			fix_step(fix, p->log[i].profile, &p->log[i].profile->step[k]);
+}
+
+/* ---- a proxy ----------------------------------------------------------------------------------------------------- */
+
+/* The text to begin with: its own, unless another is needed. */
+static struct slice base_format(const struct look *l)
+{
+	if (!l->understood || look_found(l, ADVICE_clf) || look_found(l, ADVICE_old_timers))
+		return builtin(l->p->http ? "httplog" : "tcplog");
+	return l->p->log_format.text;
+}
+
+void doctor_fix(const struct look *l, struct edits *edits)
+{
+	struct fix fix = { .l = l, .edits = edits, .txn = "txn.", .acl = "tp_", .format = { .max = PATCH_MAX },
+			   .block = { .max = PATCH_MAX }, .slots = { .max = PATCH_MAX }, .line = { .max = PATCH_MAX } };
+	struct slice base = base_format(l);
+	const struct cfg_section *s = l->p->section;
+
+	fix.captures = l->p->ncaptures[CAPTURE_REQUEST];
+	fix.style = style_of(base);
+	buf_slice(&fix.format, base);
+	fields_read(&fix.fields, l->cfg, l->p, base);
+	fix_logs(&fix);
+	switch_off(&fix, ADVICE_logasap, SLICE("no option logasap"));
+	switch_off(&fix, ADVICE_dontlog_normal, SLICE("no option dontlog-normal"));
+	fix_unique_id(&fix);
+	if (!l->profile)
+		want_fields(&fix);
+	if (l->p->http)
+		fix_trace(&fix);
+	if (!l->profile && !slice_eq(slice_of(fix.format.p, fix.format.len), l->p->log_format.text))
+		say_instead(&fix, l->p->log_format.by, format_line(&fix));
+	if (fix.slots.len)
+		add_edit(edits, (struct edit){ s->place.file, place_of_captures(s, place_in(s)), 0,
+					       slice_of(fix.slots.p, fix.slots.len), NULL });
+	if (fix.block.len)
+		add_edit(edits, (struct edit){ s->place.file, place_in(s), 0, slice_of(fix.block.p, fix.block.len), NULL });
+	if (l->profile)
+		fix_steps(&fix);
+	buf_free(&fix.format);
+	buf_free(&fix.block);
+	buf_free(&fix.slots);
+	buf_free(&fix.line);
+}
+
+/* ---- the patch ------------------------------------------------------------------------------------------------------- */
+
+struct diff {
+	const struct cfg_file *file;
+	struct slice *line;			/* with their ends; from 1 */
+	unsigned n;
+	struct buf body;			/* of the hunk */
+	unsigned old_from, old_n, new_n;
+	long shift;				/* lines added so far, less those removed */
+	struct buf *out;
+};
+
+static void diff_line(struct diff *d, char sign, struct slice line)
+{
+	buf_char(&d->body, sign);
+	buf_slice(&d->body, line);
+	if (line.len == 0 || line.p[line.len - 1] != '\n')
+		buf_lit(&d->body, "\n\\ No newline at end of file\n");
+	d->old_n += sign != '+';
+	d->new_n += sign != '-';
+}
+
+static void diff_keep(struct diff *d, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to && i <= d->n; i++)
+		diff_line(d, ' ', d->line[i]);
+}
+
+static void diff_add(struct diff *d, struct slice lines)
+{
+	bool crlf = d->n && d->line[1].len > 1 && d->line[1].p[d->line[1].len - 2] == '\r';
+
+	while (lines.len) {
+		struct slice one = slice_cut(&lines, '\n');
+
+		buf_char(&d->body, '+');
+		buf_slice(&d->body, one);
+		buf_slice(&d->body, crlf ? SLICE("\r\n") : SLICE("\n"));
+		d->new_n++;
+	}
+}
+
+static void hunk_end(struct diff *d)
+{
+	char head[128];
+	unsigned old_at = d->old_n ? d->old_from : d->old_from - 1;
+
+	if (!d->body.len)
+		return;
+	snprintf(head, sizeof(head), "@@ -%u,%u +%ld,%u @@\n", old_at, d->old_n, (long)old_at + d->shift, d->new_n);
+	buf_slice(d->out, slice_str(head));
+	buf_add(d->out, d->body.p, d->body.len);
+	d->shift += (long)d->new_n - (long)d->old_n;
+	d->body.len = 0;
+	d->old_n = d->new_n = 0;
+}
+
+static void diff_open(struct diff *d, const struct cfg_file *file, struct arena *arena, struct buf *out)
+{
+	struct slice rest = file->text;
+	bool blank = memchr(file->path.p, ' ', file->path.len) != NULL;
+
+	*d = (struct diff){ .file = file, .out = out, .body = { .max = PATCH_MAX } };
+	d->line = arena_alloc(arena, (file->lines + 3) * sizeof(*d->line));
+	while (rest.len && d->n < file->lines + 1) {
+		const char *start = rest.p;
+		struct slice one = slice_cut(&rest, '\n');
+
+		d->line[++d->n] = slice_of(start, one.len + (rest.p != NULL));
+	}
+	for (int i = 0; i < 2; i++) {
+		buf_slice(out, i ? SLICE("+++ ") : SLICE("--- "));
+		buf_slice(out, file->path);
+		buf_slice(out, blank ? SLICE("\t\n") : SLICE("\n"));
+	}
+}
+
+/* One edit in the open hunk; `at` is the next line of the file. Returns what is the next line then. */
+static unsigned diff_edit(struct diff *d, const struct edit *e, unsigned at)
+{
+	/* Behind a last line without an end: that gets one first. */
+	bool torn = e->at > d->n && d->n && d->line[d->n].p[d->line[d->n].len - 1] != '\n';
+
+	if (torn) {
+		diff_keep(d, at, d->n);
+		diff_line(d, '-', d->line[d->n]);
+		diff_add(d, d->line[d->n]);
+		at = d->n + 1;
+	}
+	diff_keep(d, at, e->at);
+	for (unsigned i = 0; i < e->remove && e->at + i <= d->n; i++)
+		diff_line(d, '-', d->line[e->at + i]);
+	diff_add(d, e->add);
+	return e->at + e->remove;
+}
+
+void doctor_patch(const struct edits *edits, struct buf *out)
+{
+	struct diff d = { 0 };
+	unsigned at = 0;
+
+	for (const struct edit *e = edits->first; e; e = e->next) {
+		if (e->file != d.file) {
+			buf_free(&d.body);
+			diff_open(&d, e->file, edits->arena, out);
+			at = 0;
+		}
+		if (!at) {				/* a new hunk */
+			at = e->at > PATCH_CONTEXT ? e->at - PATCH_CONTEXT : 1;
+			d.old_from = at;
+		}
+		at = diff_edit(&d, e, at);
+		if (!e->next || e->next->file != e->file || e->next->at > at + 2 * PATCH_CONTEXT) {
+			diff_keep(&d, at, at + PATCH_CONTEXT);
+			hunk_end(&d);
+			at = 0;
+		}
+	}
+	buf_free(&d.body);
+}
