@@ -61,11 +61,9 @@ LIVE = {
                         '    http-request set-var(txn.tp) req.hdr(traceparent)\n'),
     'JSON text': ((2, 6), '    log-format \'{"time":"%tr","client":"%ci","f":"%f","Ta":%Ta,"status":%ST,"method":"%HM",'
                           '"path":"%[capture.req.uri,json(utf8s)]"}\'\n'),
+    '+json': ((3, 0), '    log-format "%{+json}o %(time)tr %(client)ci %(port)cp %(frontend)f %(Ta)Ta %(status)ST '
+                      '%(method)HM %(path)HP"\n'),
 }
-# Until haspan reads it.
-if 'keyvalue' in subprocess.run([lab.HASPAN, 'formats'], capture_output=True, text=True).stdout:
-    LIVE['+json'] = ((3, 0), '    log-format "%{+json}o %(time)tr %(client)ci %(port)cp %(frontend)f %(Ta)Ta %(status)ST '
-                             '%(method)HM %(path)HP"\n')
 
 
 def doctor(path, *options, where=None):

@@ -111,21 +111,15 @@ def check_joined(l, lines, want, *options):
     expect(len(fine) > len(requests), 'only', len(fine), 'spans are known to the microsecond')
 
 
-def can_join():
-    """Until haspan knows several lines a request"""
-    return '--max-open' in lab.subprocess.run([lab.HASPAN, '--help'], capture_output=True, text=True).stdout
-
-
 def main():
     with lab.Lab() as l:
         l.start(configuration())
         want = traffic(l)
         lines = [line for line in l.stop() if not line.startswith(b'Proxy ')]
         requests = len(want) + 1
-        if can_join():
-            texts = re.findall(r'^    on \w+ +format "(.*)"$', configuration(), re.M)
-            check_joined(l, lines, want, *[word for text in texts for word in ('--format', text)])
-            check_joined(l, lines, want, '--haproxy-cfg', l.path('haproxy.cfg'))
+        texts = re.findall(r'^    on \w+ +format "(.*)"$', configuration(), re.M)
+        check_joined(l, lines, want, *[word for text in texts for word in ('--format', text)])
+        check_joined(l, lines, want, '--haproxy-cfg', l.path('haproxy.cfg'))
         n = check(lines, want)
     print('HAProxy %d.%d: %d lines of %d requests, each with unique-id, frontend and parent' % (*lab.version(), n, requests))
     print('1 passed, 0 failed')
