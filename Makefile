@@ -115,6 +115,8 @@ golden-update: all
 
 $(BUILD)/haspan.1: doc/haspan.1.in $(BUILD)/haspan
 	$(Q)awk '/^@OPTIONS@$$/ { while (("$(BUILD)/haspan --help=man" | getline line) > 0) print line; next } \
+		/^@FIELDS@$$/ { while (("$(BUILD)/haspan formats" | getline line) > 0) { \
+			gsub(/\\/, "\\e", line); gsub(/-/, "\\-", line); print (line ~ /^[.\x27]/ ? "\\&" : "") line } next } \
 		{ gsub(/@VERSION@/, "$(VERSION)"); print }' $< > $@
 
 man: $(BUILD)/haspan.1

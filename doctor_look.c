@@ -358,13 +358,6 @@ static bool mentions(struct slice text, const char *what)
 	return text.len && memmem(text.p, text.len, what, strlen(what));
 }
 
-/* Is every request sure to have another one? */
-static bool is_unique(struct slice format)
-{
-	return mentions(format, "uuid") || mentions(format, "%rt") || mentions(format, "[txn.id32") ||
-	       mentions(format, "}rt") || mentions(format, "rand(") || mentions(format, "%lc");
-}
-
 static void look_at_unique_id(struct look *l)
 {
 	const struct cfg_setting *uid = &l->p->unique_id_format;
@@ -374,9 +367,8 @@ static void look_at_unique_id(struct look *l)
 			find(l, ADVICE_no_unique_id, NULL);
 		return;
 	}
-	if (!is_unique(uid->text))
-		find(l, mentions(uid->text, "hdr(") || mentions(uid->text, "cook(") || mentions(uid->text, "url_param(") ?
-			ADVICE_client_unique_id : ADVICE_weak_unique_id, uid->by);
+	if (!cfg_id_unique(uid->text))
+		find(l, cfg_id_chosen(uid->text) ? ADVICE_client_unique_id : ADVICE_weak_unique_id, uid->by);
 	if (!look_has(l, SLOT_ID))
 		find(l, ADVICE_unlogged_unique_id, l->p->log_format.by);
 }

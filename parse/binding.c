@@ -288,6 +288,7 @@ void format_captures(struct format *f, const struct naming *naming, struct arena
 {
 	if (!f->extra)
 		f->extra = arena_alloc(arena, EXTRAS_MAX * sizeof(*f->extra));
+	f->chosen_id = naming->chosen_id;
 	name_side(f, CAPTURE_REQUEST, naming->request, naming->nrequest, naming, arena);
 	name_side(f, CAPTURE_RESPONSE, naming->response, naming->nresponse, naming, arena);
 }

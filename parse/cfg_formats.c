@@ -238,6 +238,8 @@ static void add_use(struct work *w, const struct cfg_proxy *px, const struct mem
 	naming->map_from = maps.from;
 	naming->map_to = maps.to;
 	naming->nmap = maps.n;
+	naming->chosen_id = !px->unique_id_format.by || !cfg_id_chosen(px->unique_id_format.text) ? ID_OWN :
+			    cfg_header_find(px, SLICE("traceparent")) ? ID_CHOSEN_SENT : ID_CHOSEN;
 	*u = (struct use){ px, naming, NULL };
 	if (g->last)
 		g->last->next = u;
@@ -330,6 +332,9 @@ static void agree(struct work *w, const struct group *g, struct naming *out)
 	memcpy(names[1], first->response, first->nresponse * sizeof(**names));
 	out->request = names[0];
 	out->response = names[1];
+	for (const struct use *u = g->use->next; u; u = u->next)
+		if (u->naming->chosen_id > out->chosen_id)
+			out->chosen_id = u->naming->chosen_id;
 	for (const struct use *u = g->use->next; u; u = u->next) {
 		const struct naming *n = u->naming;
 
@@ -422,7 +427,7 @@ static bool compile_group(struct work *w, struct group *g, const struct naming *
 
 static bool same_names(const struct naming *a, const struct naming *b)
 {
-	if (a->nrequest != b->nrequest || a->nresponse != b->nresponse)
+	if (a->nrequest != b->nrequest || a->nresponse != b->nresponse || a->chosen_id != b->chosen_id)
 		return false;
 	for (uint32_t i = 0; i < a->nrequest; i++)
 		if (!slice_eq(a->request[i], b->request[i]))
@@ -446,7 +451,7 @@ static struct format *named_copy(struct work *w, const struct format *f, const s
 
 static uint32_t hash_names(const struct naming *n)
 {
-	uint32_t h = n->nrequest * 64 + n->nresponse;
+	uint32_t h = n->nrequest * 64 + n->nresponse + n->chosen_id;
 
 	for (uint32_t i = 0; i < n->nrequest; i++)
 		h = h * 31 + hash_of(n->request[i]);

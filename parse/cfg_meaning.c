@@ -223,3 +223,21 @@ struct slice cfg_meaning(const struct cfg *cfg, const struct cfg_proxy *p, struc
 	return cfg_call(fetch, "var", &plain, &converters) || is_second_field(converters) ?
 	       meaning(cfg, p, expr, 0) : slice_of("", 0);
 }
+
+/* ---- unique ids ------------------------------------------------------------------------------------------ */
+
+static bool mentions(struct slice text, const char *what)
+{
+	return text.len && memmem(text.p, text.len, what, strlen(what)) != NULL;
+}
+
+bool cfg_id_unique(struct slice format)
+{
+	return mentions(format, "uuid") || mentions(format, "%rt") || mentions(format, "[txn.id32") ||
+	       mentions(format, "}rt") || mentions(format, "rand(") || mentions(format, "%lc");
+}
+
+bool cfg_id_chosen(struct slice format)
+{
+	return !cfg_id_unique(format) && (mentions(format, "hdr(") || mentions(format, "cook(") || mentions(format, "url_param("));
+}

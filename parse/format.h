@@ -31,6 +31,13 @@ enum step {
 	STEP_OTHER,		/* a do-log action */
 };
 
+/* May a client choose its request's unique id (unique-id-format %[req.hdr(…)])? doc/ids.md */
+enum chosen_id {
+	ID_OWN,			/* no, or nobody knows */
+	ID_CHOSEN,		/* yes: alone it makes no ids */
+	ID_CHOSEN_SENT,		/* yes, and HAProxy made a traceparent for the server: CLIENT's id is what it sent */
+};
+
 /* A field with no known meaning: %[expr] as an attribute of its own. */
 struct extra {
 	struct slice name;		/* its explicit name, else the expression */
@@ -61,6 +68,7 @@ struct format {
 	enum format_mode mode;
 	bool escaped;			/* any of the three above */
 	uint8_t step;			/* enum step: what haproxy.cfg says that its lines are */
+	uint8_t chosen_id;		/* enum chosen_id */
 	bool behind;			/* haproxy.cfg goes before: a line of its frontends is first read its way */
 	const struct insn *prog;
 	uint32_t nprog;

@@ -202,6 +202,12 @@ const struct cfg_header *cfg_header_find(const struct cfg_proxy *p, struct slice
  */
 struct slice cfg_meaning(const struct cfg *cfg, const struct cfg_proxy *p, struct slice expr);
 
+/* Does each request have another unique id by this unique-id-format? */
+bool cfg_id_unique(struct slice format);
+
+/* Is it made of what a client sent, and of nothing that would make it unique? */
+bool cfg_id_chosen(struct slice format);
+
 /* "option httplog", "log-format" …, for messages. */
 const char *cfg_log_kind_name(enum cfg_log_kind kind);
 

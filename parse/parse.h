@@ -16,6 +16,7 @@ struct naming {
 	uint32_t nmap;
 	const struct slice *request, *response;	/* --capture-request, --capture-response; "%[expr]": no header */
 	uint32_t nrequest, nresponse;
+	uint8_t chosen_id;		/* enum chosen_id: what haproxy.cfg says of %ID */
 };
 
 /* The slot of an alias or of a name of formats/fields.def, or -1. */

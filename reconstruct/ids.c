@@ -2,6 +2,8 @@
 
 #include "core/sha256.h"
 
+#include <stdio.h>
+
 /* A line's own hash need not be computed by anyone else: take the fast one (xxHash, header only). */
 #define XXH_INLINE_ALL
 #pragma GCC diagnostic push
@@ -63,6 +65,33 @@ void ids_key(struct slice what, struct slice host, struct slice frontend, uint64
 	key[1] = h.high64;
 }
 
+/*
+ * A unique id that a client chose does not tell its requests apart: address, port and moment do. Where HAProxy made a
+ * span id of it for the server, CLIENT's is what the server has seen.
+ */
+static struct seeds from_chosen_id(struct slice id, const struct record *r, uint64_t start_ns)
+{
+	struct slice frontend = record_text(r, SLOT_x_frontend), client = record_text(r, SLOT_ci);
+	struct seeds plain = from_unique_id(id, r);
+	uint64_t trace[4], span[4];
+	char joint[512];
+	int n, whole;
+
+	n = snprintf(joint, sizeof(joint), "|%.*s:%lld|%llu", client.len < 64 ? (int)client.len : 64, client.p ? client.p : "",
+		     (long long)record_num(r, SLOT_cp, 0), (unsigned long long)(start_ns / 1000));
+	sha256(id, slice_of(joint, (size_t)n), trace);
+	whole = n + snprintf(joint + n, sizeof(joint) - (size_t)n, "|%.*s", frontend.len < 256 ? (int)frontend.len : 256,
+			     frontend.p ? frontend.p : "");
+	sha256(id, slice_of(joint, (size_t)whole), span);
+	return (struct seeds){ trace[0], trace[1], span[1], r->format->chosen_id == ID_CHOSEN_SENT ? plain.client : span[0] };
+}
+
+/* Lines of one request would not all know its moment: what they have in common must do. */
+static bool is_chosen(const struct format *f)
+{
+	return f->chosen_id != ID_OWN && f->step == STEP_UNKNOWN && !format_has(f, SLOT_OG) && !f->every[0];
+}
+
 /* A trace id that the line holds: 32 digits, or 16, of either case. */
 static bool logged_trace(const struct record *r, uint64_t *hi, uint64_t *lo)
 {
@@ -93,7 +122,8 @@ static bool logged_span(const struct record *r, uint64_t *id)
 void ids_make(const struct record *r, const struct context *parent, struct trace *t)
 {
 	struct slice unique = record_text(r, SLOT_ID);
-	struct seeds seeds = unique.len ? from_unique_id(unique, r) : from_line(r);
+	struct seeds seeds = !unique.len ? from_line(r) :
+			     is_chosen(r->format) ? from_chosen_id(unique, r, t->span[0].start_ns) : from_unique_id(unique, r);
 	uint64_t client, server = nonzero(seeds.server);
 
 	t->trace_from = parent ? ID_FROM_PARENT : ID_FROM_LOG;

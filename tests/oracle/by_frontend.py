@@ -32,7 +32,7 @@ OF_FRONTEND = {
     'fe_custom': ['--format-string', None, '--map', 'var(txn.tid)=trace_id', '--map', 'var(txn.sid)=span_id',
                   '--map', 'var(txn.tpin)=traceparent'],
     # here txn.sid is only logged
-    'fe_inner': ['--format-string', None, '--map', 'var(txn.tpin)=traceparent',
+    'fe_inner': ['--chosen-id', '--format-string', None, '--map', 'var(txn.tpin)=traceparent',
                  '--map', 'var(txn.tpin),field(2,-)=trace_id'],
 }
 NAME = re.compile(r'(?: fe=|"frontend": ?"| "| )(fe_[a-z]+)(?=[ "~/])')

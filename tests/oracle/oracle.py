@@ -412,7 +412,8 @@ PROPAGATION = {'traceparent', 'tracestate', 'baggage', 'b3', 'uber-trace-id', 'x
 
 
 class Options:
-    def __init__(self, phases='auto', zone=None, capture_request=(), capture_response=()):
+    def __init__(self, phases='auto', zone=None, capture_request=(), capture_response=(), chosen_id=False):
+        self.chosen_id = chosen_id
         self.phases, self.zone = phases, zone
         self.capture_request = [n.strip().lower() for n in capture_request]
         self.capture_response = [n.strip().lower() for n in capture_response]
@@ -554,9 +555,14 @@ def start_us(values, t, fmt, zone, near):
     return accept, rough
 
 
-def identity(values, parent, frontend):
-    """(trace id, SERVER's id, CLIENT's id), None where it is a hash we do not want to know"""
+def identity(values, parent, frontend, chosen_at=None):
+    """(trace id, SERVER's id, CLIENT's id), None where it is a hash we do not want to know.
+
+    chosen_at: the request's microsecond, where a client can choose the unique id: it, address and port are mixed in.
+    """
     uid = values.get('ID', '').encode('latin-1')
+    if uid and chosen_at is not None:
+        uid += b'|%s:%d|%d' % (values['ci'].encode(), int(values.get('cp', 0)), chosen_at)
     digest = hashlib.sha256(uid + b'|' + (frontend or '').encode('latin-1')).hexdigest()
     made = uid and frontend
     trace = parent[0] if parent else hex_id(values.get('trace_id'), 32)
@@ -607,7 +613,7 @@ def expect(values, fmt, options, zone=None, near=None):
     if parent and not parent[2]:
         return []
     frontend = (values.get('f') or values.get('ft') or '').rstrip('~') or None
-    trace, server_id, client_id = identity(values, parent, frontend)
+    trace, server_id, client_id = identity(values, parent, frontend, start // 1000 if options.chosen_id else None)
 
     # when
     if state[1] == 'T':
@@ -727,6 +733,7 @@ def main():
     p.add_argument('--capture-request', default='', metavar='A,B')
     p.add_argument('--capture-response', default='', metavar='A,B')
     p.add_argument('--phases', choices=['auto', 'all', 'none'], default='auto')
+    p.add_argument('--chosen-id', action='store_true', help='a client can choose the unique id')
     p.add_argument('--timezone', type=zone_of, help='of dates without one: a name or +hh:mm')
     p.add_argument('file')
     a = p.parse_args()
@@ -739,7 +746,7 @@ def main():
     except (KeyError, ValueError) as e:
         p.error('format: %s' % e)
     options = Options(a.phases, a.timezone, [n for n in a.capture_request.split(',') if n],
-                      [n for n in a.capture_response.split(',') if n])
+                      [n for n in a.capture_response.split(',') if n], a.chosen_id)
     count = {'lines': 0, 'requests': 0, 'unsampled': 0, 'unmatched': 0}
     with open(a.file, encoding='latin-1', newline='\n') as f:
         for number, line in enumerate(f, 1):
