@@ -1,5 +1,5 @@
 #!/bin/bash
-# Build the fuzzers with clang and run them, two at a time.
+# Build the fuzzers with clang and run them, $FUZZ_JOBS (2) at a time.
 #   run.sh SECONDS [NAME...]   each for so long, its corpus kept in build/fuzz/corpus/NAME
 #   run.sh smoke [NAME...]     only over the seeds: samples/ and tests/fuzz/seeds/
 # Exit code 1 when one crashed; what made it crash is in build/fuzz/crashes/.
@@ -94,7 +94,7 @@ build() {
 	done
 	make -s --no-print-directory -j2 BUILD=$out CC=clang CFLAGS="$flags -fsanitize=fuzzer-no-link" $objects
 	libs="$(pkg-config --libs libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma) -lpthread -ldl -lm"
-	printf '%s\n' "$@" | xargs -P2 -I{} clang -std=c11 -D_GNU_SOURCE -Wall -Wextra -I. -Itests/fuzz -I$out/gen \
+	printf '%s\n' "$@" | xargs -P"${FUZZ_JOBS:-2}" -I{} clang -std=c11 -D_GNU_SOURCE -Wall -Wextra -I. -Itests/fuzz -I$out/gen \
 		$flags -fsanitize=fuzzer -o $out/fuzz_{} tests/fuzz/fuzz_{}.c $objects $libs
 }
 
@@ -133,4 +133,4 @@ build "$@"
 for name in "$@"; do
 	seeds "$name"
 done
-printf '%s\n' "$@" | xargs -P2 -I{} tests/fuzz/run.sh --one {} "$seconds" || exit 1
+printf '%s\n' "$@" | xargs -P"${FUZZ_JOBS:-2}" -I{} tests/fuzz/run.sh --one {} "$seconds" || exit 1
