@@ -65,8 +65,9 @@ static size_t export_resync(const char *p, size_t len)
 /*
  * The record at `p`: its length with the empty lines around it, or 0 when more bytes are needed. Where it is broken it
  * ends before the next that begins with a cursor: what lies between is one message that nobody will understand.
+ * `all`: no more will come, so that a length beyond the end is a lie.
  */
-static size_t export_size(const char *p, size_t left)
+static size_t export_size(const char *p, size_t left, bool all)
 {
 	struct slice raw = slice_of(p, left), name, value;
 	size_t at = 0, lost;
@@ -78,7 +79,7 @@ static size_t export_size(const char *p, size_t left)
 		;
 	if (at < left && p[at] == '\n')
 		return at + 1;
-	cut = export_is_cut(slice_skip(raw, at));
+	cut = !all && export_is_cut(slice_skip(raw, at));
 	lost = cut ? 0 : export_resync(p + at, left - at);
 	return lost ? at + lost : 0;
 }
@@ -129,7 +130,7 @@ size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framin
 		lf = memrchr(p, '\n', len);
 		return lf ? before_pieces(p, (size_t)(lf - p) + 1) : 0;
 	}
-	while (at < len && (size = *framing == FRAMING_EXPORT ? export_size(p + at, len - at) :
+	while (at < len && (size = *framing == FRAMING_EXPORT ? export_size(p + at, len - at, false) :
 							       counted_size(p + at, len - at, &header)) != 0)
 		at += size;
 	return at;
@@ -199,7 +200,7 @@ static void export_frame(const struct block *b, size_t *at, struct frame *f)
 	const char *p = b->p + *at;
 	size_t left = b->len - *at;
 	bool torn_head = *at == 0 && b->torn_head;
-	size_t size = torn_head ? export_resync(p, left) : export_size(p, left);
+	size_t size = torn_head ? export_resync(p, left) : export_size(p, left, true);
 
 	f->flags = FRAME_EXPORT;
 	if (torn_head)

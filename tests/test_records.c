@@ -313,6 +313,10 @@ static const struct stream streams[] = {
 	       { "__CURSOR=1\nRAW\nno length at all\n\nMESSAGE=a", "b" }),
 	STREAM(TEXT("__CURSOR=1\nRAW\n\x02\0\0\0\0\0\0\0abc\n\n__CURSOR=2\nMESSAGE=b\n\n"),
 	       { NULL, "__CURSOR=2\nMESSAGE=b\n" }, { NULL, "b" }),
+	/* a lie about the length, which may end in another record or behind all that was read */
+	STREAM(TEXT("__CURSOR=1\nRAW\n\x30\0\0\0\0\0\0\0ab\n\n__CURSOR=2\nMESSAGE=b\n\n__CURSOR=3\nMESSAGE=c\n\n__CURSOR=4\nMESSAGE=d\n\n"),
+	       { NULL, "__CURSOR=2\nMESSAGE=b\n", "__CURSOR=3\nMESSAGE=c\n", "__CURSOR=4\nMESSAGE=d\n" },
+	       { NULL, "b", "c", "d" }),
 	STREAM(TEXT("__CURSOR=1\n_HOSTNAME=x\n\n__CURSOR=2\nMESSAGE=b\n\n"),
 	       { "__CURSOR=1\n_HOSTNAME=x\n", "__CURSOR=2\nMESSAGE=b\n" }, { "__CURSOR=1\n_HOSTNAME=x", "b" }),
 };
