@@ -63,7 +63,7 @@ static void rebuild_all(void)
 		struct recent recent;
 
 		memset(&recent, 0xff, sizeof(recent));
-		f.msg = f.raw = slice_of(r.bytes[m.order[k]], r.part[m.order[k]].len);
+		f.msg = f.raw = f.line = slice_of(r.bytes[m.order[k]], r.part[m.order[k]].len);
 		assert_int_equal(parse_frame(&l.parser, &f, &recent), PARSED_REQUEST);
 		merge_add(&m, m.order[k], &l.parser.rec);
 	}

@@ -56,7 +56,7 @@ static void merge_lines(struct tree *x, int poison)
 		struct recent recent;
 
 		memset(&recent, 0xff, sizeof(recent));
-		f.raw = slice_of(joined.bytes[i], joined.part[i].raw_len);
+		f.raw = f.line = slice_of(joined.bytes[i], joined.part[i].raw_len);
 		CHECK(parse_frame(&x->parser, &f, &recent) == PARSED_REQUEST);
 		merge_add(&merge, i, &x->parser.rec);
 	}
