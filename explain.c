@@ -103,7 +103,7 @@ static void say_failure(struct explainer *x, const struct format *f, const struc
 	say(x, "no, at byte %zu, after %u fields: expected %s (column %zu of the format)%s\n", a->at + 1, a->depth,
 	    a->expected, a->column + 1, a->result == ATTEMPT_ENDS ? "; the message ends without it" : "");
 	say_caret(x, x->frame.msg, a->at, "    message  ");
-	if (f->text.len > a->column)
+	if (f->text.len >= a->column)
 		say_caret(x, f->text, a->column, "    format   ");
 }
 
@@ -382,6 +382,7 @@ static void explain_line(struct explainer *x, struct slice text)
 		say_formats(x);
 		return;
 	case PARSED_OTHER:
+		x->understood = true;
 		say(x, "no traffic: a notice of HAProxy's own, or an empty line; it counts as `other`\n");
 		return;
 	case PARSED_REJECTED:

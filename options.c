@@ -42,7 +42,7 @@ void options_add(struct options *o, enum option_id id, enum level level, const c
 	if (level > o->v[id].level || rows[id].many == ONE)
 		o->v[id].first = o->v[id].last = NULL;
 	v = arena_alloc(o->arena, sizeof(*v));
-	*v = (struct option_value){ arena_copy(o->arena, slice_str(text)), where, line, NULL };
+	*v = (struct option_value){ .text = arena_copy(o->arena, slice_str(text)), .where = where, .line = line };
 	if (o->v[id].last)
 		o->v[id].last->next = v;
 	else
@@ -60,6 +60,8 @@ bool options_blame(const struct option_value *v, struct err *err)
 {
 	if (!err->where[0])
 		err->line = v->line;
+	if (!err->where[0] && err->column)
+		err->column += v->column;
 	if (v->line && err->code == EXIT_USAGE)		/* it stands in the configuration */
 		err->code = EXIT_CONFIG;
 	return err_where(err, "%s", v->where);
@@ -214,6 +216,8 @@ static bool read_line(struct options *o, struct slice line, const char *path, un
 	err->line = 0;
 	options_add(o, (enum option_id)id, LEVEL_FILE,
 		    rest.len ? arena_copy(o->arena, rest).p : "true", path, number);
+	if (rest.len && o->v[id].last && o->v[id].last->line == number)
+		o->v[id].last->column = (unsigned)(rest.p - line.p);
 	return true;
 }
 
@@ -306,6 +310,7 @@ void options_help(void)
 	printf("haspan: HAProxy's logs as OpenTelemetry traces\n\n"
 	       "  haspan [run] [OPTION]... [FILE]...   read, reconstruct, send\n"
 	       "  haspan doctor [--fix|--json] CFG...   what a haproxy.cfg lacks for good traces\n"
+	       "  haspan explain [OPTION]... [LINE]...  one line, step by step, for who writes log-formats\n"
 	       "  haspan formats                       the formats and fields that are known\n");
 	for (int id = 0; id < OPTION_MAX; id++) {
 		const struct row *r = &rows[id];

@@ -24,6 +24,7 @@ struct option_value {
 	struct slice text;	/* NUL-terminated */
 	const char *where;	/* "--format", "HASPAN_FORMAT", "haspan.conf" */
 	unsigned line;		/* of a file, else 0 */
+	unsigned column;	/* how many bytes of that line stand before the text */
 	struct option_value *next;
 };
 

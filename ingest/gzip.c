@@ -24,6 +24,8 @@ static ssize_t gzip_read(struct reader *r, char *p, size_t n, struct err *err)
 	why = gzerror(z->file, &code);
 	if (got == 0 && code == Z_OK)
 		return 0;
+	if (strncmp(why, "<fd:", 4) == 0 && strstr(why, ": "))	/* zlib's name of the file */
+		why = strstr(why, ": ") + 2;
 	err_set(err, EXIT_INPUT, "the gzip data is broken or cut: %s", why);
 	return -1;
 }

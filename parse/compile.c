@@ -331,6 +331,8 @@ static bool emit_capture(struct compiler *c, const struct item *it, const struct
 	i->side = (uint8_t)b->side;
 	i->slot = (uint8_t)b->index;
 	i->flags |= INSN_CAPTURE | INSN_EMPTY | INSN_PARTIAL;
+	if (b->backslash || (it->options & OPTION_ESCAPE))
+		c->f->unescape_cap[b->side] |= UINT32_C(1) << b->index;
 	return true;
 }
 
@@ -525,7 +527,7 @@ static bool finish(struct compiler *c)
 		i->plain = i->op == OP_WORD && i->lit_len == 1 && i->flags == 0;
 		i->plain |= i->op == OP_NUMBER && i->lit_len == 1;
 	}
-	c->prog[c->n++] = (struct insn){ .op = OP_END };
+	c->prog[c->n++] = (struct insn){ .op = OP_END, .column = (uint16_t)c->text.len };
 	return true;
 }
 
@@ -577,7 +579,8 @@ static void finish_program(struct compiler *c)
 	for (uint32_t k = 0; k < c->n; k++)
 		if (prog[k].op == OP_HEX_IP)
 			f->hex_ip[prog[k].word] |= prog[k].bit;
-	f->escaped = f->unescape[0] || f->unescape[1] || f->unescape_extra || f->hex_ip[0] || f->hex_ip[1];
+	f->escaped = f->unescape[0] || f->unescape[1] || f->unescape_extra || f->hex_ip[0] || f->hex_ip[1] ||
+		     f->unescape_cap[0] || f->unescape_cap[1];
 	f->object = object_of_text(prog, c->arena);
 }
 

@@ -35,7 +35,7 @@ enum step {
 enum chosen_id {
 	ID_OWN,			/* no, or nobody knows */
 	ID_CHOSEN,		/* yes: alone it makes no ids */
-	ID_CHOSEN_SENT,		/* yes, and HAProxy made a traceparent for the server: CLIENT's id is what it sent */
+	ID_CHOSEN_SENT,		/* yes, and HAProxy made a traceparent of it for the server: what it sent holds */
 };
 
 /* A field with no known meaning: %[expr] as an attribute of its own. */
@@ -62,6 +62,7 @@ struct format {
 	uint64_t every[2];		/* of a `whole`: slots that each of the steps has; none: not known */
 	uint64_t unescape[2];		/* text slots written with backslash escapes (+E, json converter) */
 	uint64_t unescape_extra;
+	uint32_t unescape_cap[CAPTURE_SIDES];	/* captured headers that are fields of their own */
 	uint64_t hex_ip[2];		/* addresses written in hexadecimal (+X) */
 	struct capture *cap[CAPTURE_SIDES];
 	uint32_t ncap[CAPTURE_SIDES];	/* names known; 0: none */

@@ -380,7 +380,7 @@ static void clean_record(struct parser *p)
 		r->pair[k].value = clean(p, r->pair[k].value, false, false);
 	for (int side = 0; side < CAPTURE_SIDES; side++)
 		for (uint32_t k = 0; k < r->cap[side].n; k++)
-			r->cap[side].v[k] = clean(p, r->cap[side].v[k], true, false);
+			r->cap[side].v[k] = clean(p, r->cap[side].v[k], true, text && (f->unescape_cap[side] >> k & 1));
 }
 
 /* What was peeled off may have been the line's own: a date as the format's first field, JSON as its whole. */

@@ -83,7 +83,7 @@ bool regex_compile(struct format *f, struct slice pattern, const struct naming *
 				 NULL);
 	if (!re->code) {
 		pcre2_get_error_message(code, text, sizeof(text));
-		return err_at(err, EXIT_CONFIG, pattern.p, pattern.len, at, "%s", (const char *)text);
+		return err_at(err, EXIT_CONFIG, pattern.p - 3, pattern.len + 3, at + 3, "%s", (const char *)text);	/* re: */
 	}
 	arena_on_free(arena, free_code, re->code);
 	/* Without JIT support the interpreter does the same, slower. */

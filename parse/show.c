@@ -75,7 +75,7 @@ static bool attempt_object(struct parser *p, const struct format *f, struct atte
 	enum run how = object_run(p, f, false, &out->depth);
 	bool all = p->rec.reached == p->rec.msg.len;
 
-	out->at = p->rec.reached;
+	out->at = out->depth ? p->rec.reached : 0;	/* a line without one member has nothing of it */
 	out->result = how == RUN_CUT ? ATTEMPT_ENDS : ATTEMPT_FAILS;
 	if (how == RUN_YES && (f->object->generic || 2 * out->depth >= f->object->n))
 		return true;

@@ -67,7 +67,7 @@ void ids_key(struct slice what, struct slice host, struct slice frontend, uint64
 
 /*
  * A unique id that a client chose does not tell its requests apart: address, port and moment do. Where HAProxy made a
- * span id of it for the server, CLIENT's is what the server has seen.
+ * traceparent of it for the server, the trace's and CLIENT's ids are what the server has seen.
  */
 static struct seeds from_chosen_id(struct slice id, const struct record *r, uint64_t start_ns)
 {
@@ -83,7 +83,9 @@ static struct seeds from_chosen_id(struct slice id, const struct record *r, uint
 	whole = n + snprintf(joint + n, sizeof(joint) - (size_t)n, "|%.*s", frontend.len < 256 ? (int)frontend.len : 256,
 			     frontend.p ? frontend.p : "");
 	sha256(id, slice_of(joint, (size_t)whole), span);
-	return (struct seeds){ trace[0], trace[1], span[1], r->format->chosen_id == ID_CHOSEN_SENT ? plain.client : span[0] };
+	if (r->format->chosen_id == ID_CHOSEN_SENT)
+		return (struct seeds){ plain.hi, plain.lo, span[1], plain.client };
+	return (struct seeds){ trace[0], trace[1], span[1], span[0] };
 }
 
 /* Lines of one request would not all know its moment: what they have in common must do. */

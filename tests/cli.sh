@@ -143,7 +143,7 @@ check "JSON without a name" fails 3 'no field has a name' --format '%{+json}o %c
 check "JSON behind a field" points 3 'expected this in front of all fields' '%{+json}' --format '%tr %{+json}o %(a)Ta' "$log"
 check "CBOR of a field alone" points 3 'CBOR is for the whole line' '%{+cbor}[src]' --format '%tr %{+cbor}[src] %Ta' "$log"
 check "an array in a text" points 3 'write them one by one' '%{+json}hrl' --format '%tr %{+json}hrl %Ta' "$log"
-check "a pattern that is broken" fails 3 '--format:2: missing closing parenthesis' --format 're:(' "$log"
+check "a pattern that is broken" fails 3 '--format:5: missing closing parenthesis' --format 're:(' "$log"
 check "a pattern without groups" fails 3 'no named group' --format 're:x' "$log"
 printf '# two\n%%ci %%tr %%Ta\n\n%%ci %%tr %%bad\n' >"$work/formats"
 check "a format of a file" points 3 "formats:4:9: unknown alias '%bad'" %bad --format "$work/formats" "$log"

@@ -113,6 +113,8 @@ def traffic(l, sent, double=True):
         client.get(chosen, 'X-Unique-ID: mine')
         client.get(sent.path('/tier/chosen', 'none'), 'X-Unique-ID: mine')
         client.get(sent.path('/post', 'sampled'), *sent.headers('sampled'), method='POST', body=b'x' * 5000)
+    if 'inner' in l.port:                               # past the outer tier, with a unique-id of the client's choice
+        get(l.port['inner'], sent.path('/direct', 'none'), 'X-Unique-ID: evil')
     with lab.Http2(web2) as client:                     # ten requests in one packet, of one millisecond
         for context in ('none', 'sampled', 'unsampled', 'upper_case'):
             client.ask(*[(sent.path('/two', context), *sent.headers(context)) for _ in range(10)])
@@ -177,7 +179,8 @@ def check_tiers(requests):
     """The inner tier's SERVER hangs below the outer tier's CLIENT, which shares its unique-id; returns how many do"""
     outer = {client_of(s)['id']: s for s in requests if client_of(s) and
              s[0]['attrs']['haproxy.frontend.name'] == 'web'}
-    inner = [s for s in requests if s[0]['attrs']['haproxy.frontend.name'] == 'inner']
+    inner = [s for s in requests if s[0]['attrs']['haproxy.frontend.name'] == 'inner' and
+             not s[0]['attrs']['url.path'].startswith('/direct/')]
     for spans in inner:
         above = outer.get(spans[0]['above'])
         path = spans[0]['attrs']['url.path']
