@@ -261,7 +261,7 @@ static void peel_3164(struct frame *f, struct slice s, const struct frame *befor
 	if (same_header(f, s, before))
 		return;
 	f->msg = peel_host_tag(f, rest, true);
-	if (f->msg.p != rest.p && f->msg.p - s.p <= UINT8_MAX)
+	if (f->msg.p != rest.p && f->msg.p[-1] == ' ' && f->msg.p - s.p <= UINT8_MAX)
 		f->header = (uint8_t)(f->msg.p - s.p);
 }
 

@@ -238,7 +238,7 @@ static void add_use(struct work *w, const struct cfg_proxy *px, const struct mem
 	naming->map_from = maps.from;
 	naming->map_to = maps.to;
 	naming->nmap = maps.n;
-	naming->chosen_id = !px->unique_id_format.by || !cfg_id_chosen(px->unique_id_format.text) ? ID_OWN :
+	naming->chosen_id = cfg_ids_unique(px) ? ID_OWN :
 			    cfg_header_find(px, SLICE("traceparent")) ? ID_CHOSEN_SENT : ID_CHOSEN;
 	*u = (struct use){ px, naming, NULL };
 	if (g->last)

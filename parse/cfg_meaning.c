@@ -237,6 +237,26 @@ bool cfg_id_unique(struct slice format)
 	       mentions(format, "}rt") || mentions(format, "rand(") || mentions(format, "%lc");
 }
 
+bool cfg_ids_unique(const struct cfg_proxy *p)
+{
+	struct slice text = p->unique_id_format.text;
+
+	bool found = false;
+
+	if (!p->unique_id_format.by || cfg_id_unique(text))
+		return true;
+	for (uint32_t i = 0; i < p->nvariables; i++) {
+		const struct cfg_variable *v = &p->variable[i];
+
+		if (!memmem(text.p, text.len, v->name.p, v->name.len))
+			continue;
+		if (!cfg_id_unique(v->value))
+			return false;
+		found |= !v->conditional;
+	}
+	return found;
+}
+
 bool cfg_id_chosen(struct slice format)
 {
 	return !cfg_id_unique(format) && (mentions(format, "hdr(") || mentions(format, "cook(") || mentions(format, "url_param("));

@@ -316,6 +316,11 @@ static bool emit_slot(struct compiler *c, const struct item *it, int slot, bool 
 		i->flags |= INSN_PARTIAL;
 	if (from_expr || (it->options & OPTION_JSON) || type == TYPE_RAW || type == TYPE_ESC)
 		i->flags |= INSN_EMPTY;
+	/* HAProxy writes a quote in these as #22, and no cipher has a slash. */
+	if (slot == SLOT_sslc)
+		i->never = '/';
+	else if ((type == TYPE_ESC || type == TYPE_REQ) && !from_expr && !(it->options & OPTION_JSON))
+		i->never = '"';
 	if (it->options & (OPTION_ESCAPE | OPTION_JSON))
 		c->f->unescape[slot >> 6] |= UINT64_C(1) << (slot & 63);
 	return true;

@@ -31,10 +31,10 @@ enum step {
 	STEP_OTHER,		/* a do-log action */
 };
 
-/* May a client choose its request's unique id (unique-id-format %[req.hdr(…)])? doc/ids.md */
+/* Can two requests have the same unique id, as when a client chooses it (%[req.hdr(…)])? doc/ids.md */
 enum chosen_id {
 	ID_OWN,			/* no, or nobody knows */
-	ID_CHOSEN,		/* yes: alone it makes no ids */
+	ID_CHOSEN,		/* yes: it makes no ids */
 	ID_CHOSEN_SENT,		/* yes, and HAProxy made a traceparent of it for the server: what it sent holds */
 };
 

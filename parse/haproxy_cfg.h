@@ -205,6 +205,9 @@ struct slice cfg_meaning(const struct cfg *cfg, const struct cfg_proxy *p, struc
 /* Does each request have another unique id by this unique-id-format? */
 bool cfg_id_unique(struct slice format);
 
+/* The same for the unique-id-format of `p`, with the variables in it; true when it has none. */
+bool cfg_ids_unique(const struct cfg_proxy *p);
+
 /* Is it made of what a client sent, and of nothing that would make it unique? */
 bool cfg_id_chosen(struct slice format);
 

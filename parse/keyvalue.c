@@ -3,7 +3,7 @@
  *
  *	id="a b" c=192.0.2.1:4000 t=[21/Nov/2026:08:15:44.900] TR=0 ua=curl/8 (x86_64) st=200
  *
- * A bare value ends where the next key begins, so it may hold blanks. What stands before the first key is skipped.
+ * A bare value ends where the next key begins, so it may hold blanks. The line begins with a key.
  */
 #include "parse/object.h"
 
@@ -81,8 +81,9 @@ enum run keyvalue_members(struct reading *x, struct slice text)
 
 	if (text.len == 0 || *p == '{' || !object_open(x, slice_of("", 0), false))
 		return RUN_NO;
+	/* A pair further on in a line that begins otherwise was written by a client. */
 	if (!key_end(p, end, &next))
-		p = key_next(p, end);
+		return RUN_NO;
 	while (p < end && (eq = key_end(p, end, &next))) {
 		struct slice key = slice_to(p, eq);
 		struct scalar s = { .kind = SCALAR_TEXT };

@@ -162,7 +162,8 @@ static bool cut_is_useful(const struct record *r)
 static bool try_object(struct parser *p, const struct format *f, enum run want, uint32_t *known)
 {
 	p->rec.budget -= BACKTRACK_TRY;
-	if (f->object->generic || object_run(p, f, false, known) != want)
+	/* In a text written by hand values are not escaped: cut, nobody can say which of two members is HAProxy's. */
+	if (f->object->generic || (want == RUN_CUT && f->prog) || object_run(p, f, false, known) != want)
 		return false;
 	p->rec.budget -= (int32_t)p->rec.msg.len;
 	if (want == RUN_CUT ? !cut_is_useful(&p->rec) : 2 * *known < f->object->n || !is_complete(&p->rec))
@@ -272,15 +273,10 @@ static bool find_format(struct parser *p, struct recent *recent)
  */
 #define HEADER_SLACK 128
 
-static bool find_cut(struct parser *p, size_t raw_len)
+static bool find_cut_text(struct parser *p, size_t raw_len)
 {
 	uint32_t best = 0, best_depth = 0, depth;
 
-	/* Nobody but a limit ends an object in its middle. */
-	if (find_object(p, RUN_CUT)) {
-		p->rec.flags |= RECORD_TRUNCATED;
-		return true;
-	}
 	/* No limit is below 80 bytes with the newline (configuration manual, "log", len). */
 	if (raw_len < 79 || raw_len + HEADER_SLACK < p->formats->log_len)
 		return false;
@@ -298,6 +294,15 @@ static bool find_cut(struct parser *p, size_t raw_len)
 		return false;
 	program_run(p->formats->v[best], &p->rec, &p->day, true, &depth);
 	choose_variant(&p->rec, p->formats->v[best]);
+	return true;
+}
+
+/* Texts go first: what looks like members in a line that is none was written by a client. */
+static bool find_cut(struct parser *p, size_t raw_len)
+{
+	/* Nobody but a limit ends an object in its middle. */
+	if (!find_cut_text(p, raw_len) && !find_object(p, RUN_CUT))
+		return false;
 	p->rec.flags |= RECORD_TRUNCATED;
 	return true;
 }
@@ -383,36 +388,52 @@ static void clean_record(struct parser *p)
 			r->cap[side].v[k] = clean(p, r->cap[side].v[k], true, text && (f->unescape_cap[side] >> k & 1));
 }
 
-/* What was peeled off may have been the line's own: a date as the format's first field, JSON as its whole. */
-static bool find_more(struct parser *p, const struct frame *f, struct recent *recent)
+/*
+ * A JSON text with a member that looks like a line may be HAProxy's own, and the member something that a client wrote:
+ * what is understood as a whole is not taken apart.
+ */
+static bool find_whole(struct parser *p, const struct frame *f, struct recent *recent)
 {
-	if (f->flags & FRAME_BARE_ISO) {
-		p->rec.msg = slice_to(f->line.p, f->msg.p + f->msg.len);
-		if (find_format(p, recent))
-			return true;
-	}
 	p->rec.msg = f->whole;
 	return f->whole.len && find_format(p, recent);
 }
 
+/* The date in front was no envelope but the format's own first field? */
+static bool find_dated(struct parser *p, const struct frame *f, struct recent *recent)
+{
+	p->rec.msg = slice_to(f->line.p, f->msg.p + f->msg.len);
+	return (f->flags & FRAME_BARE_ISO) && find_format(p, recent);
+}
+
+/* Which format, and the message as it takes it. */
+static enum parsed read_message(struct parser *p, const struct frame *f, struct recent *recent)
+{
+	if (find_whole(p, f, recent))
+		return PARSED_REQUEST;
+	p->rec.msg = f->msg;
+	if (f->msg.len == 0)
+		return PARSED_OTHER;
+	if (find_format(p, recent))
+		return PARSED_REQUEST;
+	if (notice_match(f->msg))
+		return PARSED_OTHER;
+	if (find_dated(p, f, recent))
+		return PARSED_REQUEST;
+	p->rec.msg = f->msg;
+	return find_cut(p, f->line.len) ? PARSED_REQUEST : PARSED_REJECTED;
+}
+
 enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *recent)
 {
-	p->rec.msg = f->msg;
+	enum parsed what;
+
 	p->rec.budget = BACKTRACK_BUDGET;
 	p->scratch_used = 0;
 	if (f->flags & FRAME_TORN)
 		return PARSED_REJECTED;
-	if (f->msg.len == 0)
-		return PARSED_OTHER;
-	if (!find_format(p, recent)) {
-		if (notice_match(f->msg))
-			return PARSED_OTHER;
-		if (!find_more(p, f, recent)) {
-			p->rec.msg = f->msg;
-			if (!find_cut(p, f->line.len))
-				return PARSED_REJECTED;
-		}
-	}
+	what = read_message(p, f, recent);
+	if (what != PARSED_REQUEST)
+		return what;
 	if (p->rec.format->escaped || (p->rec.flags & RECORD_DECODED) ||
 	    scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
 		clean_record(p);

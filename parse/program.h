@@ -45,6 +45,7 @@ struct insn {
 	uint8_t slot, slot2;
 	uint8_t side;		/* enum capture_side */
 	uint8_t first;		/* first byte of the literal; 0 when there is none */
+	char never;		/* what the field can't hold: there it has been cut in the wrong place; 0: nothing */
 	uint16_t lit_len;
 	const char *lit;	/* lent by the format's arena */
 	uint16_t column;	/* of the field in the format's text, from 0: for messages */

@@ -235,6 +235,12 @@ static const char *list_read(const struct insn *i, const struct format *f, struc
 	return p;
 }
 
+/* Can the field of `i` be `s`? */
+static inline bool can_be(const struct insn *i, struct slice s)
+{
+	return !i->never || s.len == 0 || !memchr(s.p, i->never, s.len);
+}
+
 /* ---- going back -------------------------------------------------------------------------------------- */
 
 static inline void choice_push(struct runner *x, const struct insn *i, const char *start, const char *next)
@@ -268,6 +274,10 @@ static const struct insn *choice_next(struct runner *x, const char **pp)
 			r->cap[k].n = c->ncap[k];
 		}
 		r->have_extra = c->have_extra;
+		if (!can_be(c->insn, slice_to(c->start, at))) {	/* nor longer */
+			x->nchoices--;
+			continue;
+		}
 		store_text(r, c->insn, slice_to(c->start, at));
 		*pp = after;
 		return c->insn;
@@ -315,6 +325,8 @@ static enum found step_text(struct runner *x, const struct insn *i, const char *
 			store_text(x->r, i, slice_to(p, x->end));
 		return FOUND_END;
 	}
+	if (!can_be(i, slice_to(p, q)))
+		return FOUND_NOT;
 	if (i->op == OP_RAW)
 		choice_push(x, i, p, q + 1);
 	store_text(x->r, i, slice_to(p, q));
@@ -494,6 +506,8 @@ static enum found step(struct runner *x, const struct insn *i, const char **pp, 
 	case OP_RAW:
 		return step_text(x, i, pp, cut);
 	case OP_REST:
+		if (!can_be(i, slice_to(*pp, x->end)))
+			return FOUND_NOT;
 		store_text(x->r, i, slice_to(*pp, x->end));
 		*pp = x->end;
 		return FOUND;

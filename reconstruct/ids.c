@@ -2,8 +2,6 @@
 
 #include "core/sha256.h"
 
-#include <stdio.h>
-
 /* A line's own hash need not be computed by anyone else: take the fast one (xxHash, header only). */
 #define XXH_INLINE_ALL
 #pragma GCC diagnostic push
@@ -66,29 +64,17 @@ void ids_key(struct slice what, struct slice host, struct slice frontend, uint64
 }
 
 /*
- * A unique id that a client chose does not tell its requests apart: address, port and moment do. Where HAProxy made a
+ * A unique id that a client chose does not tell its requests apart; the whole line, with it, does. Where HAProxy made a
  * traceparent of it for the server, the trace's and CLIENT's ids are what the server has seen.
  */
-static struct seeds from_chosen_id(struct slice id, const struct record *r, uint64_t start_ns)
+static struct seeds from_chosen_id(struct slice id, const struct record *r)
 {
-	struct slice frontend = record_text(r, SLOT_x_frontend), client = record_text(r, SLOT_ci);
-	struct seeds plain = from_unique_id(id, r);
-	uint64_t trace[4], span[4];
-	char joint[512];
-	int n, whole;
+	struct seeds plain = from_unique_id(id, r), line = from_line(r);
 
-	n = snprintf(joint, sizeof(joint), "|%.*s:%lld|%llu", client.len < 64 ? (int)client.len : 64, client.p ? client.p : "",
-		     (long long)record_num(r, SLOT_cp, 0), (unsigned long long)(start_ns / 1000));
-	sha256(id, slice_of(joint, (size_t)n), trace);
-	whole = n + snprintf(joint + n, sizeof(joint) - (size_t)n, "|%.*s", frontend.len < 256 ? (int)frontend.len : 256,
-			     frontend.p ? frontend.p : "");
-	sha256(id, slice_of(joint, (size_t)whole), span);
-	if (r->format->chosen_id == ID_CHOSEN_SENT)
-		return (struct seeds){ plain.hi, plain.lo, span[1], plain.client };
-	return (struct seeds){ trace[0], trace[1], span[1], span[0] };
+	return r->format->chosen_id == ID_CHOSEN_SENT ? (struct seeds){ plain.hi, plain.lo, line.server, plain.client } : line;
 }
 
-/* Lines of one request would not all know its moment: what they have in common must do. */
+/* Lines of one request are not the same: what they have in common must do. */
 static bool is_chosen(const struct format *f)
 {
 	return f->chosen_id != ID_OWN && f->step == STEP_UNKNOWN && !format_has(f, SLOT_OG) && !f->every[0];
@@ -125,8 +111,10 @@ void ids_make(const struct record *r, const struct context *parent, struct trace
 {
 	struct slice unique = record_text(r, SLOT_ID);
 	struct seeds seeds = !unique.len ? from_line(r) :
-			     is_chosen(r->format) ? from_chosen_id(unique, r, t->span[0].start_ns) : from_unique_id(unique, r);
+			     is_chosen(r->format) ? from_chosen_id(unique, r) : from_unique_id(unique, r);
 	uint64_t client, server = nonzero(seeds.server);
+	uint8_t made_of = unique.len && (!is_chosen(r->format) || r->format->chosen_id == ID_CHOSEN_SENT) ?
+			  ID_FROM_UNIQUE_ID : ID_FROM_LINE;
 
 	t->trace_from = parent ? ID_FROM_PARENT : ID_FROM_LOG;
 	t->client_from = ID_FROM_LOG;
@@ -134,12 +122,12 @@ void ids_make(const struct record *r, const struct context *parent, struct trace
 		t->id_hi = parent->hi;
 		t->id_lo = parent->lo;
 	} else if (!logged_trace(r, &t->id_hi, &t->id_lo)) {
-		t->trace_from = unique.len ? ID_FROM_UNIQUE_ID : ID_FROM_LINE;
+		t->trace_from = made_of;
 		t->id_hi = seeds.hi;
 		t->id_lo = nonzero(seeds.lo);
 	}
 	if (!logged_span(r, &client)) {
-		t->client_from = unique.len ? ID_FROM_UNIQUE_ID : ID_FROM_LINE;
+		t->client_from = made_of;
 		client = nonzero(seeds.client);
 	}
 	/* The parent's own id, logged by a HAProxy that passes the header on, would make a span its own ancestor. */

@@ -137,7 +137,7 @@ static void the_frame_before_changes_nothing(void **state)
 	static const char *const raws[] = {
 		"<134>Nov 21 08:23:33 lb1 haproxy[1]: " MSG, "Nov 21 08:23:33 lb1 haproxy[1]: " MSG,
 		"Nov 21 08:23:34 lb1 haproxy[1]:  " MSG, "Nov 21 08:23:34 lb1 haproxy[1]: x",
-		"Nov 21 08:23:34 lb1 haproxy[1]: ", "Nov 21 08:23:34 lb1 haproxy[1]:", "Nov 21 08:23:34 lb1",
+		"Nov 21 08:23:34 lb1 haproxy[1]: ", "Nov 21 08:23:34 lb1 haproxy[1]:", "Nov 21 08:23:34 lb1 haproxy[1]:" MSG, "Nov 21 08:23:34 lb1",
 		"Nov 21 08:23:34  haproxy[1]: " MSG, "Nov 21 08:23:34   " MSG, "Nov 21 08:23:34  lb1 haproxy[1]: " MSG,
 		"Nov 21 08:23:34 haproxy[1]: " MSG, "Nov 21 08:23:34 " MSG, "Nov 21 08:23:34.123456 lb1 haproxy[1]: " MSG,
 		"Nov 21 08:23:34 lb2 haproxy[1]: " MSG, "Nov 21 08:23:34 - haproxy[1]: " MSG, MSG, "",

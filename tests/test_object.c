@@ -509,7 +509,7 @@ static void keys_and_values_are_read(void **state)
 {
 	(void)state;
 	lines_simple(&l, "auto");
-	lines_request(&l, "haproxy: id=\"a \\\"b\\\"\" c=192.0.2.1:4000 client=192.0.2.2:81 t=[21/Nov/2026:08:15:44.900] TR=0, Ta=22, "
+	lines_request(&l, "id=\"a \\\"b\\\"\" c=192.0.2.1:4000 client=192.0.2.2:81 t=[21/Nov/2026:08:15:44.900] TR=0, Ta=22, "
 			  "ua=curl/8 (x86_64; a) status=200 uri=/x?a=b&c=d empty= none=- quoted=\"a \"b\" c\" plan=gold");
 	assert_string_equal(text(SLOT_ID), "a \"b\"");
 	assert_string_equal(text(SLOT_ci), "192.0.2.2");

@@ -555,14 +555,12 @@ def start_us(values, t, fmt, zone, near):
     return accept, rough
 
 
-def identity(values, parent, frontend, chosen_at=None):
+def identity(values, parent, frontend, chosen_id=False):
     """(trace id, SERVER's id, CLIENT's id), None where it is a hash we do not want to know.
 
-    chosen_at: the request's microsecond, where a client can choose the unique id: it, address and port are mixed in.
+    chosen_id: a client can choose the unique id, so that ids are made of the line.
     """
-    uid = values.get('ID', '').encode('latin-1')
-    if uid and chosen_at is not None:
-        uid += b'|%s:%d|%d' % (values['ci'].encode(), int(values.get('cp', 0)), chosen_at)
+    uid = b'' if chosen_id else values.get('ID', '').encode('latin-1')
     digest = hashlib.sha256(uid + b'|' + (frontend or '').encode('latin-1')).hexdigest()
     made = uid and frontend
     trace = parent[0] if parent else hex_id(values.get('trace_id'), 32)
@@ -613,7 +611,7 @@ def expect(values, fmt, options, zone=None, near=None):
     if parent and not parent[2]:
         return []
     frontend = (values.get('f') or values.get('ft') or '').rstrip('~') or None
-    trace, server_id, client_id = identity(values, parent, frontend, start // 1000 if options.chosen_id else None)
+    trace, server_id, client_id = identity(values, parent, frontend, options.chosen_id)
 
     # when
     if state[1] == 'T':
