@@ -124,6 +124,11 @@ bool look_captures(const struct look *l, struct slice name)
 	return false;
 }
 
+void variable_expr(char *out, size_t size, const struct cfg_variable *v)
+{
+	snprintf(out, size, "var(%.*s)", (int)v->name.len, v->name.p);
+}
+
 /* ---- findings -------------------------------------------------------------------------------------------- */
 
 static void find(struct look *l, enum advice_id id, const struct cfg_directive *by)
@@ -226,7 +231,7 @@ static bool compiles(struct look *l, struct slice text)
 		char expr[256];
 		struct slice means;
 
-		snprintf(expr, sizeof(expr), "var(%.240s)", p->variable[i].name.p);
+		variable_expr(expr, sizeof(expr), &p->variable[i]);
 		means = cfg_meaning(l->cfg, p, slice_str(expr));
 		if (means.len) {
 			from[naming.nmap] = arena_copy(arena, slice_str(expr));
@@ -429,7 +434,7 @@ static bool is_of_caller(const struct cfg_proxy *p, struct slice expr, unsigned 
 		char name[256];
 
 		--*budget;
-		snprintf(name, sizeof(name), "var(%.240s", p->variable[i].name.p);
+		variable_expr(name, sizeof(name), &p->variable[i]);
 		if (mentions(expr, name) && !slice_eq(expr, p->variable[i].value) &&
 		    is_of_caller(p, p->variable[i].value, depth + 1, budget))
 			return true;
