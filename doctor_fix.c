@@ -11,6 +11,7 @@
 #define LOG_TARGET "log 127.0.0.1:514 len 8192 format rfc5424 local0"
 #define UNIQUE_ID "unique-id-format \"%{+X}o %ci:%cp_%fi:%fp_%Ts_%rt:%pid\""
 #define LEN_GOOD "8192"
+#define CAPTURE_GOOD "64"
 #define PATCH_CONTEXT 3
 #define PATCH_MAX ((size_t)256 * 1024 * 1024)
 
@@ -276,6 +277,31 @@ static void say_instead(struct fix *fix, const struct cfg_directive *d, struct s
 }
 
 /* ---- words --------------------------------------------------------------------------------------------------- */
+
+/* The end of the word that begins at `at`, quotes and escapes as HAProxy takes them. */
+static size_t word_end(struct slice s, size_t at)
+{
+	char quote = 0;
+
+	for (; at < s.len; at++) {
+		char c = s.p[at];
+
+		if (!quote && (c == ' ' || c == '\t' || c == '\r'))
+			break;
+		if (c == '\\' && quote != '\'')
+			at++;
+		else if (quote ? c == quote : c == '"' || c == '\'')
+			quote = quote ? 0 : c;
+	}
+	return at < s.len ? at : s.len;
+}
+
+static size_t skip_blanks(struct slice s, size_t at)
+{
+	while (at < s.len && (s.p[at] == ' ' || s.p[at] == '\t'))
+		at++;
+	return at;
+}
 
 /* A text as one word of haproxy.cfg. */
 static void quoted(struct buf *out, struct slice s)
@@ -608,6 +634,31 @@ static void want_sent_ids(struct fix *fix)
 	append(fix, "span_id", "", field);
 }
 
+/* `… len N`: a longer one; the rest stays as it is written. */
+static void fix_capture(struct fix *fix)
+{
+	const struct cfg_directive *by = fix->l->finding[ADVICE_short_capture].by;
+	struct slice line;
+	size_t at = 0, from, to;
+
+	if (!look_found(fix->l, ADVICE_short_capture))
+		return;
+	line = file_line(by->place.file, by->place.line);
+	for (uint32_t i = 0; i < by->n; i++) {			/* words as they are written have the same order */
+		from = skip_blanks(line, at);
+		at = word_end(line, from);
+		if (i == 0 || !slice_eq(by->word[i - 1], SLICE("len")))
+			continue;
+		to = at;
+		fix->line.len = 0;
+		buf_slice(&fix->line, slice_trim(slice_of(line.p, from)));
+		buf_lit(&fix->line, " " CAPTURE_GOOD);
+		buf_slice(&fix->line, slice_skip(line, to));
+		replace(fix, by, slice_of(fix->line.p, fix->line.len));
+		return;
+	}
+}
+
 static void fix_trace(struct fix *fix)
 {
 	bool by_recipe = look_found(fix->l, ADVICE_no_downstream);
@@ -618,6 +669,7 @@ static void fix_trace(struct fix *fix)
 	}
 	want_parent(fix, by_recipe);
 	want_sent_ids(fix);
+	fix_capture(fix);
 	want_capture(fix, "Host", "host", "128");
 	want_capture(fix, "User-Agent", "user-agent", "256");
 	if (by_recipe)
@@ -625,31 +677,6 @@ static void fix_trace(struct fix *fix)
 }
 
 /* ---- log lines ------------------------------------------------------------------------------------------------- */
-
-/* The end of the word that begins at `at`, quotes and escapes as HAProxy takes them. */
-static size_t word_end(struct slice s, size_t at)
-{
-	char quote = 0;
-
-	for (; at < s.len; at++) {
-		char c = s.p[at];
-
-		if (!quote && (c == ' ' || c == '\t' || c == '\r'))
-			break;
-		if (c == '\\' && quote != '\'')
-			at++;
-		else if (quote ? c == quote : c == '"' || c == '\'')
-			quote = quote ? 0 : c;
-	}
-	return at < s.len ? at : s.len;
-}
-
-static size_t skip_blanks(struct slice s, size_t at)
-{
-	while (at < s.len && (s.p[at] == ' ' || s.p[at] == '\t'))
-		at++;
-	return at;
-}
 
 /* `log ADDRESS [len N] …` gets another N; the rest stays as it is written. */
 static void fix_len(struct fix *fix, const struct cfg_log *log)

@@ -198,6 +198,7 @@ def check_errors():
         with open(path, 'w', encoding='utf-8') as f:
             f.write('frontend a\n    log-format "never closed\n')
         expect(code() == 2, 'no file is not exit 2')
+        expect(code('--fix', '--json', 'samples/doctor/tcp/haproxy.cfg') == 2, '--fix with --json is not exit 2')
         expect(code(path) == 3, 'an open quote is not exit 3')
         expect(code(os.path.join(work, 'nowhere')) == 3, 'a file that is not there is not exit 3')
         for text in (b'frontend a\n    bind :80', b'frontend a\r\n    bind :80\r\n'):       # ends of all kinds

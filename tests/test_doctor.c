@@ -108,6 +108,18 @@ static void ids_are_judged_by_what_makes_them(void **state)
 		{ WITH("unique-id-format %[req.hdr(X-Request-ID)]"), ADVICE_client_unique_id },
 		{ WITH("unique-id-format %ci:%cp"), ADVICE_weak_unique_id },
 	};
+	static const struct { const char *text; bool shared; } tiers[] = {
+		{ WITH("unique-id-format %[req.hdr(X-Unique-ID)]"), true },
+		{ WITH("unique-id-format %[hdr(x-unique-id)]"), true },
+		{ WITH("unique-id-format %[req.fhdr(X-Unique-ID,1)]"), true },
+		{ WITH("unique-id-format %[req.hdr(X-My)]") "frontend b\n    unique-id-header x-my\n", true },
+		{ WITH("unique-id-format %[req.hdr(X-My)]\n    unique-id-header X-My"), false },
+		{ WITH("unique-id-format %[req.hdr(X-Unique-ID),lower]"), false },
+		{ WITH("unique-id-format %[req.hdr(X-Unique-ID)]-"), false },
+		{ WITH("unique-id-format -%[req.hdr(X-Unique-ID)]"), false },
+		{ WITH("unique-id-format %[req.hdr(X-Unique-ID"), false },
+		{ WITH("unique-id-format %[req.hdr()]"), false },
+	};
 	static const char *const good[] = {
 		WITH("unique-id-format %rt:%pid"), WITH("unique-id-format %[uuid()]"),
 		WITH("unique-id-format %[req.hdr(X-Request-ID)]-%{+X}rt"),
@@ -118,11 +130,44 @@ static void ids_are_judged_by_what_makes_them(void **state)
 
 		assert_true(look_found(&l, cases[i].id));
 	}
+	for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
+		struct look l = look_at(tiers[i].text);
+
+		assert_int_equal(look_found(&l, ADVICE_shared_unique_id), tiers[i].shared);
+		assert_int_equal(look_found(&l, ADVICE_client_unique_id), !tiers[i].shared);
+	}
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		struct look l = look_at(good[i]);
 
 		assert_false(look_found(&l, ADVICE_no_unique_id) || look_found(&l, ADVICE_client_unique_id) ||
 			     look_found(&l, ADVICE_weak_unique_id) || look_found(&l, ADVICE_unlogged_unique_id));
+	}
+}
+
+static void a_parent_has_to_be_whole_and_known_to_the_recipe(void **state)
+{
+#define UID WITH("unique-id-format %rt:%pid")
+	static const struct { const char *text; bool cut, dialect; } cases[] = {
+		{ UID "    capture request header traceparent len 54\n    option httplog\n", true, false },
+		{ UID "    capture request header traceparent len 55\n    option httplog\n", false, false },
+		{ UID "    capture request header TraceParent len 1\n    log-format \"%ci [%tr] %Ta %hr\"\n", true, false },
+		{ UID "    capture request header traceparent len 1\n    http-request set-var(txn.p) req.hdr(traceparent)\n"
+		      "    log-format \"%ci [%tr] %Ta %hr %[var(txn.p)]\"\n", false, false },
+		{ UID "    capture request header traceparent len 1\n", false, false },		/* not logged */
+		{ UID "    capture request header b3 len 64\n    option httplog\n", false, true },
+		{ UID "    capture request header b3 len 64\n    capture request header traceparent len 64\n    option httplog\n",
+		  false, false },
+		{ UID "    capture request header b3 len 64\n    option httplog\n"
+		      "    http-request set-header traceparent 00-%[rand]-%[rand]-01\n", false, false },
+		{ UID "    http-request set-var(txn.b) req.hdr(b3)\n    log-format \"%ci [%tr] %Ta %[var(txn.b)]\"\n", false, true },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct look l = look_at(cases[i].text);
+
+		assert_int_equal(look_found(&l, ADVICE_short_capture), cases[i].cut);
+		assert_int_equal(look_found(&l, ADVICE_other_dialect), cases[i].dialect);
+		assert_false(look_found(&l, ADVICE_other_dialect) && look_found(&l, ADVICE_no_downstream));
 	}
 }
 
@@ -226,6 +271,7 @@ int main(void)
 		cmocka_unit_test_teardown(what_is_no_field_is_none, clean),
 		cmocka_unit_test_teardown(a_level_above_info_takes_no_requests, clean),
 		cmocka_unit_test_teardown(ids_are_judged_by_what_makes_them, clean),
+		cmocka_unit_test_teardown(a_parent_has_to_be_whole_and_known_to_the_recipe, clean),
 		cmocka_unit_test_teardown(patches_say_what_edits_do, clean),
 	};
 
