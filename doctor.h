@@ -44,7 +44,9 @@ struct fields {
 };
 
 /* How a log-format is written, as far as something has to be added to it. */
-enum style { STYLE_TEXT, STYLE_NAMED, STYLE_JSON };
+enum style { STYLE_TEXT, STYLE_KEYED, STYLE_NAMED, STYLE_JSON };
+
+enum style style_of(struct slice format);
 
 /* A proxy, looked at. Memory is the arena's. */
 struct look {

@@ -359,13 +359,81 @@ static struct slice builtin(const char *name)
 	return slice_of("", 0);
 }
 
-static enum style style_of(struct slice text)
+static bool is_key(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("_-.@", c);
+}
+
+/* Where the field ends whose `%` is at `at`. */
+static size_t field_end(struct slice s, size_t at)
+{
+	for (at++; at < s.len && (s.p[at] == '{' || s.p[at] == '('); at++)
+		at += slice_find(slice_skip(s, at), s.p[at] == '{' ? '}' : ')');
+	if (at < s.len && s.p[at] == '[')
+		for (int depth = 0; at < s.len && (s.p[at] != ']' || depth > 0); at++)
+			depth += s.p[at] == '(' ? 1 : s.p[at] == ')' ? -1 : 0;
+	return at;
+}
+
+/* Are most words with a field written as `name=…`? A word ends with a blank; the first field of it counts. */
+static bool is_keyed(struct slice s)
+{
+	unsigned keyed = 0, bare = 0;
+	size_t word = 0;			/* where it begins; s.len: it was counted */
+
+	for (size_t at = 0; at < s.len; at++) {
+		size_t eq = word;
+
+		if (s.p[at] == ' ')
+			word = at + 1;
+		if (s.p[at] != '%')
+			continue;
+		while (eq < at && is_key(s.p[eq]))
+			eq++;
+		if (at + 1 < s.len && s.p[at + 1] == '%') {
+			at++;
+			continue;
+		}
+		if (word < s.len) {
+			keyed += eq > word && s.p[eq] == '=';
+			bare += eq == word || s.p[eq] != '=';
+		}
+		word = s.len;
+		at = field_end(s, at) - 1;
+	}
+	return keyed > bare && keyed > 1;
+}
+
+enum style style_of(struct slice text)
 {
 	struct slice t = slice_trim(text);
 
 	if (text.len && (memmem(text.p, text.len, "+json", 5) || memmem(text.p, text.len, "+cbor", 5)))
 		return STYLE_NAMED;
-	return t.len > 1 && t.p[0] == '{' && t.p[t.len - 1] == '}' ? STYLE_JSON : STYLE_TEXT;
+	if (t.len > 1 && t.p[0] == '{' && t.p[t.len - 1] == '}')
+		return STYLE_JSON;
+	return is_keyed(t) ? STYLE_KEYED : STYLE_TEXT;
+}
+
+/* Has the format something of this name already, as that style writes it? */
+static bool is_taken(const struct fix *fix, const char *name)
+{
+	static const struct { const char *before, *behind; } written[] = {
+		[STYLE_KEYED] = { " ", "=" }, [STYLE_NAMED] = { "%(", ":)" }, [STYLE_JSON] = { "\"", "\"" },
+	};
+	const char *before = written[fix->style].before, *behind = written[fix->style].behind;
+	struct slice rest = slice_of(fix->format.p, fix->format.len);
+	size_t n = strlen(name);
+	const char *at;
+
+	for (; before && rest.len && (at = memmem(rest.p, rest.len, name, n)); rest = slice_skip(rest, (size_t)(at - rest.p) + 1)) {
+		size_t from = (size_t)(at - fix->format.p), len = strlen(before);
+		bool begins = from >= len ? memcmp(at - len, before, len) == 0 : fix->style == STYLE_KEYED && from == 0;
+
+		if (begins && from + n < fix->format.len && strchr(behind, at[n]))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -374,13 +442,17 @@ static enum style style_of(struct slice text)
  */
 static void append(struct fix *fix, const char *name, const char *flags, const char *field)
 {
-	char item[512];
+	char item[512], other[64];
 	struct buf *b = &fix->format;
 
+	snprintf(other, sizeof(other), "haproxy_%s", name);	/* haspan knows it by this name as well */
+	name = is_taken(fix, name) ? other : name;
 	if (fix->style == STYLE_NAMED)
 		snprintf(item, sizeof(item), " %%(%s)%s", name, field);
 	else if (fix->style == STYLE_JSON)
 		snprintf(item, sizeof(item), ",\"%s\":\"%%%s\"}", name, field);
+	else if (fix->style == STYLE_KEYED)
+		snprintf(item, sizeof(item), " %s=%%%s%s", name, flags, field);
 	else
 		snprintf(item, sizeof(item), " %%%s%s", flags, field);
 	if (fix->style == STYLE_JSON) {

@@ -56,6 +56,8 @@ LIVE = {
     'CLF': ((2, 6), '    option httplog clf\n    unique-id-format "%[req.hdr(X-Request-ID)]"\n'),
     'text': ((2, 6), "    log-format 'who=\"%ci\" when=[%tr] what=%{+Q}r took=%Ta price=5$ code=%ST'\n"
                      '    acl tp_one path_beg /two\n    http-request set-var(txn.sid) str(taken)\n'),
+    'key=value': ((2, 6), '    capture request header User-Agent len 64\n'
+                          '    log-format "app=web time=%tr client=%ci:%cp fe=%f be=%b srv=%s Ta=%Ta status=%ST req=%{+Q}r"\n'),
     'captures': ((2, 6), '    capture request header traceparent len 64\n    capture request header User-Agent len 64\n'
                          '    log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %tsc %[capture.req.hdr(0)] '
                          '%{+Q}[capture.req.hdr(1)] %{+Q}r"\n'),
@@ -183,6 +185,8 @@ def check_live(lines):
         options = ('--haproxy-cfg', l.path('haproxy.cfg'))
         recipe.check(l, sent, logged, *options, tiers=0)
         recipe.check_sampling(l, sent, logged, *options)
+        if 'app=web time=' in lines:                    # who reads by keys finds all of it, without the configuration
+            recipe.check(l, sent, logged, tiers=0)
         if 'X-Caller' in lines:
             check_readers(l)
 

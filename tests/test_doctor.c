@@ -171,6 +171,25 @@ static void a_parent_has_to_be_whole_and_known_to_the_recipe(void **state)
 	}
 }
 
+static void how_a_format_is_written_is_told(void **state)
+{
+	static const struct { const char *text; enum style style; } cases[] = {
+		{ "a=%ci b=%cp", STYLE_KEYED },
+		{ "haproxy: time=%tr client=%ci:%cp req=%{+Q}r tp=%[var(txn.a b)] up=\"%[src,concat( ,txn.x)]\" t=[%t]", STYLE_KEYED },
+		{ "%ci a=%cp b=%b c=%s", STYLE_KEYED },
+		{ "price=5%% %ci %cp a=%b b=%s", STYLE_TEXT },
+		{ "a=%ci", STYLE_TEXT },
+		{ "%ci:%cp [%tr] %ft %b/%s a=%ST b=%B", STYLE_TEXT },
+		{ "x?y=%ci =%cp =%b", STYLE_TEXT },
+		{ "{\"a\":\"%ci\"}", STYLE_JSON },
+		{ "%{+json}o %(a)ci", STYLE_NAMED },
+		{ "", STYLE_TEXT }, { "%", STYLE_TEXT }, { "a=%{", STYLE_TEXT }, { "a=%[ b=%[ c=%[((", STYLE_TEXT }, { "a=%(", STYLE_TEXT },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(style_of(slice_str(cases[i].text)), cases[i].style);
+}
+
 /* ---- patches --------------------------------------------------------------------------------------------------- */
 
 #define LINES 60
@@ -272,6 +291,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_level_above_info_takes_no_requests, clean),
 		cmocka_unit_test_teardown(ids_are_judged_by_what_makes_them, clean),
 		cmocka_unit_test_teardown(a_parent_has_to_be_whole_and_known_to_the_recipe, clean),
+		cmocka_unit_test_teardown(how_a_format_is_written_is_told, clean),
 		cmocka_unit_test_teardown(patches_say_what_edits_do, clean),
 	};
 
