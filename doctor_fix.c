@@ -426,12 +426,13 @@ static bool is_taken(const struct fix *fix, const char *name)
 	size_t n = strlen(name);
 	const char *at;
 
-	for (; before && rest.len && (at = memmem(rest.p, rest.len, name, n)); rest = slice_skip(rest, (size_t)(at - rest.p) + 1)) {
+	while (before && rest.len && (at = memmem(rest.p, rest.len, name, n))) {
 		size_t from = (size_t)(at - fix->format.p), len = strlen(before);
 		bool begins = from >= len ? memcmp(at - len, before, len) == 0 : fix->style == STYLE_KEYED && from == 0;
 
 		if (begins && from + n < fix->format.len && strchr(behind, at[n]))
 			return true;
+		rest = slice_skip(rest, (size_t)(at - rest.p) + 1);
 	}
 	return false;
 }
@@ -945,8 +946,10 @@ static struct slice base_format(const struct look *l)
 /* New lines in front of the line `at` of the proxy's file. */
 static void add_lines(struct fix *fix, unsigned at, const struct buf *lines)
 {
-	if (lines->len)
-		add_edit(fix->edits, (struct edit){ fix->l->p->section->place.file, at, 0, slice_of(lines->p, lines->len), NULL });
+	struct slice text = slice_of(lines->p, lines->len);
+
+	if (text.len)
+		add_edit(fix->edits, (struct edit){ fix->l->p->section->place.file, at, 0, text, NULL });
 }
 
 void doctor_fix(const struct look *l, struct edits *edits)

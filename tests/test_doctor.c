@@ -175,7 +175,8 @@ static void how_a_format_is_written_is_told(void **state)
 {
 	static const struct { const char *text; enum style style; } cases[] = {
 		{ "a=%ci b=%cp", STYLE_KEYED },
-		{ "haproxy: time=%tr client=%ci:%cp req=%{+Q}r tp=%[var(txn.a b)] up=\"%[src,concat( ,txn.x)]\" t=[%t]", STYLE_KEYED },
+		{ "haproxy: time=%tr client=%ci:%cp req=%{+Q}r tp=%[var(txn.a b)] up=\"%[src,concat( ,txn.x)]\" t=[%t]",
+		  STYLE_KEYED },
 		{ "%ci a=%cp b=%b c=%s", STYLE_KEYED },
 		{ "price=5%% %ci %cp a=%b b=%s", STYLE_TEXT },
 		{ "a=%ci", STYLE_TEXT },
@@ -183,7 +184,8 @@ static void how_a_format_is_written_is_told(void **state)
 		{ "x?y=%ci =%cp =%b", STYLE_TEXT },
 		{ "{\"a\":\"%ci\"}", STYLE_JSON },
 		{ "%{+json}o %(a)ci", STYLE_NAMED },
-		{ "", STYLE_TEXT }, { "%", STYLE_TEXT }, { "a=%{", STYLE_TEXT }, { "a=%[ b=%[ c=%[((", STYLE_TEXT }, { "a=%(", STYLE_TEXT },
+		{ "", STYLE_TEXT }, { "%", STYLE_TEXT }, { "a=%{", STYLE_TEXT }, { "a=%[ b=%[ c=%[((", STYLE_TEXT },
+		{ "a=%(", STYLE_TEXT },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
