@@ -110,9 +110,15 @@ static const char *ids_from(const struct look *l)
 	return l->p->unique_id_format.by && look_has(l, SLOT_ID) ? "the unique-id" : "a hash of the line";
 }
 
+static bool knows_parent(const struct look *l)
+{
+	return l->p->http && !look_found(l, ADVICE_no_parent) && !look_found(l, ADVICE_own_traces) &&
+	       !look_found(l, ADVICE_short_capture);
+}
+
 static void trace_words(struct buf *out, const struct look *l)
 {
-	bool parent = l->p->http && !look_found(l, ADVICE_no_parent) && !look_found(l, ADVICE_own_traces);
+	bool parent = knows_parent(l);
 
 	printed(out, "  trace    %s%s\n", parent ? "the caller's, else from " : "from ", ids_from(l));
 	if (l->p->http)
@@ -333,8 +339,7 @@ static void json_spans(struct buf *out, const struct look *l)
 			buf_lit(out, ",\"haproxy.data\"");
 	}
 	printed(out, "],\"parent\":%s,\"downstream\":%s,\"ids\":\"%s\"",
-		l->p->http && l->understood && !look_found(l, ADVICE_no_parent) &&
-		!look_found(l, ADVICE_own_traces) ? "true" : "false",
+		l->understood && knows_parent(l) ? "true" : "false",
 		l->downstream ? "true" : "false", ids_from(l));
 }
 
@@ -465,6 +470,10 @@ int doctor_main(const struct options *o)
 	struct total total = { 0 };
 	struct err err = { 0 };
 
+	if (options_text(o, OPTION_FIX) && options_text(o, OPTION_JSON)) {
+		log_error("--fix and --json are two outputs: doctor prints one of them (--json has the edits too)");
+		return EXIT_USAGE;
+	}
 	if (o->noperands == 0) {
 		log_error("doctor wants a haproxy.cfg: haspan doctor [--fix|--json] HAPROXY.CFG...");
 		return EXIT_USAGE;

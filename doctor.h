@@ -44,7 +44,9 @@ struct fields {
 };
 
 /* How a log-format is written, as far as something has to be added to it. */
-enum style { STYLE_TEXT, STYLE_NAMED, STYLE_JSON };
+enum style { STYLE_TEXT, STYLE_KEYED, STYLE_NAMED, STYLE_JSON };
+
+enum style style_of(struct slice format);
 
 /* A proxy, looked at. Memory is the arena's. */
 struct look {
@@ -76,6 +78,9 @@ _Static_assert(ADVICE_MAX <= 64, "look.found is one word");
 
 /* What the format of a step, or of a proxy, holds is added to `f`. */
 void fields_read(struct fields *f, const struct cfg *cfg, const struct cfg_proxy *p, struct slice text);
+
+/* The expression that is the variable: "var(txn.x)". */
+void variable_expr(char *out, size_t size, const struct cfg_variable *v);
 
 /* Is the request header `name` captured and logged? */
 bool look_captures(const struct look *l, struct slice name);

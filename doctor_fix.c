@@ -2,7 +2,7 @@
  * doctor_fix.c - what is missing as edits of the files, and edits as a patch.
  *
  * A section keeps its order: what a line of it said before is said by the line that takes its place; what is new goes
- * in front of its first rule.
+ * in front of its first rule, what changes headers behind the rules that read these.
  */
 #include "doctor.h"
 
@@ -11,6 +11,7 @@
 #define LOG_TARGET "log 127.0.0.1:514 len 8192 format rfc5424 local0"
 #define UNIQUE_ID "unique-id-format \"%{+X}o %ci:%cp_%fi:%fp_%Ts_%rt:%pid\""
 #define LEN_GOOD "8192"
+#define CAPTURE_GOOD "64"
 #define PATCH_CONTEXT 3
 #define PATCH_MAX ((size_t)256 * 1024 * 1024)
 
@@ -32,7 +33,7 @@ struct fix {
 	struct edits *edits;
 	struct fields fields;			/* of `format`, as it grows */
 	struct buf format, line;
-	struct buf block, slots;		/* what is new: lines, and of these the captures */
+	struct buf block, slots, late;		/* what is new: lines, of these the captures, and what changes headers */
 	enum style style;
 	uint32_t captures;			/* declared, the new ones too */
 	const char *txn, *acl;			/* of the recipe's variables and ACLs: nobody else has such */
@@ -111,27 +112,81 @@ static bool changes_trace(const struct cfg_directive *d)
 	       memmem(d->word[1].p, d->word[1].len, "-header", 7) && slice_ieq(d->word[2], SLICE("traceparent"));
 }
 
+/* Headers that the recipe changes, and what stands for all headers. */
+static bool names_trace(const struct cfg_directive *d)
+{
+	for (uint32_t i = 1; i < d->n; i++)
+		if (strcasestr(d->word[i].p, "traceparent") || strcasestr(d->word[i].p, "tracestate") ||
+		    strstr(d->word[i].p, "req.hdrs"))
+			return true;
+	return false;
+}
+
+/* Is a word of the rule (`has_trace`, `!has_trace`) an ACL that looks at the caller's trace? */
+static bool asks_for_trace(const struct cfg_directive *rule)
+{
+	for (const struct cfg_directive *d = rule->section->first; d; d = d->next)
+		for (uint32_t i = 2; d->n > 2 && slice_eq(d->word[0], SLICE("acl")) && i < rule->n; i++)
+			if (slice_eq(d->word[1], slice_skip(rule->word[i], *rule->word[i].p == '!')) && names_trace(d))
+				return true;
+	return false;
+}
+
+/* Would the rule read what HAProxy sends instead of what the caller sent? */
+static bool reads_trace(const struct cfg_directive *d)
+{
+	return slice_eq(d->word[0], SLICE("http-request")) && (names_trace(d) || asks_for_trace(d));
+}
+
+/* The line behind `last`, or behind the .endif of what that stands in. */
+static unsigned past_conditions(const struct cfg_section *s, unsigned last)
+{
+	unsigned depth = 0;
+
+	for (unsigned n = s->place.line + 1; n <= last || (depth && n <= s->place.file->lines); n++) {
+		struct slice line = file_line(s->place.file, n);
+
+		depth += is_word(line, ".if");
+		depth -= depth && is_word(line, ".endif");
+		last = n > last ? n : last;
+	}
+	return last + 1;
+}
+
+static unsigned last_line_of(const struct cfg_directive *d)
+{
+	return d->place.line + lines_of(&d->place) - 1;
+}
+
 /*
  * Before the first rule, which may end the request; but behind rules that change the traceparent, such as one that
  * takes away what strangers send.
  */
 static unsigned place_in(const struct cfg_section *s)
 {
-	unsigned at = s->first ? 0 : s->place.line + 1;
-	const struct cfg_directive *last = NULL;
+	unsigned first = 0, changed = 0, last = s->place.line;
 
 	for (const struct cfg_directive *d = s->first; d; d = d->next) {
-		if (d->place.file != s->place.file)
-			continue;
-		if (!at && is_rule(d->word[0]))
-			at = above_comments(s, d->place.line);
+		if (!first && is_rule(d->word[0]))
+			first = above_comments(s, d->place.line);
 		if (changes_trace(d))
-			at = d->place.line + lines_of(&d->place);
-		last = d;
+			changed = last_line_of(d);
+		last = last_line_of(d);
 	}
-	if (!at)
-		at = last ? last->place.line + lines_of(&last->place) : s->place.line + 1;
-	return outside_conditions(s, at);
+	if (changed)
+		return past_conditions(s, changed);
+	return outside_conditions(s, first ? first : last + 1);
+}
+
+/* Where the headers can be changed that the rules of the section read, at `at` or behind. */
+static unsigned place_behind_readers(const struct cfg_section *s, unsigned at)
+{
+	unsigned last = 0;
+
+	for (const struct cfg_directive *d = s->first; d; d = d->next)
+		if (reads_trace(d))
+			last = last_line_of(d);
+	return last < at ? at : past_conditions(s, last);
 }
 
 static bool is_capture(const struct cfg_directive *d)
@@ -143,21 +198,12 @@ static bool is_capture(const struct cfg_directive *d)
 /* Captures are numbered as they stand there, and rules may know the numbers: new ones come last. */
 static unsigned place_of_captures(const struct cfg_section *s, unsigned at)
 {
-	unsigned depth = 0, last = 0;
+	unsigned last = 0;
 
 	for (const struct cfg_directive *d = s->first; d; d = d->next)
-		if (is_capture(d) && d->place.file == s->place.file)
-			last = d->place.line + lines_of(&d->place) - 1;
-	if (last < at)
-		return at;
-	for (unsigned n = s->place.line + 1; n <= last || (depth && n <= s->place.file->lines); n++) {
-		struct slice line = file_line(s->place.file, n);
-
-		depth += is_word(line, ".if");
-		depth -= depth && is_word(line, ".endif");
-		last = n > last ? n : last;
-	}
-	return last + 1;
+		if (is_capture(d))
+			last = last_line_of(d);
+	return last < at ? at : past_conditions(s, last);
 }
 
 /* ---- the list of edits --------------------------------------------------------------------------------------- */
@@ -232,6 +278,31 @@ static void say_instead(struct fix *fix, const struct cfg_directive *d, struct s
 
 /* ---- words --------------------------------------------------------------------------------------------------- */
 
+/* The end of the word that begins at `at`, quotes and escapes as HAProxy takes them. */
+static size_t word_end(struct slice s, size_t at)
+{
+	char quote = 0;
+
+	for (; at < s.len; at++) {
+		char c = s.p[at];
+
+		if (!quote && (c == ' ' || c == '\t' || c == '\r'))
+			break;
+		if (c == '\\' && quote != '\'')
+			at++;
+		else if (quote ? c == quote : c == '"' || c == '\'')
+			quote = quote ? 0 : c;
+	}
+	return at < s.len ? at : s.len;
+}
+
+static size_t skip_blanks(struct slice s, size_t at)
+{
+	while (at < s.len && (s.p[at] == ' ' || s.p[at] == '\t'))
+		at++;
+	return at;
+}
+
 /* A text as one word of haproxy.cfg. */
 static void quoted(struct buf *out, struct slice s)
 {
@@ -288,13 +359,82 @@ static struct slice builtin(const char *name)
 	return slice_of("", 0);
 }
 
-static enum style style_of(struct slice text)
+static bool is_key(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("_-.@", c);
+}
+
+/* Where the field ends whose `%` is at `at`. */
+static size_t field_end(struct slice s, size_t at)
+{
+	for (at++; at < s.len && (s.p[at] == '{' || s.p[at] == '('); at++)
+		at += slice_find(slice_skip(s, at), s.p[at] == '{' ? '}' : ')');
+	if (at < s.len && s.p[at] == '[')
+		for (int depth = 0; at < s.len && (s.p[at] != ']' || depth > 0); at++)
+			depth += s.p[at] == '(' ? 1 : s.p[at] == ')' ? -1 : 0;
+	return at;
+}
+
+/* Are most words with a field written as `name=…`? A word ends with a blank; the first field of it counts. */
+static bool is_keyed(struct slice s)
+{
+	unsigned keyed = 0, bare = 0;
+	size_t word = 0;			/* where it begins; s.len: it was counted */
+
+	for (size_t at = 0; at < s.len; at++) {
+		size_t eq = word;
+
+		if (s.p[at] == ' ')
+			word = at + 1;
+		if (s.p[at] != '%')
+			continue;
+		while (eq < at && is_key(s.p[eq]))
+			eq++;
+		if (at + 1 < s.len && s.p[at + 1] == '%') {
+			at++;
+			continue;
+		}
+		if (word < s.len) {
+			keyed += eq > word && s.p[eq] == '=';
+			bare += eq == word || s.p[eq] != '=';
+		}
+		word = s.len;
+		at = field_end(s, at) - 1;
+	}
+	return keyed > bare && keyed > 1;
+}
+
+enum style style_of(struct slice text)
 {
 	struct slice t = slice_trim(text);
 
 	if (text.len && (memmem(text.p, text.len, "+json", 5) || memmem(text.p, text.len, "+cbor", 5)))
 		return STYLE_NAMED;
-	return t.len > 1 && t.p[0] == '{' && t.p[t.len - 1] == '}' ? STYLE_JSON : STYLE_TEXT;
+	if (t.len > 1 && t.p[0] == '{' && t.p[t.len - 1] == '}')
+		return STYLE_JSON;
+	return is_keyed(t) ? STYLE_KEYED : STYLE_TEXT;
+}
+
+/* Has the format something of this name already, as that style writes it? */
+static bool is_taken(const struct fix *fix, const char *name)
+{
+	static const struct { const char *before, *behind; } written[] = {
+		[STYLE_KEYED] = { " ", "=" }, [STYLE_NAMED] = { "%(", ":)" }, [STYLE_JSON] = { "\"", "\"" },
+	};
+	const char *before = written[fix->style].before, *behind = written[fix->style].behind;
+	struct slice rest = slice_of(fix->format.p, fix->format.len);
+	size_t n = strlen(name);
+	const char *at;
+
+	while (before && rest.len && (at = memmem(rest.p, rest.len, name, n))) {
+		size_t from = (size_t)(at - fix->format.p), len = strlen(before);
+		bool begins = from >= len ? memcmp(at - len, before, len) == 0 : fix->style == STYLE_KEYED && from == 0;
+
+		if (begins && from + n < fix->format.len && strchr(behind, at[n]))
+			return true;
+		rest = slice_skip(rest, (size_t)(at - rest.p) + 1);
+	}
+	return false;
 }
 
 /*
@@ -303,13 +443,17 @@ static enum style style_of(struct slice text)
  */
 static void append(struct fix *fix, const char *name, const char *flags, const char *field)
 {
-	char item[512];
+	char item[512], other[64];
 	struct buf *b = &fix->format;
 
+	snprintf(other, sizeof(other), "haproxy_%s", name);	/* haspan knows it by this name as well */
+	name = is_taken(fix, name) ? other : name;
 	if (fix->style == STYLE_NAMED)
 		snprintf(item, sizeof(item), " %%(%s)%s", name, field);
 	else if (fix->style == STYLE_JSON)
 		snprintf(item, sizeof(item), ",\"%s\":\"%%%s\"}", name, field);
+	else if (fix->style == STYLE_KEYED)
+		snprintf(item, sizeof(item), " %s=%%%s%s", name, flags, field);
 	else
 		snprintf(item, sizeof(item), " %%%s%s", flags, field);
 	if (fix->style == STYLE_JSON) {
@@ -407,7 +551,7 @@ static void want_capture(struct fix *fix, const char *header, const char *name, 
 /* ---- trace context ------------------------------------------------------------------------------------------- */
 
 /* A line of the recipe with names that nobody else has. */
-static void say_recipe(struct fix *fix, const char *line)
+static void say_recipe(struct fix *fix, struct buf *out, const char *line)
 {
 	fix->line.len = 0;
 	for (const char *p = line; *p;) {
@@ -421,7 +565,28 @@ static void say_recipe(struct fix *fix, const char *line)
 			buf_char(&fix->line, *p++);
 		}
 	}
-	say(fix, slice_of(fix->line.p, fix->line.len));
+	put_line(out, fix->l->p->section->indent, slice_of(fix->line.p, fix->line.len));
+}
+
+/*
+ * The caller's context is taken over as early as can be: a rule behind may end the request. Headers are changed behind
+ * the rules that read them.
+ */
+static void say_recipes(struct fix *fix)
+{
+	const struct cfg_section *s = fix->l->p->section;
+	bool split = place_behind_readers(s, place_in(s)) != place_in(s);
+	struct buf *out = &fix->block;
+
+	put_line(out, s->indent, split ? SLICE("# the caller's trace") :
+		 SLICE("# the caller's trace, and for the servers the id of haspan's CLIENT span"));
+	for (size_t i = 0; i < sizeof(recipe) / sizeof(recipe[0]); i++) {
+		if (split && out == &fix->block && strstr(recipe[i], "-header ")) {
+			out = &fix->late;
+			put_line(out, s->indent, SLICE("# for the servers the id of haspan's CLIENT span"));
+		}
+		say_recipe(fix, out, recipe[i]);
+	}
 }
 
 static bool names_taken(const struct look *l)
@@ -444,11 +609,64 @@ static const struct cfg_variable *parent_variable(const struct look *l)
 	for (uint32_t i = 0; i < l->p->nvariables; i++) {
 		char expr[256];
 
-		snprintf(expr, sizeof(expr), "var(%.240s)", l->p->variable[i].name.p);
+		variable_expr(expr, sizeof(expr), &l->p->variable[i]);
 		if (slice_eq(cfg_meaning(l->cfg, l->p, slice_str(expr)), SLICE("traceparent")))
 			return &l->p->variable[i];
 	}
 	return NULL;
+}
+
+/* In the format, `old` becomes `new`; says how often. */
+static unsigned reword(struct fix *fix, const char *old, const char *new)
+{
+	struct slice rest = arena_copy(fix->edits->arena, slice_of(fix->format.p, fix->format.len));
+	size_t n = strlen(old);
+	const char *at;
+	unsigned times = 0;
+
+	fix->format.len = 0;
+	for (; rest.len && (at = memmem(rest.p, rest.len, old, n)); times++) {
+		buf_slice(&fix->format, slice_to(rest.p, at));
+		buf_slice(&fix->format, slice_str(new));
+		rest = slice_skip(rest, (size_t)(at - rest.p) + n);
+	}
+	buf_slice(&fix->format, rest);
+	return times;
+}
+
+/*
+ * What the format has of the caller's header becomes what the recipe took over: of two headers HAProxy takes none,
+ * while a variable or a capture holds the last.
+ */
+static unsigned reword_parent(struct fix *fix)
+{
+	const struct cfg_proxy *p = fix->l->p;
+	unsigned times = 0;
+	char old[300], new[64];
+
+	snprintf(new, sizeof(new), "var(%sparent)", fix->txn);
+	for (uint32_t i = 0; i < p->nvariables; i++) {
+		variable_expr(old, sizeof(old), &p->variable[i]);
+		if (strcmp(old, new) != 0 && slice_eq(cfg_meaning(fix->l->cfg, p, slice_str(old)), SLICE("traceparent")))
+			times += reword(fix, old, new);
+	}
+	for (uint32_t i = 0; i < p->ncaptures[CAPTURE_REQUEST]; i++) {
+		snprintf(old, sizeof(old), "capture.req.hdr(%u)", i);
+		if (slice_eq(p->capture[CAPTURE_REQUEST][i].name, SLICE("traceparent")))
+			times += reword(fix, old, new);
+	}
+	return times;
+}
+
+static void want_recipe_parent(struct fix *fix)
+{
+	bool there = has(fix, SLOT_traceparent);
+	char field[64];
+
+	there |= reword_parent(fix) > 0;
+	snprintf(field, sizeof(field), "[var(%sparent)]", fix->txn);
+	if (!there)
+		append(fix, "traceparent", "", field);
 }
 
 static void want_parent(struct fix *fix, bool by_recipe)
@@ -462,16 +680,17 @@ static void want_parent(struct fix *fix, bool by_recipe)
 			say(fix, slice_str(field));
 		return;
 	}
+	if (by_recipe) {
+		want_recipe_parent(fix);
+		return;
+	}
 	if (!look_found(fix->l, ADVICE_no_parent) && fix->l->understood)
 		return;
-	if (!by_recipe && !v) {
+	if (!v) {
 		want_capture(fix, "traceparent", "traceparent", "64");
 		return;
 	}
-	if (v)
-		snprintf(field, sizeof(field), "[var(%.240s)]", v->name.p);
-	else
-		snprintf(field, sizeof(field), "[var(%sparent)]", fix->txn);
+	snprintf(field, sizeof(field), "[var(%.*s)]", (int)v->name.len, v->name.p);
 	append(fix, "traceparent", "", field);
 }
 
@@ -488,6 +707,31 @@ static void want_sent_ids(struct fix *fix)
 	append(fix, "span_id", "", field);
 }
 
+/* `… len N`: a longer one; the rest stays as it is written. */
+static void fix_capture(struct fix *fix)
+{
+	const struct cfg_directive *by = fix->l->finding[ADVICE_short_capture].by;
+	struct slice line;
+	size_t at = 0, from, to;
+
+	if (!look_found(fix->l, ADVICE_short_capture))
+		return;
+	line = file_line(by->place.file, by->place.line);
+	for (uint32_t i = 0; i < by->n; i++) {			/* words as they are written have the same order */
+		from = skip_blanks(line, at);
+		at = word_end(line, from);
+		if (i == 0 || !slice_eq(by->word[i - 1], SLICE("len")))
+			continue;
+		to = at;
+		fix->line.len = 0;
+		buf_slice(&fix->line, slice_trim(slice_of(line.p, from)));
+		buf_lit(&fix->line, " " CAPTURE_GOOD);
+		buf_slice(&fix->line, slice_skip(line, to));
+		replace(fix, by, slice_of(fix->line.p, fix->line.len));
+		return;
+	}
+}
+
 static void fix_trace(struct fix *fix)
 {
 	bool by_recipe = look_found(fix->l, ADVICE_no_downstream);
@@ -498,40 +742,14 @@ static void fix_trace(struct fix *fix)
 	}
 	want_parent(fix, by_recipe);
 	want_sent_ids(fix);
+	fix_capture(fix);
 	want_capture(fix, "Host", "host", "128");
 	want_capture(fix, "User-Agent", "user-agent", "256");
 	if (by_recipe)
-		say(fix, SLICE("# the caller's trace, and for the servers the id of haspan's CLIENT span"));
-	for (size_t i = 0; by_recipe && i < sizeof(recipe) / sizeof(recipe[0]); i++)
-		say_recipe(fix, recipe[i]);
+		say_recipes(fix);
 }
 
 /* ---- log lines ------------------------------------------------------------------------------------------------- */
-
-/* The end of the word that begins at `at`, quotes and escapes as HAProxy takes them. */
-static size_t word_end(struct slice s, size_t at)
-{
-	char quote = 0;
-
-	for (; at < s.len; at++) {
-		char c = s.p[at];
-
-		if (!quote && (c == ' ' || c == '\t' || c == '\r'))
-			break;
-		if (c == '\\' && quote != '\'')
-			at++;
-		else if (quote ? c == quote : c == '"' || c == '\'')
-			quote = quote ? 0 : c;
-	}
-	return at < s.len ? at : s.len;
-}
-
-static size_t skip_blanks(struct slice s, size_t at)
-{
-	while (at < s.len && (s.p[at] == ' ' || s.p[at] == '\t'))
-		at++;
-	return at;
-}
 
 /* `log ADDRESS [len N] …` gets another N; the rest stays as it is written. */
 static void fix_len(struct fix *fix, const struct cfg_log *log)
@@ -639,6 +857,20 @@ static const struct cfg_proxy *http_user(const struct cfg *cfg, const struct cfg
 	return NULL;
 }
 
+static unsigned users(const struct cfg *cfg, const struct cfg_profile *profile)
+{
+	unsigned n = 0;
+
+	for (const struct cfg_proxy *p = cfg->proxy; p; p = p->next) {
+		bool mine = false;
+
+		for (uint32_t i = 0; p->front && i < p->nlogs; i++)
+			mine |= p->log[i].profile == profile;
+		n += mine;
+	}
+	return n;
+}
+
 static bool tells_parent(const struct cfg *cfg, const struct cfg_proxy *p, struct slice format)
 {
 	struct fields f = { { 0 }, 0 };
@@ -662,11 +894,16 @@ static void fix_step(struct fix *fix, const struct cfg_profile *profile, const s
 	fields_read(&fix->fields, fix->l->cfg, fix->l->p, format->text);
 	want(fix, SLOT_ID, SLOT_ID, "ID");
 	want(fix, SLOT_ft, SLOT_f, "ft");
+	if (look_found(fix->l, ADVICE_no_downstream) && users(fix->l->cfg, profile) == 1)
+		reword_parent(fix);
 	if (http && !tells_parent(fix->l->cfg, http, format->text)) {
 		char field[300];
-		const struct cfg_variable *v = parent_variable(fix->l);
+		const struct cfg_variable *v = look_found(fix->l, ADVICE_no_downstream) ? NULL : parent_variable(fix->l);
 
-		snprintf(field, sizeof(field), "[var(%.240s%s)]", v ? v->name.p : fix->txn, v ? "" : "parent");
+		if (v)
+			snprintf(field, sizeof(field), "[var(%.*s)]", (int)v->name.len, v->name.p);
+		else
+			snprintf(field, sizeof(field), "[var(%sparent)]", fix->txn);
 		append(fix, "traceparent", "", field);
 	}
 	if (slice_eq(slice_of(fix->format.p, fix->format.len), format->text))
@@ -706,12 +943,23 @@ static struct slice base_format(const struct look *l)
 	return l->p->log_format.text;
 }
 
+/* New lines in front of the line `at` of the proxy's file. */
+static void add_lines(struct fix *fix, unsigned at, const struct buf *lines)
+{
+	struct slice text = slice_of(lines->p, lines->len);
+
+	if (text.len)
+		add_edit(fix->edits, (struct edit){ fix->l->p->section->place.file, at, 0, text, NULL });
+}
+
 void doctor_fix(const struct look *l, struct edits *edits)
 {
 	struct fix fix = { .l = l, .edits = edits, .txn = "txn.", .acl = "tp_", .format = { .max = PATCH_MAX },
-			   .block = { .max = PATCH_MAX }, .slots = { .max = PATCH_MAX }, .line = { .max = PATCH_MAX } };
+			   .block = { .max = PATCH_MAX }, .slots = { .max = PATCH_MAX }, .late = { .max = PATCH_MAX },
+			   .line = { .max = PATCH_MAX } };
 	struct slice base = base_format(l);
 	const struct cfg_section *s = l->p->section;
+	unsigned at = place_in(s);
 
 	fix.captures = l->p->ncaptures[CAPTURE_REQUEST];
 	fix.style = style_of(base);
@@ -727,16 +975,15 @@ void doctor_fix(const struct look *l, struct edits *edits)
 		fix_trace(&fix);
 	if (!l->profile && !slice_eq(slice_of(fix.format.p, fix.format.len), l->p->log_format.text))
 		say_instead(&fix, l->p->log_format.by, format_line(&fix));
-	if (fix.slots.len)
-		add_edit(edits, (struct edit){ s->place.file, place_of_captures(s, place_in(s)), 0,
-					       slice_of(fix.slots.p, fix.slots.len), NULL });
-	if (fix.block.len)
-		add_edit(edits, (struct edit){ s->place.file, place_in(s), 0, slice_of(fix.block.p, fix.block.len), NULL });
+	add_lines(&fix, place_of_captures(s, at), &fix.slots);
+	add_lines(&fix, at, &fix.block);
+	add_lines(&fix, place_behind_readers(s, at), &fix.late);
 	if (l->profile)
 		fix_steps(&fix);
 	buf_free(&fix.format);
 	buf_free(&fix.block);
 	buf_free(&fix.slots);
+	buf_free(&fix.late);
 	buf_free(&fix.line);
 }
 

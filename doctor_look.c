@@ -33,6 +33,9 @@ static const struct {
 static const struct slice parents[] = { { "traceparent", 11 }, { "b3", 2 }, { "x-b3-traceid", 12 },
 					{ "uber-trace-id", 13 }, { "x-amzn-trace-id", 15 } };
 
+/* Of a later version more may follow. */
+#define TRACEPARENT_LEN 55
+
 /* A line of this length holds a path of HAProxy's own limit (1023 bytes) and long headers. */
 #define LEN_ENOUGH 4096
 
@@ -122,6 +125,11 @@ bool look_captures(const struct look *l, struct slice name)
 		if (slice_ieq(l->p->capture[CAPTURE_REQUEST][i].name, name))
 			return l->fields.captures >> i & 1;
 	return false;
+}
+
+void variable_expr(char *out, size_t size, const struct cfg_variable *v)
+{
+	snprintf(out, size, "var(%.*s)", (int)v->name.len, v->name.p);
 }
 
 /* ---- findings -------------------------------------------------------------------------------------------- */
@@ -226,7 +234,7 @@ static bool compiles(struct look *l, struct slice text)
 		char expr[256];
 		struct slice means;
 
-		snprintf(expr, sizeof(expr), "var(%.240s)", p->variable[i].name.p);
+		variable_expr(expr, sizeof(expr), &p->variable[i]);
 		means = cfg_meaning(l->cfg, p, slice_str(expr));
 		if (means.len) {
 			from[naming.nmap] = arena_copy(arena, slice_str(expr));
@@ -358,21 +366,6 @@ static bool mentions(struct slice text, const char *what)
 	return text.len && memmem(text.p, text.len, what, strlen(what));
 }
 
-static void look_at_unique_id(struct look *l)
-{
-	const struct cfg_setting *uid = &l->p->unique_id_format;
-
-	if (!uid->by) {
-		if (l->p->http)			/* a TCP connection has address, port and date to itself */
-			find(l, ADVICE_no_unique_id, NULL);
-		return;
-	}
-	if (!cfg_id_unique(uid->text))
-		find(l, cfg_id_chosen(uid->text) ? ADVICE_client_unique_id : ADVICE_weak_unique_id, uid->by);
-	if (!look_has(l, SLOT_ID))
-		find(l, ADVICE_unlogged_unique_id, l->p->log_format.by);
-}
-
 /* The expression that begins behind `%[` at the start of `text`; what is behind its `]` stays. */
 static struct slice next_expression(struct slice *text)
 {
@@ -388,6 +381,52 @@ static struct slice next_expression(struct slice *text)
 		return slice_of("", 0);
 	*text = slice_skip(s, i + 1);
 	return slice_of(s.p + 2, i - 2);
+}
+
+/* `%[req.hdr(NAME)]` and no more: NAME. */
+static struct slice only_header(struct slice format)
+{
+	static const struct slice fetch[] = { { "req.hdr(", 8 }, { "req.fhdr(", 9 }, { "hdr(", 4 }, { "fhdr(", 5 } };
+	struct slice expr = next_expression(&format);
+
+	for (size_t i = 0; i < sizeof(fetch) / sizeof(fetch[0]) && format.len == 0; i++)
+		if (slice_starts(expr, fetch[i]) && slice_find(expr, ')') == expr.len - 1) {
+			expr = slice_of(expr.p + fetch[i].len, expr.len - fetch[i].len - 1);
+			return slice_trim(slice_cut(&expr, ','));
+		}
+	return slice_of("", 0);
+}
+
+/*
+ * Does a tier in front hand it on (doc/ids.md)? By the name that HAProxy's manual has for it, or that a tier of the
+ * same configuration gives it.
+ */
+static bool is_handed_on(const struct look *l, struct slice format)
+{
+	struct slice header = only_header(format);
+
+	if (slice_ieq(header, SLICE("x-unique-id")))
+		return true;
+	for (const struct cfg_proxy *p = l->cfg->proxy; p && header.len; p = p->next)
+		if (p != l->p && p->unique_id_header.by && slice_ieq(p->unique_id_header.text, header))
+			return true;
+	return false;
+}
+
+static void look_at_unique_id(struct look *l)
+{
+	const struct cfg_setting *uid = &l->p->unique_id_format;
+
+	if (!uid->by) {
+		if (l->p->http)			/* a TCP connection has address, port and date to itself */
+			find(l, ADVICE_no_unique_id, NULL);
+		return;
+	}
+	if (!cfg_id_unique(uid->text))
+		find(l, !cfg_id_chosen(uid->text) ? ADVICE_weak_unique_id : is_handed_on(l, uid->text) ?
+			ADVICE_shared_unique_id : ADVICE_client_unique_id, uid->by);
+	if (!look_has(l, SLOT_ID))
+		find(l, ADVICE_unlogged_unique_id, l->p->log_format.by);
 }
 
 static const struct cfg_variable *variable_of(const struct cfg_proxy *p, struct slice expr)
@@ -429,7 +468,7 @@ static bool is_of_caller(const struct cfg_proxy *p, struct slice expr, unsigned 
 		char name[256];
 
 		--*budget;
-		snprintf(name, sizeof(name), "var(%.240s", p->variable[i].name.p);
+		variable_expr(name, sizeof(name), &p->variable[i]);
 		if (mentions(expr, name) && !slice_eq(expr, p->variable[i].value) &&
 		    is_of_caller(p, p->variable[i].value, depth + 1, budget))
 			return true;
@@ -480,6 +519,27 @@ static void look_at_downstream(struct look *l)
 		find(l, ADVICE_foreign_downstream, h->by);
 }
 
+/* The caller's trace is known by other names: which. */
+static void look_at_dialect(struct look *l)
+{
+	for (size_t i = 1; i < sizeof(parents) / sizeof(parents[0]); i++)
+		for (uint32_t k = 0; k < l->p->ncaptures[CAPTURE_REQUEST]; k++)
+			if (slice_ieq(l->p->capture[CAPTURE_REQUEST][k].name, parents[i]) && look_captures(l, parents[i]))
+				find_one(l, ADVICE_other_dialect, l->p->capture[CAPTURE_REQUEST][k].by, parents[i]);
+	find(l, ADVICE_other_dialect, l->p->log_format.by);
+}
+
+/* Is all of a traceparent captured? */
+static void look_at_capture(struct look *l)
+{
+	for (uint32_t i = 0; i < l->p->ncaptures[CAPTURE_REQUEST] && look_captures(l, parents[0]); i++) {
+		const struct cfg_capture *c = &l->p->capture[CAPTURE_REQUEST][i];
+
+		if (slice_ieq(c->name, parents[0]) && c->len < TRACEPARENT_LEN)
+			find(l, ADVICE_short_capture, c->by);
+	}
+}
+
 static void look_at_trace(struct look *l)
 {
 	unsigned budget = 10000;
@@ -490,8 +550,12 @@ static void look_at_trace(struct look *l)
 	for (int s = SLOT_b3; s <= SLOT_xray; s++)
 		parent |= look_has(l, (enum slot)s);
 	/* Whose callers speak B3 or another dialect would get two traces from a recipe that only knows W3C's. */
-	if (w3c || !parent)
+	if (w3c || !parent || sent_header(l))
 		look_at_downstream(l);
+	else
+		look_at_dialect(l);
+	if (!look_has(l, SLOT_traceparent))
+		look_at_capture(l);
 	if (!w3c && !parent)
 		find(l, l->sent_trace.len && !is_of_caller(l->p, l->sent_trace, 0, &budget) ? ADVICE_own_traces :
 									      ADVICE_no_parent, NULL);

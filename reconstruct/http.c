@@ -11,6 +11,9 @@ void http_headers(struct record *r)
 	for (uint32_t k = 0; k < r->cap[CAPTURE_REQUEST].n && k < f->ncap[CAPTURE_REQUEST]; k++) {
 		int slot = f->cap[CAPTURE_REQUEST][k].slot;
 
+		/* A field of its own holds what HAProxy took over; when it holds nothing, the header was refused. */
+		if (slot == SLOT_traceparent && format_has(f, SLOT_traceparent) && !f->pairs)
+			continue;
 		if (slot >= 0 && r->cap[CAPTURE_REQUEST].v[k].len)
 			record_set_text(r, (enum slot)slot, r->cap[CAPTURE_REQUEST].v[k]);
 	}

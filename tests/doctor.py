@@ -45,6 +45,9 @@ frontend web
 backend app
     server app 127.0.0.1:{origin}
 '''
+# A frontend of doc/json.md, whose own rule reads the caller's traceparent
+BY_HAND = '\n'.join(line for line in recipe.section(lab.document('doc/json.md', 'haproxy', 1), 'web')
+                    if line.split()[0] not in ('log', 'default_backend')) + '\n'
 # Frontends that doctor has to mend until the recipe's test holds, and the version that they need.
 LIVE = {
     'no format': ((2, 6), ''),
@@ -53,9 +56,19 @@ LIVE = {
     'CLF': ((2, 6), '    option httplog clf\n    unique-id-format "%[req.hdr(X-Request-ID)]"\n'),
     'text': ((2, 6), "    log-format 'who=\"%ci\" when=[%tr] what=%{+Q}r took=%Ta price=5$ code=%ST'\n"
                      '    acl tp_one path_beg /two\n    http-request set-var(txn.sid) str(taken)\n'),
+    'key=value': ((2, 6), '    capture request header User-Agent len 64\n'
+                          '    log-format "app=web time=%tr client=%ci:%cp fe=%f be=%b srv=%s Ta=%Ta status=%ST req=%{+Q}r"\n'),
     'captures': ((2, 6), '    capture request header traceparent len 64\n    capture request header User-Agent len 64\n'
                          '    log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %tsc %[capture.req.hdr(0)] '
                          '%{+Q}[capture.req.hdr(1)] %{+Q}r"\n'),
+    'captures in a block': ((2, 6), '    option httplog\n    capture request header traceparent len 64\n'),
+    'JSON by hand': ((2, 6), BY_HAND),
+    'readers': ((2, 6), '    option httplog\n'
+                        '    http-request set-header X-Caller %[req.hdr(traceparent)] if { req.hdr(TraceParent) -m found }\n'
+                        '    .if streq(a,a)\n    acl traced req.fhdr(traceparent) -m found\n'
+                        '    http-request set-header X-Traced yes if METH_GET traced or METH_POST traced\n    .endif\n'
+                        '    http-request set-var(txn.late) req.hdr(tracestate)\n'
+                        '    http-request set-header X-State %[var(txn.late)]\n'),
     'old timers': ((2, 6), '    log-format "%ci:%cp [%t] %ft %b/%s %Tq/%Tw/%Tc/%Tr/%Tt %ST %B %CC %CS %tsc %hr %hs %{+Q}r"\n'),
     'own ids': ((2, 6), '    option httplog\n'
                         '    http-request set-var(txn.tp) req.hdr(traceparent)\n'),
@@ -146,6 +159,17 @@ def check_other(source):
         expect(before or not after, 'haproxy -c after the patch:', after)
 
 
+def check_readers(l):
+    """Rules of the operator's saw what the client sent"""
+    for row in l.origin.rows:
+        headers = dict(row['headers'])
+        sent = recipe.CONTEXTS[row['path'].rsplit('/', 1)[1]][0]
+        if '/double/' not in row['path']:
+            expect(headers.get('x-caller') == (None if sent is None else sent.strip()), row['path'], headers)
+        expect(headers.get('x-traced') == (None if sent is None else 'yes'), row['path'], headers)
+        expect(headers.get('x-state', '') == ('' if sent is None else 'a=1'), row['path'], headers)
+
+
 def check_live(lines):
     """A frontend, mended, in a real HAProxy: the server saw haspan's ids"""
     with lab.Lab() as l:
@@ -156,12 +180,15 @@ def check_live(lines):
             text = f.read()
         l.start(text)
         sent = recipe.Sent()
-        # of two headers a capture tells the last
-        recipe.traffic(l, sent, double='header traceparent' not in lines)
+        recipe.traffic(l, sent)
         logged = l.stop()
         options = ('--haproxy-cfg', l.path('haproxy.cfg'))
         recipe.check(l, sent, logged, *options, tiers=0)
         recipe.check_sampling(l, sent, logged, *options)
+        if 'app=web time=' in lines:                    # who reads by keys finds all of it, without the configuration
+            recipe.check(l, sent, logged, tiers=0)
+        if 'X-Caller' in lines:
+            check_readers(l)
 
 
 def check_errors():
@@ -175,6 +202,7 @@ def check_errors():
         with open(path, 'w', encoding='utf-8') as f:
             f.write('frontend a\n    log-format "never closed\n')
         expect(code() == 2, 'no file is not exit 2')
+        expect(code('--fix', '--json', 'samples/doctor/tcp/haproxy.cfg') == 2, '--fix with --json is not exit 2')
         expect(code(path) == 3, 'an open quote is not exit 3')
         expect(code(os.path.join(work, 'nowhere')) == 3, 'a file that is not there is not exit 3')
         for text in (b'frontend a\n    bind :80', b'frontend a\r\n    bind :80\r\n'):       # ends of all kinds

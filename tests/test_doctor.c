@@ -108,6 +108,18 @@ static void ids_are_judged_by_what_makes_them(void **state)
 		{ WITH("unique-id-format %[req.hdr(X-Request-ID)]"), ADVICE_client_unique_id },
 		{ WITH("unique-id-format %ci:%cp"), ADVICE_weak_unique_id },
 	};
+	static const struct { const char *text; bool shared; } tiers[] = {
+		{ WITH("unique-id-format %[req.hdr(X-Unique-ID)]"), true },
+		{ WITH("unique-id-format %[hdr(x-unique-id)]"), true },
+		{ WITH("unique-id-format %[req.fhdr(X-Unique-ID,1)]"), true },
+		{ WITH("unique-id-format %[req.hdr(X-My)]") "frontend b\n    unique-id-header x-my\n", true },
+		{ WITH("unique-id-format %[req.hdr(X-My)]\n    unique-id-header X-My"), false },
+		{ WITH("unique-id-format %[req.hdr(X-Unique-ID),lower]"), false },
+		{ WITH("unique-id-format %[req.hdr(X-Unique-ID)]-"), false },
+		{ WITH("unique-id-format -%[req.hdr(X-Unique-ID)]"), false },
+		{ WITH("unique-id-format %[req.hdr(X-Unique-ID"), false },
+		{ WITH("unique-id-format %[req.hdr()]"), false },
+	};
 	static const char *const good[] = {
 		WITH("unique-id-format %rt:%pid"), WITH("unique-id-format %[uuid()]"),
 		WITH("unique-id-format %[req.hdr(X-Request-ID)]-%{+X}rt"),
@@ -118,12 +130,66 @@ static void ids_are_judged_by_what_makes_them(void **state)
 
 		assert_true(look_found(&l, cases[i].id));
 	}
+	for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
+		struct look l = look_at(tiers[i].text);
+
+		assert_int_equal(look_found(&l, ADVICE_shared_unique_id), tiers[i].shared);
+		assert_int_equal(look_found(&l, ADVICE_client_unique_id), !tiers[i].shared);
+	}
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		struct look l = look_at(good[i]);
 
 		assert_false(look_found(&l, ADVICE_no_unique_id) || look_found(&l, ADVICE_client_unique_id) ||
 			     look_found(&l, ADVICE_weak_unique_id) || look_found(&l, ADVICE_unlogged_unique_id));
 	}
+}
+
+static void a_parent_has_to_be_whole_and_known_to_the_recipe(void **state)
+{
+#define UID WITH("unique-id-format %rt:%pid")
+	static const struct { const char *text; bool cut, dialect; } cases[] = {
+		{ UID "    capture request header traceparent len 54\n    option httplog\n", true, false },
+		{ UID "    capture request header traceparent len 55\n    option httplog\n", false, false },
+		{ UID "    capture request header TraceParent len 1\n    log-format \"%ci [%tr] %Ta %hr\"\n", true, false },
+		{ UID "    capture request header traceparent len 1\n    http-request set-var(txn.p) req.hdr(traceparent)\n"
+		      "    log-format \"%ci [%tr] %Ta %hr %[var(txn.p)]\"\n", false, false },
+		{ UID "    capture request header traceparent len 1\n", false, false },		/* not logged */
+		{ UID "    capture request header b3 len 64\n    option httplog\n", false, true },
+		{ UID "    capture request header b3 len 64\n    capture request header traceparent len 64\n    option httplog\n",
+		  false, false },
+		{ UID "    capture request header b3 len 64\n    option httplog\n"
+		      "    http-request set-header traceparent 00-%[rand]-%[rand]-01\n", false, false },
+		{ UID "    http-request set-var(txn.b) req.hdr(b3)\n    log-format \"%ci [%tr] %Ta %[var(txn.b)]\"\n", false, true },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct look l = look_at(cases[i].text);
+
+		assert_int_equal(look_found(&l, ADVICE_short_capture), cases[i].cut);
+		assert_int_equal(look_found(&l, ADVICE_other_dialect), cases[i].dialect);
+		assert_false(look_found(&l, ADVICE_other_dialect) && look_found(&l, ADVICE_no_downstream));
+	}
+}
+
+static void how_a_format_is_written_is_told(void **state)
+{
+	static const struct { const char *text; enum style style; } cases[] = {
+		{ "a=%ci b=%cp", STYLE_KEYED },
+		{ "haproxy: time=%tr client=%ci:%cp req=%{+Q}r tp=%[var(txn.a b)] up=\"%[src,concat( ,txn.x)]\" t=[%t]",
+		  STYLE_KEYED },
+		{ "%ci a=%cp b=%b c=%s", STYLE_KEYED },
+		{ "price=5%% %ci %cp a=%b b=%s", STYLE_TEXT },
+		{ "a=%ci", STYLE_TEXT },
+		{ "%ci:%cp [%tr] %ft %b/%s a=%ST b=%B", STYLE_TEXT },
+		{ "x?y=%ci =%cp =%b", STYLE_TEXT },
+		{ "{\"a\":\"%ci\"}", STYLE_JSON },
+		{ "%{+json}o %(a)ci", STYLE_NAMED },
+		{ "", STYLE_TEXT }, { "%", STYLE_TEXT }, { "a=%{", STYLE_TEXT }, { "a=%[ b=%[ c=%[((", STYLE_TEXT },
+		{ "a=%(", STYLE_TEXT },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(style_of(slice_str(cases[i].text)), cases[i].style);
 }
 
 /* ---- patches --------------------------------------------------------------------------------------------------- */
@@ -226,6 +292,8 @@ int main(void)
 		cmocka_unit_test_teardown(what_is_no_field_is_none, clean),
 		cmocka_unit_test_teardown(a_level_above_info_takes_no_requests, clean),
 		cmocka_unit_test_teardown(ids_are_judged_by_what_makes_them, clean),
+		cmocka_unit_test_teardown(a_parent_has_to_be_whole_and_known_to_the_recipe, clean),
+		cmocka_unit_test_teardown(how_a_format_is_written_is_told, clean),
 		cmocka_unit_test_teardown(patches_say_what_edits_do, clean),
 	};
 
