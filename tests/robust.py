@@ -419,6 +419,35 @@ def records_by_a_slow_pipe(folder):
 
 
 @test
+def a_record_whose_length_lies_is_one_line_however_it_comes(folder):
+    def record(n, size=None):
+        line = good(n)
+        return b'__CURSOR=s=1\nMESSAGE\n%s%s\n_PID=1\n\n' % ((size or len(line)).to_bytes(8, 'little'), line)
+    for size in (5000, 71000, 74000, 90000, 120000, 1 << 62):
+        # Where the lie would end a field ends indeed: it can be taken for the truth.
+        before, lie = record(1), record(2, size)
+        behind = b''.join(record(n) for n in range(3, 1003))
+        end = len(lie) - len(b'\n_PID=1\n\n') - len(good(2)) + size
+        data = before + lie + behind
+        if size < 1 << 20:
+            data = data[:len(before) + end] + b'\n\n' + data[data.index(b'__CURSOR', len(before) + end):]
+        log = write(folder, 'in.log', data)
+        from_file = run('--to', 'null', log)
+        p = start('--to', 'null', stdin=subprocess.PIPE)
+        for at in range(0, len(data), 3000):
+            p.stdin.write(data[at:at + 3000])
+            p.stdin.flush()
+            time.sleep(0.002)
+        _, err = p.communicate(timeout=SLOW)
+        expect(err.decode() == from_file.err, size, from_file.err, err.decode())
+        expect(size <= 72 * 1024 or from_file['requests'] >= 999, size, from_file.err)
+    # Near the end there is less than the lie says.
+    data = b''.join(record(n, 5000 if n == 1 else None) for n in range(22))
+    summary = run('--to', 'null', write(folder, 'in.log', data), lines=22)
+    expect(summary['requests'] == 21 and summary['rejected'] == 1, summary.err)
+
+
+@test
 def a_record_that_is_too_long_is_one_line_and_kept(folder):
     dice, kept = random.Random(7), os.path.join(folder, 'kept.log')
     for size in (70000, 100000, 131072, 300000, 5000000):
