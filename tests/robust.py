@@ -847,6 +847,18 @@ def trees_of_hostile_lines_are_harmless(folder):
 
 
 @test
+def the_first_line_that_was_not_understood_is_harmless(folder):
+    for line in (b'ab\xc2\x9b31m\x1b[31m', 'a\u202egnp.exe\u2066'.encode(), b'a\x9b\xff', 'é'.encode() * 200, b'x' * 500):
+        p = start('--to', 'null', stdin=subprocess.PIPE)
+        _, err = p.communicate(line + b'\n', timeout=SLOW)
+        said = err.decode('utf-8')      # valid
+        shown = re.search('the first was: (.*)', said)
+        expect(shown and len(shown[1]) <= 100 and (len(line) < 100 or shown[1].endswith('…')), said)
+        odd = {c for c in said if c != '\n' and (ord(c) < 0x20 or 0x7f <= ord(c) < 0xa0 or c in '\u202e\u2066')}
+        expect(not odd, odd, said)
+
+
+@test
 def messages_of_hostile_names_are_harmless(folder):
     for words in ([os.path.join(folder, '\x1b[31m.log')], ['--format', '%ci \x1b[31m %foo'], ['--\x1b[31m'],
                   ['--to', 'file:/\x1b[31m/x', os.path.join(ROOT, 'samples', 'demo', 'haproxy.log')]):
