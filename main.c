@@ -38,6 +38,10 @@ static void *job_main(void *arg)
 	return NULL;
 }
 
+/*
+ * When the pipeline is about to run, and before its first thread: threads inherit the mask. Until then, and for
+ * commands that have no pipeline, a signal does what it always does.
+ */
 static int signals_open(void)
 {
 	sigset_t set;
@@ -68,14 +72,15 @@ static void take_signals(int fd, struct pipeline *p)
 	}
 }
 
-static int run(const struct config *c, int signals)
+static int run(const struct config *c)
 {
 	struct job job = { .done = eventfd(0, EFD_CLOEXEC) };
+	int signals = signals_open();
 	struct pollfd p[2] = { { .fd = job.done, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
 	pthread_t thread;
 	int code;
 
-	if (job.done < 0)
+	if (job.done < 0 || signals < 0 || !stop_init())
 		err_set(&job.err, EXIT_CONFIG, "no descriptor left: %m");
 	else
 		job.pipeline = pipeline_open(c, &job.err);
@@ -100,6 +105,7 @@ static int run(const struct config *c, int signals)
 	code = pipeline_exit_code(job.pipeline);
 	pipeline_close(job.pipeline);
 	close(job.done);
+	close(signals);
 	return code;
 }
 
@@ -113,7 +119,7 @@ static int first_words(void)
 	return EXIT_USAGE;
 }
 
-static int dispatch(struct options *o, struct config *c, int signals)
+static int dispatch(struct options *o, struct config *c)
 {
 	const char *help = options_text(o, OPTION_HELP);
 	struct err err = { 0 };
@@ -147,7 +153,7 @@ static int dispatch(struct options *o, struct config *c, int signals)
 		return explain(c, o->operands, o->noperands);
 	if (o->noperands == 0 && !o->v[OPTION_FROM].first && !c->check_only && isatty(STDIN_FILENO))
 		return first_words();
-	return run(c, signals);
+	return run(c);
 }
 
 int main(int argc, char **argv)
@@ -156,12 +162,8 @@ int main(int argc, char **argv)
 	static struct config config;
 	struct options options = { .arena = &arena };
 	struct err err = { 0 };
-	int signals = signals_open(), code;
+	int code;
 
-	if (!stop_init() || signals < 0) {
-		log_error("cannot take signals: %m");
-		return EXIT_CONFIG;
-	}
 	if (!options_read(&options, argc, argv, &err)) {
 		err_print(&err);
 		arena_free(&arena);
@@ -169,7 +171,7 @@ int main(int argc, char **argv)
 	}
 	if (options_text(&options, OPTION_VERBOSE))
 		log_max = LOG_LEVEL_DEBUG;
-	code = dispatch(&options, &config, signals);
+	code = dispatch(&options, &config);
 	if (fflush(stdout) != 0 && code == EXIT_DONE)
 		code = EXIT_EXPORT;
 	arena_free(&arena);

@@ -819,6 +819,22 @@ def sigusr1_while_the_collector_is_silent(folder):
 
 
 @test
+def a_signal_before_the_pipeline_ends_it(folder):
+    fifo = os.path.join(folder, 'fifo')
+    os.mkfifo(fifo)
+    for words in (['-n', '--haproxy-cfg', fifo], ['--config', fifo], ['doctor', fifo], ['explain']):
+        p = start(*words, stdin=subprocess.PIPE)
+        time.sleep(0.4)
+        expect(p.poll() is None, words, 'did not wait')
+        p.send_signal(signal.SIGTERM)
+        try:
+            expect(p.wait(5) == -signal.SIGTERM, words, p.returncode)
+        finally:
+            p.kill()
+            p.communicate()
+
+
+@test
 def sigpipe_is_survived(folder):
     p = start('--to', 'null', stdin=subprocess.PIPE)
     p.stdin.write(many(3))
