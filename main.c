@@ -7,6 +7,7 @@
 #include "explain.h"
 #include "pipeline.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -156,6 +157,18 @@ static int dispatch(struct options *o, struct config *c)
 	return run(c);
 }
 
+/*
+ * Who starts haspan may have closed 0 to 2: whatever is opened next would be taken for one of them. /dev/null the wrong
+ * way round in their place: to read from 0, or to write to 1, is the error that it would have been.
+ */
+static bool standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	static struct arena arena;
@@ -164,6 +177,10 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int code;
 
+	if (!standard_fds()) {
+		log_error("cannot open /dev/null: %m");
+		return EXIT_CONFIG;
+	}
 	if (!options_read(&options, argc, argv, &err)) {
 		err_print(&err);
 		arena_free(&arena);

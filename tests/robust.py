@@ -834,6 +834,35 @@ def a_signal_before_the_pipeline_ends_it(folder):
             p.communicate()
 
 
+def closed(fd, *words):
+    """What becomes of a run whose parent has closed `fd`: exit code, stderr"""
+    script = 'import os, sys; os.close(%d); os.execv(sys.argv[1], sys.argv[1:])' % fd
+    done = subprocess.run([sys.executable, '-c', script, HASPAN, *words], env=ENV, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    return done.returncode, done.stderr.decode()
+
+
+@test
+def closed_descriptors(folder):
+    demo = os.path.join(ROOT, 'samples', 'demo', 'haproxy.log')
+    code, err = closed(0, '--to', 'null')
+    expect(code == 4 and 'standard input' in err, 'closed 0:', code, err)
+    code, err = closed(0, 'explain')
+    expect(code == 4 and 'standard input' in err, 'closed 0, explain:', code, err)
+    code, err = closed(0, '--to', 'null', demo)
+    expect(code == 0 and Summary(err)['exported'], 'closed 0, not needed:', code, err)
+    code, err = closed(1, '--to', '-', demo)
+    summary = Summary(err)
+    expect(code == 5 and summary['dropped'] == summary['spans'] > 0, 'closed 1:', code, err)
+    for words in (['explain', 'x'], ['formats'], ['--help'], ['--version']):
+        code, err = closed(1, *words)
+        expect(code == 5 and 'standard output' in err, 'closed 1:', words, code, err)
+    out = os.path.join(folder, 'out.jsonl')
+    code, _ = closed(2, '--to', 'file:' + out, demo)
+    with open(out, encoding='utf-8') as f:
+        expect(code == 0 and all(json.loads(line) for line in f), 'closed 2:', code)
+
+
 @test
 def sigpipe_is_survived(folder):
     p = start('--to', 'null', stdin=subprocess.PIPE)
