@@ -189,8 +189,11 @@ int main(int argc, char **argv)
 	if (options_text(&options, OPTION_VERBOSE))
 		log_max = LOG_LEVEL_DEBUG;
 	code = dispatch(&options, &config);
-	if (fflush(stdout) != 0 && code == EXIT_DONE)
+	/* What failed earlier is no longer in the buffer that is flushed. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && (code == EXIT_DONE || code == EXIT_CHECK)) {
+		log_error("cannot write to standard output");
 		code = EXIT_EXPORT;
+	}
 	arena_free(&arena);
 	return code;
 }

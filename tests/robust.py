@@ -864,6 +864,22 @@ def closed_descriptors(folder):
 
 
 @test
+def a_full_disk_behind_standard_output(folder):
+    demo = os.path.join(ROOT, 'samples', 'demo', 'haproxy.log')
+    cfg = os.path.join(folder, 'haproxy.cfg')
+    with open(cfg, 'w', encoding='utf-8') as f:
+        for n in range(300):            # more than a buffer of stdio takes
+            f.write('frontend fe%d\n\tmode http\n\tbind :%d\n\tlog 127.0.0.1 local0\n\tdefault_backend be\n' % (n, 8000 + n))
+        f.write('backend be\n\tmode http\n\tserver s 127.0.0.1:1\n')
+    with open('/dev/full', 'w', encoding='utf-8') as full, open(demo, 'rb') as lines:
+        for words in (['explain'], ['doctor', cfg], ['formats'], ['--help']):
+            lines.seek(0)
+            p = start(*words, stdin=lines, stdout=full)
+            _, err = p.communicate(timeout=SLOW)
+            expect(p.returncode == 5 and b'standard output' in err, words, p.returncode, err[-500:])
+
+
+@test
 def sigpipe_is_survived(folder):
     p = start('--to', 'null', stdin=subprocess.PIPE)
     p.stdin.write(many(3))
