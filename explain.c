@@ -1,6 +1,7 @@
 #include "explain.h"
 
 #include "core/civil.h"
+#include "core/log.h"
 #include "core/term.h"
 #include "ingest/ingest.h"
 #include "reconstruct/steps.h"
@@ -424,6 +425,10 @@ static bool explain_input(struct explainer *x, bool *all)
 		first = false;
 	}
 	free(line);
+	if (ferror(stdin)) {
+		log_error("standard input: cannot read: %m");
+		return false;
+	}
 	return ok;
 }
 
@@ -459,5 +464,5 @@ int explain(const struct config *c, char **lines, int n)
 	parser_thread_free();
 	buf_free(&x->out);
 	free(x);
-	return !ok ? EXIT_CONFIG : all ? EXIT_DONE : EXIT_CHECK;
+	return ferror(stdin) ? EXIT_INPUT : !ok ? EXIT_CONFIG : all ? EXIT_DONE : EXIT_CHECK;
 }

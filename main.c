@@ -7,6 +7,7 @@
 #include "explain.h"
 #include "pipeline.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -38,6 +39,10 @@ static void *job_main(void *arg)
 	return NULL;
 }
 
+/*
+ * When the pipeline is about to run, and before its first thread: threads inherit the mask. Until then, and for
+ * commands that have no pipeline, a signal does what it always does.
+ */
 static int signals_open(void)
 {
 	sigset_t set;
@@ -68,14 +73,15 @@ static void take_signals(int fd, struct pipeline *p)
 	}
 }
 
-static int run(const struct config *c, int signals)
+static int run(const struct config *c)
 {
 	struct job job = { .done = eventfd(0, EFD_CLOEXEC) };
+	int signals = signals_open();
 	struct pollfd p[2] = { { .fd = job.done, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
 	pthread_t thread;
 	int code;
 
-	if (job.done < 0)
+	if (job.done < 0 || signals < 0 || !stop_init())
 		err_set(&job.err, EXIT_CONFIG, "no descriptor left: %m");
 	else
 		job.pipeline = pipeline_open(c, &job.err);
@@ -100,6 +106,7 @@ static int run(const struct config *c, int signals)
 	code = pipeline_exit_code(job.pipeline);
 	pipeline_close(job.pipeline);
 	close(job.done);
+	close(signals);
 	return code;
 }
 
@@ -113,7 +120,7 @@ static int first_words(void)
 	return EXIT_USAGE;
 }
 
-static int dispatch(struct options *o, struct config *c, int signals)
+static int dispatch(struct options *o, struct config *c)
 {
 	const char *help = options_text(o, OPTION_HELP);
 	struct err err = { 0 };
@@ -147,7 +154,19 @@ static int dispatch(struct options *o, struct config *c, int signals)
 		return explain(c, o->operands, o->noperands);
 	if (o->noperands == 0 && !o->v[OPTION_FROM].first && !c->check_only && isatty(STDIN_FILENO))
 		return first_words();
-	return run(c, signals);
+	return run(c);
+}
+
+/*
+ * Who starts haspan may have closed 0 to 2: whatever is opened next would be taken for one of them. /dev/null the wrong
+ * way round in their place: to read from 0, or to write to 1, is the error that it would have been.
+ */
+static bool standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -156,10 +175,10 @@ int main(int argc, char **argv)
 	static struct config config;
 	struct options options = { .arena = &arena };
 	struct err err = { 0 };
-	int signals = signals_open(), code;
+	int code;
 
-	if (!stop_init() || signals < 0) {
-		log_error("cannot take signals: %m");
+	if (!standard_fds()) {
+		log_error("cannot open /dev/null: %m");
 		return EXIT_CONFIG;
 	}
 	if (!options_read(&options, argc, argv, &err)) {
@@ -169,9 +188,12 @@ int main(int argc, char **argv)
 	}
 	if (options_text(&options, OPTION_VERBOSE))
 		log_max = LOG_LEVEL_DEBUG;
-	code = dispatch(&options, &config, signals);
-	if (fflush(stdout) != 0 && code == EXIT_DONE)
+	code = dispatch(&options, &config);
+	/* What failed earlier is no longer in the buffer that is flushed. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && (code == EXIT_DONE || code == EXIT_CHECK)) {
+		log_error("cannot write to standard output");
 		code = EXIT_EXPORT;
+	}
 	arena_free(&arena);
 	return code;
 }

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/stop.h"
+#include "core/term.h"
 #include "ingest/ingest.h"
 #include "reconstruct/steps.h"
 
@@ -11,6 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+/* Characters that are shown of a line that nobody understood, and the bytes that they take at most. */
+#define SAMPLE_SHOWN 100
+#define SAMPLE_SIZE (4 * SAMPLE_SHOWN + 8)
 
 struct tally {
 #define COUNTER(name, identity, meaning) uint64_t name;
@@ -44,7 +49,7 @@ struct worker {
 	struct wire wire[SINKS_MAX];
 	struct buf rejects;
 	struct tally tally;		/* of the block */
-	char sample[120];		/* the first line that was not understood */
+	char sample[SAMPLE_SIZE];	/* the first line that was not understood */
 	struct buf parts;		/* lines of requests that have several: struct step_ref each */
 	struct buf joined;		/* of requests that are whole by now */
 	struct merge merge;
@@ -80,7 +85,7 @@ struct pipeline {
 	uint64_t next_join;		/* whose turn it is to join */
 	struct joiner *joiner;		/* for the worker whose turn that is */
 	struct tally total;
-	char sample[120];
+	char sample[SAMPLE_SIZE];
 	bool host_given;		/* the user's host.name counts, not the envelope's */
 };
 
@@ -683,11 +688,15 @@ void pipeline_summary(struct pipeline *p)
 /* Nothing at all was understood: that is a wrong format, not a bad line. */
 static void hint(const struct pipeline *p)
 {
-	if (p->total.requests == 0 && p->total.rejected)
-		log_warn("no line was understood; the first was: %s", p->sample);
-	if (p->total.requests == 0 && p->total.rejected)
+	struct buf shown = { .max = 4096 };
+
+	if (p->total.requests == 0 && p->total.rejected) {
+		term_text(&shown, slice_str(p->sample), SAMPLE_SHOWN);
+		log_warn("no line was understood; the first was: %.*s", (int)shown.len, shown.p ? shown.p : "");
 		log_warn("give its log-format by --format (`haspan formats` lists what is known); --rejects FILE keeps "
 			 "such lines");
+	}
+	buf_free(&shown);
 }
 
 int pipeline_exit_code(struct pipeline *p)

@@ -127,6 +127,14 @@
 #define LINGER_LINES 512
 #define LINGER_US INT64_C(1000000)
 
+/*
+ * The log's clock (reconstruct/clock.h): a line that is further away from its host's clock proves nothing; so many in
+ * a row do. Hosts that have a clock of their own: an installation has a few load balancers.
+ */
+#define CLOCK_STEP_US (INT64_C(600) * 1000000)
+#define CLOCK_PROOF 32
+#define CLOCK_HOSTS 64
+
 /* Fields of do-log lines that one request's events can hold together. */
 #define EVENT_ATTRS_MAX 256
 

@@ -426,7 +426,8 @@ bool export_field(struct slice raw, size_t *at, struct slice *name, struct slice
 	if (rest.len - lf - 1 < 9)	/* NAME, length, value */
 		return false;
 	n = le64(rest.p + lf + 1);
-	if (n > rest.len - lf - 10 || rest.p[lf + 9 + n] != '\n')
+	/* Longer than a record may be: no field, also where so much is here. How much is read at once must not matter. */
+	if (n > RECORD_MAX_BYTES || n > rest.len - lf - 10 || rest.p[lf + 9 + n] != '\n')
 		return false;
 	*value = slice_of(rest.p + lf + 9, (size_t)n);
 	*at += lf + 10 + (size_t)n;

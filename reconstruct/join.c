@@ -1,6 +1,7 @@
 #include "reconstruct/join.h"
 
 #include "parse/format.h"
+#include "reconstruct/clock.h"
 
 #include <stdlib.h>
 
@@ -45,7 +46,7 @@ struct joiner {
 	uint32_t free_cell;		/* the first of them */
 	struct list list[STATES];
 	uint64_t lines;
-	int64_t clock;			/* the latest time of any line */
+	struct clock clock;		/* the log's */
 	int64_t credit;			/* cells that may leave: what leaves is bounded by what came */
 	uint8_t seen;			/* bits of the steps that the stream has shown */
 	uint16_t most_others;		/* do-log lines of the request that had most of them */
@@ -64,6 +65,7 @@ struct joiner *joiner_new(uint32_t max_open, int64_t max_age_us, struct err *err
 	if (j) {
 		j->max_open = max_open;
 		j->max_age_us = max_age_us;
+		j->clock.most = max_age_us + LINGER_US;		/* enough for all that waits */
 		j->nentries = 2 * max_open;
 		j->ncells = (uint32_t)((bytes > least ? bytes : least) / CELL_SIZE);
 		while (buckets < 4 * (size_t)max_open)
@@ -235,7 +237,7 @@ static void enter(struct joiner *j, struct entry *e, enum state state)
 		list_remove(j, e);
 	e->state = (uint8_t)state;
 	e->line = j->lines;
-	e->clock = j->clock;
+	e->clock = j->clock.passed;
 	e->prev = l->last;
 	e->next = NONE;
 	*(l->last == NONE ? &l->first : &j->entry[l->last].next) = i;
@@ -342,9 +344,9 @@ static void release(struct joiner *j, struct buf *out)
 	struct entry *e;
 
 	while (l[STATE_LINGER].n && (e = &j->entry[l[STATE_LINGER].first], true) &&
-	       (j->lines - e->line >= LINGER_LINES || j->clock - e->clock >= LINGER_US))
+	       (j->lines - e->line >= LINGER_LINES || j->clock.passed - e->clock >= LINGER_US))
 		enter(j, e, STATE_DUE);
-	while (l[STATE_OPEN].n && (e = &j->entry[l[STATE_OPEN].first], j->clock - e->clock >= j->max_age_us)) {
+	while (l[STATE_OPEN].n && (e = &j->entry[l[STATE_OPEN].first], j->clock.passed - e->clock >= j->max_age_us)) {
 		e->reason = REASON_MAX_AGE;
 		enter(j, e, STATE_DUE);
 	}
@@ -439,6 +441,17 @@ static void add(struct joiner *j, struct entry *e, const struct part *p, const c
 		enter(j, e, STATE_DUE);
 }
 
+/* The time that a row of lines has proved had passed before them: those that came since are no older by it. */
+static void read_clock(struct joiner *j, const struct part *p, const char *host)
+{
+	static const enum state waiting[] = { STATE_OPEN, STATE_LINGER };
+	uint64_t since = clock_line(&j->clock, slice_of(host, p->host_len), p->time_us, j->lines);
+
+	for (int s = 0; since && s < 2; s++)
+		for (uint32_t i = j->list[waiting[s]].last; i != NONE && j->entry[i].line >= since; i = j->entry[i].prev)
+			j->entry[i].clock = j->clock.passed;
+}
+
 bool joiner_take(struct joiner *j, const struct part *p, const char *msg, const char *host, struct buf *out)
 {
 	struct entry *e;
@@ -452,7 +465,7 @@ bool joiner_take(struct joiner *j, const struct part *p, const char *msg, const 
 		return true;
 	}
 	j->lines++;
-	j->clock = p->time_us > j->clock ? p->time_us : j->clock;
+	read_clock(j, p, host);
 	j->seen |= (uint8_t)(1u << p->step);
 	j->credit += 2 * (int64_t)cells_for(p);
 	j->credit = j->credit < CREDIT_MAX ? j->credit : CREDIT_MAX;

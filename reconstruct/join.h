@@ -7,7 +7,8 @@
  * A request leaves at once when its final line has come and the steps before it that the final line speaks of; else
  * LINGER_LINES step lines or LINGER_US of the log's clock after its final line. Without a final line it leaves when it
  * is the oldest and there is no room (`max_open`), when the log's clock has gone on by `max_age`, or at the end of
- * input. Keys of requests that left are remembered for as long as there is room: later lines of theirs make nothing.
+ * input. No single line moves the log's clock far: reconstruct/clock.h has the rule. Keys of requests that left are
+ * remembered for as long as there is room: later lines of theirs make nothing.
  */
 #ifndef RECONSTRUCT_JOIN_H
 #define RECONSTRUCT_JOIN_H

@@ -419,6 +419,35 @@ def records_by_a_slow_pipe(folder):
 
 
 @test
+def a_record_whose_length_lies_is_one_line_however_it_comes(folder):
+    def record(n, size=None):
+        line = good(n)
+        return b'__CURSOR=s=1\nMESSAGE\n%s%s\n_PID=1\n\n' % ((size or len(line)).to_bytes(8, 'little'), line)
+    for size in (5000, 71000, 74000, 90000, 120000, 1 << 62):
+        # Where the lie would end a field ends indeed: it can be taken for the truth.
+        before, lie = record(1), record(2, size)
+        behind = b''.join(record(n) for n in range(3, 1003))
+        end = len(lie) - len(b'\n_PID=1\n\n') - len(good(2)) + size
+        data = before + lie + behind
+        if size < 1 << 20:
+            data = data[:len(before) + end] + b'\n\n' + data[data.index(b'__CURSOR', len(before) + end):]
+        log = write(folder, 'in.log', data)
+        from_file = run('--to', 'null', log)
+        p = start('--to', 'null', stdin=subprocess.PIPE)
+        for at in range(0, len(data), 3000):
+            p.stdin.write(data[at:at + 3000])
+            p.stdin.flush()
+            time.sleep(0.002)
+        _, err = p.communicate(timeout=SLOW)
+        expect(err.decode() == from_file.err, size, from_file.err, err.decode())
+        expect(size <= 72 * 1024 or from_file['requests'] >= 999, size, from_file.err)
+    # Near the end there is less than the lie says.
+    data = b''.join(record(n, 5000 if n == 1 else None) for n in range(22))
+    summary = run('--to', 'null', write(folder, 'in.log', data), lines=22)
+    expect(summary['requests'] == 21 and summary['rejected'] == 1, summary.err)
+
+
+@test
 def a_record_that_is_too_long_is_one_line_and_kept(folder):
     dice, kept = random.Random(7), os.path.join(folder, 'kept.log')
     for size in (70000, 100000, 131072, 300000, 5000000):
@@ -790,6 +819,67 @@ def sigusr1_while_the_collector_is_silent(folder):
 
 
 @test
+def a_signal_before_the_pipeline_ends_it(folder):
+    fifo = os.path.join(folder, 'fifo')
+    os.mkfifo(fifo)
+    for words in (['-n', '--haproxy-cfg', fifo], ['--config', fifo], ['doctor', fifo], ['explain']):
+        p = start(*words, stdin=subprocess.PIPE)
+        time.sleep(0.4)
+        expect(p.poll() is None, words, 'did not wait')
+        p.send_signal(signal.SIGTERM)
+        try:
+            expect(p.wait(5) == -signal.SIGTERM, words, p.returncode)
+        finally:
+            p.kill()
+            p.communicate()
+
+
+def closed(fd, *words):
+    """What becomes of a run whose parent has closed `fd`: exit code, stderr"""
+    script = 'import os, sys; os.close(%d); os.execv(sys.argv[1], sys.argv[1:])' % fd
+    done = subprocess.run([sys.executable, '-c', script, HASPAN, *words], env=ENV, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
+    return done.returncode, done.stderr.decode()
+
+
+@test
+def closed_descriptors(folder):
+    demo = os.path.join(ROOT, 'samples', 'demo', 'haproxy.log')
+    code, err = closed(0, '--to', 'null')
+    expect(code == 4 and 'standard input' in err, 'closed 0:', code, err)
+    code, err = closed(0, 'explain')
+    expect(code == 4 and 'standard input' in err, 'closed 0, explain:', code, err)
+    code, err = closed(0, '--to', 'null', demo)
+    expect(code == 0 and Summary(err)['exported'], 'closed 0, not needed:', code, err)
+    code, err = closed(1, '--to', '-', demo)
+    summary = Summary(err)
+    expect(code == 5 and summary['dropped'] == summary['spans'] > 0, 'closed 1:', code, err)
+    for words in (['explain', 'x'], ['formats'], ['--help'], ['--version']):
+        code, err = closed(1, *words)
+        expect(code == 5 and 'standard output' in err, 'closed 1:', words, code, err)
+    out = os.path.join(folder, 'out.jsonl')
+    code, _ = closed(2, '--to', 'file:' + out, demo)
+    with open(out, encoding='utf-8') as f:
+        expect(code == 0 and all(json.loads(line) for line in f), 'closed 2:', code)
+
+
+@test
+def a_full_disk_behind_standard_output(folder):
+    demo = os.path.join(ROOT, 'samples', 'demo', 'haproxy.log')
+    cfg = os.path.join(folder, 'haproxy.cfg')
+    with open(cfg, 'w', encoding='utf-8') as f:
+        for n in range(300):            # more than a buffer of stdio takes
+            f.write('frontend fe%d\n\tmode http\n\tbind :%d\n\tlog 127.0.0.1 local0\n\tdefault_backend be\n' % (n, 8000 + n))
+        f.write('backend be\n\tmode http\n\tserver s 127.0.0.1:1\n')
+    with open('/dev/full', 'w', encoding='utf-8') as full, open(demo, 'rb') as lines:
+        for words in (['explain'], ['doctor', cfg], ['formats'], ['--help']):
+            lines.seek(0)
+            p = start(*words, stdin=lines, stdout=full)
+            _, err = p.communicate(timeout=SLOW)
+            expect(p.returncode == 5 and b'standard output' in err, words, p.returncode, err[-500:])
+
+
+@test
 def sigpipe_is_survived(folder):
     p = start('--to', 'null', stdin=subprocess.PIPE)
     p.stdin.write(many(3))
@@ -815,6 +905,18 @@ def trees_of_hostile_lines_are_harmless(folder):
         expect(not odd, path, odd)
     plain = run(os.path.join(ROOT, 'samples', 'demo', 'haproxy.log')).out
     expect(b'\x1b' not in plain, 'colour without a terminal')
+
+
+@test
+def the_first_line_that_was_not_understood_is_harmless(folder):
+    for line in (b'ab\xc2\x9b31m\x1b[31m', 'a\u202egnp.exe\u2066'.encode(), b'a\x9b\xff', 'é'.encode() * 200, b'x' * 500):
+        p = start('--to', 'null', stdin=subprocess.PIPE)
+        _, err = p.communicate(line + b'\n', timeout=SLOW)
+        said = err.decode('utf-8')      # valid
+        shown = re.search('the first was: (.*)', said)
+        expect(shown and len(shown[1]) <= 100 and (len(line) < 100 or shown[1].endswith('…')), said)
+        odd = {c for c in said if c != '\n' and (ord(c) < 0x20 or 0x7f <= ord(c) < 0xa0 or c in '\u202e\u2066')}
+        expect(not odd, odd, said)
 
 
 @test

@@ -477,6 +477,16 @@ def account_in_the_middle():
 
 
 @test
+def a_line_from_the_future():
+    lines = many(100)
+    future = re.sub(r'=\d{16}', '=4102444800000000', lines[0].replace(id_of(lines[0]), 'zzz'))
+    expect('4102444800000000' in future, future)
+    out, total = run(lines[:7] + [future] + lines[7:], *FORMATS, '--max-age', '1h')
+    cut = [attrs(s)['haspan.incomplete'] for s in spans(out) if attrs(s).get('haspan.incomplete')]
+    expect(cut == ['end_of_input'] and total['requests'] == 101, cut, total)
+
+
+@test
 def a_stop_in_the_middle():
     lines = many(500)
     with tempfile.NamedTemporaryFile(suffix='.jsonl') as f:

@@ -283,6 +283,107 @@ static void the_clock_of_the_log_ends_those_that_are_too_old(void **state)
 	end();
 }
 
+/* A line of request `key` that came from `host` (three letters) with the date `time_us`. */
+static void dated(uint64_t key, const char *host, int64_t time_us)
+{
+	struct part p = { .key = { key, ~key }, .time_us = time_us, .len = 1, .host_len = 3, .step = STEP_ACCEPT };
+
+	joiner_take(j, &p, "a", host, &out);
+}
+
+#define MINUTE (INT64_C(60) * 1000000)
+#define HOUR (60 * MINUTE)
+#define FUTURE INT64_C(4102444800000000)
+
+/* How many left, all of them by max_age. */
+static uint32_t too_old(void)
+{
+	struct joined r;
+	uint32_t n = 0;
+
+	for (; joined_next(&out, &at, &r); n++)
+		assert_int_equal(r.reason, REASON_MAX_AGE);
+	return n;
+}
+
+static void a_line_from_the_future_ends_nobody_and_the_clock_goes_on(void **state)
+{
+	const int64_t t = 20 * 365 * 24 * HOUR;
+
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		begin(1000, HOUR);
+		if (first)
+			dated(999, "lb1", FUTURE);
+		dated(1, "lb1", t);
+		for (uint64_t k = 0; k < CLOCK_PROOF; k++) {
+			dated(100 + k, "lb1", t + (int64_t)k);
+			if (k + 1 < CLOCK_PROOF)
+				dated(200 + k, "lb1", first ? t : FUTURE + (int64_t)k);
+		}
+		assert_int_equal(too_old(), 0);
+		for (int64_t k = 1; k <= 5; k++)
+			dated(2, "lb1", t + k * 10 * MINUTE);
+		assert_int_equal(too_old(), 0);
+		for (int64_t k = 51; k <= 61; k++)
+			dated(2, "lb1", t + k * MINUTE);
+		assert_int_equal(too_old(), 2 * CLOCK_PROOF + first);
+		end();
+	}
+}
+
+static void one_host_whose_clock_is_wrong_ends_nobody(void **state)
+{
+	const int64_t t = 20 * 365 * 24 * HOUR;
+
+	(void)state;
+	begin(2000, HOUR);
+	for (uint64_t k = 0; k < 1000; k++) {
+		bool wrong = k / 50 % 2;
+
+		dated(k + 1, wrong ? "lb2" : "lb1", t + (int64_t)k + (wrong ? 2 * HOUR : 0));
+	}
+	assert_int_equal(too_old(), 0);
+	end();
+}
+
+static void lines_in_a_row_prove_that_time_has_passed(void **state)
+{
+	const int64_t t = 20 * 365 * 24 * HOUR;
+
+	(void)state;
+	begin(1000, HOUR);
+	dated(1, "lb1", t);
+	for (uint64_t k = 1; k < CLOCK_PROOF; k++)
+		dated(100 + k, "lb1", t + 14 * HOUR);
+	assert_int_equal(too_old(), 0);
+	/* Those that were open before; not those whose lines prove it. */
+	dated(200, "lb1", FUTURE);
+	assert_int_equal(too_old(), 1);
+	/* And back: nobody is older by that, and from there on time passes again. */
+	for (uint64_t k = 0; k < CLOCK_PROOF; k++)
+		dated(300 + k, "lb1", t + (int64_t)k);
+	assert_int_equal(too_old(), 0);
+	for (int64_t k = 1; k < 6; k++)
+		dated(400, "lb1", t + k * 10 * MINUTE);
+	assert_int_equal(too_old(), 0);
+	for (int64_t k = 51; k <= 61; k++)
+		dated(400, "lb1", t + k * MINUTE);
+	assert_int_equal(too_old(), 2 * CLOCK_PROOF);
+	end();
+}
+
+static void dates_out_of_all_bounds_are_harmless(void **state)
+{
+	static const int64_t dates[] = { INT64_MIN, -1, 0, 1, INT64_MAX };
+
+	(void)state;
+	begin(100, INT64_C(1000000000) * 1000000);
+	for (uint64_t k = 0; k < 100000; k++)
+		dated(k + 1, "lb1", dates[k / 40 % 5]);
+	end();
+}
+
 static void later_lines_of_those_that_left_make_nothing(void **state)
 {
 	(void)state;
@@ -417,6 +518,10 @@ int main(void)
 		cmocka_unit_test(do_log_lines_are_waited_for_where_there_were_some),
 		cmocka_unit_test(the_oldest_leaves_when_there_are_too_many),
 		cmocka_unit_test(the_clock_of_the_log_ends_those_that_are_too_old),
+		cmocka_unit_test(a_line_from_the_future_ends_nobody_and_the_clock_goes_on),
+		cmocka_unit_test(one_host_whose_clock_is_wrong_ends_nobody),
+		cmocka_unit_test(lines_in_a_row_prove_that_time_has_passed),
+		cmocka_unit_test(dates_out_of_all_bounds_are_harmless),
 		cmocka_unit_test(later_lines_of_those_that_left_make_nothing),
 		cmocka_unit_test(counters_that_begin_anew_are_other_requests),
 		cmocka_unit_test(lines_of_one_request_are_bounded_but_for_the_final_one),
