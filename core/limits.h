@@ -82,6 +82,9 @@
 /* Notes that are kept: a file that is no haproxy.cfg would make one a line. */
 #define CFG_NOTES_MAX 1000
 
+/* So many formats of the user's own are tried on each line in the order given: more than one may fit. */
+#define FORMATS_FIRST 8
+
 /* Instructions of one compiled format: HAProxy's default formats have at most 40. */
 #define INSNS_MAX 320
 

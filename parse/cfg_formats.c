@@ -555,6 +555,7 @@ static bool add_group(struct work *w, struct group *g)
 		share_plan(w, m->format);
 		if (!formats_append(w->set, m->format, w->err))
 			return false;
+		formats_own(w->set);
 		for (const struct use *u = g->use; u && m->format->by_frontend; u = u->next)
 			frontends_add(w->set, u->px->name, w->set->n - 1);
 	}

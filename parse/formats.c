@@ -74,6 +74,12 @@ static bool add(struct formats *set, struct slice name, struct slice text, const
 	return f && formats_append(set, f, err);
 }
 
+void formats_own(struct formats *set)
+{
+	if (set->nfirst + 1 == set->n)
+		set->nfirst = set->n;
+}
+
 void formats_learn(struct formats *set, const uint32_t *matches)
 {
 	/* Insertion keeps the order of equals; a run has few formats that match anything. */
@@ -108,8 +114,10 @@ static bool add_line(struct formats *set, struct slice line, const char *path, u
 	if (slice_trim(line).len == 0 || *line.p == '#')
 		return true;
 	snprintf(name, sizeof(name), "%.256s:%u", path, number);
-	if (add(set, slice_str(name), line, naming, err))
+	if (add(set, slice_str(name), line, naming, err)) {
+		formats_own(set);
 		return true;
+	}
 	err->line = number;
 	return err_where(err, "%s", path);
 }
@@ -185,7 +193,10 @@ bool formats_add(struct formats *set, struct slice arg, const struct naming *nam
 	if (!is_bare(arg, err))
 		return false;
 	snprintf(name, sizeof(name), "format %u", set->n + 1);
-	return add(set, slice_str(name), arg, naming, err);
+	if (!add(set, slice_str(name), arg, naming, err))
+		return false;
+	formats_own(set);
+	return true;
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------- */

@@ -239,22 +239,30 @@ static bool look_first(struct parser *p, bool *found)
 
 static bool find_format(struct parser *p, struct recent *recent)
 {
-	uint16_t n;
+	uint32_t first = p->formats->nfirst <= FORMATS_FIRST && !p->formats->first_look ? p->formats->nfirst : 0;
 	bool found = false;
+	uint16_t n;
 
 	if (p->formats->first_look && look_first(p, &found))
 		return found || find_object(p, RUN_YES);
+	/* Of two formats of the user's that fit a line the first is taken, whatever the lines before were. */
+	for (uint16_t i = 0; i < first; i++)
+		if (fits(p, i, &n)) {
+			p->matches[n]++;
+			return true;
+		}
 	for (int k = 0; k < FORMATS_RECENT && recent->v[k] != RECENT_NONE; k++)
-		if (fits(p, recent->v[k], &n)) {
+		if (recent->v[k] >= first && fits(p, recent->v[k], &n)) {
 			p->matches[n]++;
 			if (k || n != recent->v[k])
 				remember(recent, n);
 			return true;
 		}
 	for (uint32_t i = 0; i < p->formats->norder; i++) {
-		bool tried = false;
+		bool tried;
 
 		n = p->formats->order[i];
+		tried = n < first;
 		for (int k = 0; k < FORMATS_RECENT; k++)
 			tried |= recent->v[k] == n;
 		if (!tried && fits(p, n, &n)) {

@@ -128,6 +128,9 @@ struct format *format_make(struct formats *set, struct slice name, struct slice 
 /* Give a compiled format its place in the set; false when that is full. */
 bool formats_append(struct formats *set, struct format *f, struct err *err);
 
+/* The format that was appended last is the user's own, not a built-in one. */
+void formats_own(struct formats *set);
+
 /* ---- frontends.c ------------------------------------------------------------------------------------- */
 
 /* The formats of one frontend of haproxy.cfg: indices into struct formats. */
