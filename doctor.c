@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "core/log.h"
+#include "core/term.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,26 +20,12 @@ struct total {
 	unsigned frontends, found[SEVERITY_MAX];
 };
 
-static void printed(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void printed(struct buf *out, const char *fmt, ...)
-{
-	char *p = buf_room(out, 1024);
-	va_list args;
-	int n;
-
-	va_start(args, fmt);
-	n = vsnprintf(p, 1024, fmt, args);
-	va_end(args);
-	out->len += n < 1024 ? (size_t)n : 1023;
-}
-
-/* Text of a configuration on a terminal: no control bytes. */
+/* Lines of a configuration, which may end in CR LF. */
 static void shown(struct buf *out, struct slice s)
 {
 	for (size_t i = 0; i < s.len; i++)
 		if (s.p[i] != '\r')
-			buf_char(out, (unsigned char)s.p[i] < 0x20 && s.p[i] != '\t' ? '?' : s.p[i]);
+			buf_char(out, s.p[i]);
 }
 
 /* ---- the tree -------------------------------------------------------------------------------------------- */
@@ -50,14 +37,14 @@ static void branch(struct buf *out, const char *lead, const char *label, unsigne
 {
 	unsigned used = 0;
 
-	printed(out, "  %s%s", lead, label);
+	buf_printf(out, "  %s%s", lead, label);
 	for (const char *p = lead; *p; p++)
 		used += ((unsigned char)*p & 0xc0) != 0x80;
 	used += (unsigned)strlen(label);
-	printed(out, "%*s▕", used < 28 ? (int)(28 - used) : 1, "");
+	buf_printf(out, "%*s▕", used < 28 ? (int)(28 - used) : 1, "");
 	for (unsigned c = 0; c < BAR; c++)
 		buf_slice(out, c < from || c >= to ? SLICE(" ") : SLICE("█"));
-	printed(out, "▏ %s\n", by);
+	buf_printf(out, "▏ %s\n", by);
 }
 
 /* The phases between SERVER and the server, left to right. */
@@ -120,9 +107,9 @@ static void trace_words(struct buf *out, const struct look *l)
 {
 	bool parent = knows_parent(l);
 
-	printed(out, "  trace    %s%s\n", parent ? "the caller's, else from " : "from ", ids_from(l));
+	buf_printf(out, "  trace    %s%s\n", parent ? "the caller's, else from " : "from ", ids_from(l));
 	if (l->p->http)
-		printed(out, "  servers  %s\n", l->downstream ? "hang below CLIENT: HAProxy sends them its id" :
+		buf_printf(out, "  servers  %s\n", l->downstream ? "hang below CLIENT: HAProxy sends them its id" :
 						"not below HAProxy's spans");
 }
 
@@ -131,22 +118,22 @@ static void trace_words(struct buf *out, const struct look *l)
 static void place(struct buf *out, const struct cfg_place *at)
 {
 	shown(out, at->file->path);
-	printed(out, ":%u", at->line);
+	buf_printf(out, ":%u", at->line);
 }
 
 static void head(struct buf *out, const struct look *l)
 {
 	const struct cfg_proxy *p = l->p;
 
-	printed(out, "%s %.*s %.*s  ", !l->traffic || !l->understood ? "✗" : "●", (int)p->section->keyword.len,
+	buf_printf(out, "%s %.*s %.*s  ", !l->traffic || !l->understood ? "✗" : "●", (int)p->section->keyword.len,
 		p->section->keyword.p, (int)p->name.len, p->name.p);
 	place(out, &p->section->place);
-	printed(out, "\n  mode %s, ", p->http ? "http" : "tcp");
+	buf_printf(out, "\n  mode %s, ", p->http ? "http" : "tcp");
 	if (l->profile) {
-		printed(out, "log-profile %.*s (", (int)l->profile->name.len, l->profile->name.p);
+		buf_printf(out, "log-profile %.*s (", (int)l->profile->name.len, l->profile->name.p);
 		place(out, &l->profile->section->place);
 	} else if (p->log_format.by) {
-		printed(out, "%s (", cfg_log_kind_name(p->log_kind));
+		buf_printf(out, "%s (", cfg_log_kind_name(p->log_kind));
 		place(out, &p->log_format.by->place);
 	} else {
 		buf_lit(out, "no format\n");
@@ -160,12 +147,12 @@ static void wrapped(struct buf *out, const char *text, unsigned indent)
 {
 	unsigned column = indent;
 
-	printed(out, "%*s", (int)indent, "");
+	buf_printf(out, "%*s", (int)indent, "");
 	while (*text) {
 		unsigned n = (unsigned)strcspn(text, " ");
 
 		if (column > indent && column + 1 + n > 100) {
-			printed(out, "\n%*s", (int)indent, "");
+			buf_printf(out, "\n%*s", (int)indent, "");
 			column = indent;
 		} else if (column > indent) {
 			buf_char(out, ' ');
@@ -182,7 +169,7 @@ static void wrapped(struct buf *out, const char *text, unsigned indent)
 /* `again`: the lines were shown already. */
 static void finding(struct buf *out, const struct advice *a, const struct finding *f, bool again)
 {
-	printed(out, "  %s %-10s %s", severity_sign[a->severity], severity_name[a->severity], a->what);
+	buf_printf(out, "  %s %-10s %s", severity_sign[a->severity], severity_name[a->severity], a->what);
 	if (f->detail.len) {
 		buf_lit(out, ": ");
 		shown(out, f->detail);
@@ -218,7 +205,7 @@ static void edit_words(struct buf *out, const struct edit *e)
 {
 	buf_lit(out, "  ");
 	shown(out, e->file->path);
-	printed(out, ":%u\n", e->at);
+	buf_printf(out, ":%u\n", e->at);
 	for (unsigned i = 0; i < e->remove; i++) {
 		buf_lit(out, "    - ");
 		shown(out, slice_trim(file_line(e->file, e->at + i)));
@@ -267,7 +254,7 @@ static void json_text(struct buf *out, struct slice s)
 
 static void json_member(struct buf *out, const char *name, struct slice value)
 {
-	printed(out, "\"%s\":", name);
+	buf_printf(out, "\"%s\":", name);
 	json_text(out, value);
 	buf_char(out, ',');
 }
@@ -275,7 +262,7 @@ static void json_member(struct buf *out, const char *name, struct slice value)
 static void json_place(struct buf *out, const struct cfg_place *at)
 {
 	json_member(out, "file", at->file->path);
-	printed(out, "\"line\":%u", at->line);
+	buf_printf(out, "\"line\":%u", at->line);
 }
 
 static void json_lines(struct buf *out, struct slice lines)
@@ -291,7 +278,7 @@ static void json_lines(struct buf *out, struct slice lines)
 
 static void json_advice(struct buf *out, const struct advice *a, const struct finding *f)
 {
-	printed(out, "{\"id\":\"%s\",\"severity\":\"%s\",", a->id, severity_name[a->severity]);
+	buf_printf(out, "{\"id\":\"%s\",\"severity\":\"%s\",", a->id, severity_name[a->severity]);
 	json_member(out, "what", slice_str(a->what));
 	json_member(out, "why", slice_str(a->why));
 	if (f->detail.len)
@@ -334,11 +321,11 @@ static void json_spans(struct buf *out, const struct look *l)
 			buf_lit(out, ",\"CLIENT\"");
 		for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++)
 			if (look_has(l, phases[i].slot) && (l->p->http || !phases[i].http))
-				printed(out, ",\"%s\"", phases[i].name);
+				buf_printf(out, ",\"%s\"", phases[i].name);
 		if (!l->p->logasap)
 			buf_lit(out, ",\"haproxy.data\"");
 	}
-	printed(out, "],\"parent\":%s,\"downstream\":%s,\"ids\":\"%s\"",
+	buf_printf(out, "],\"parent\":%s,\"downstream\":%s,\"ids\":\"%s\"",
 		l->understood && knows_parent(l) ? "true" : "false",
 		l->downstream ? "true" : "false", ids_from(l));
 }
@@ -351,7 +338,7 @@ static void as_json(struct buf *out, const struct look *l, const struct edits *e
 	json_member(out, "section", l->p->section->keyword);
 	json_member(out, "name", l->p->name);
 	json_place(out, &l->p->section->place);
-	printed(out, ",\"mode\":\"%s\",\"log\":\"%s\",", l->p->http ? "http" : "tcp",
+	buf_printf(out, ",\"mode\":\"%s\",\"log\":\"%s\",", l->p->http ? "http" : "tcp",
 		l->profile ? "log-profile" : cfg_log_kind_name(l->p->log_kind));
 	json_spans(out, l);
 	buf_lit(out, ",\"advice\":[");
@@ -451,13 +438,13 @@ static void report(struct buf *out, const struct cfg *cfg, enum how how, struct 
 	if (how == AS_JSON) {
 		buf_lit(out, "],\"notes\":[");
 		notes(out, cfg, true);
-		printed(out, "],\"essential\":%u,\"useful\":%u,\"hints\":%u}\n", t->found[ESSENTIAL], t->found[USEFUL],
+		buf_printf(out, "],\"essential\":%u,\"useful\":%u,\"hints\":%u}\n", t->found[ESSENTIAL], t->found[USEFUL],
 			t->found[HINT]);
 		return;
 	}
 	notes(out, cfg, false);
 	if (how == AS_TEXT)
-		printed(out, "frontends=%u essential=%u useful=%u hints=%u\n", t->frontends, t->found[ESSENTIAL],
+		buf_printf(out, "frontends=%u essential=%u useful=%u hints=%u\n", t->frontends, t->found[ESSENTIAL],
 			t->found[USEFUL], t->found[HINT]);
 }
 
@@ -485,6 +472,8 @@ int doctor_main(const struct options *o)
 		return (int)err.code;
 	}
 	report(&out, cfg, how, &total);
+	if (how == AS_TEXT)		/* a patch has to be exact, and JSON escapes by itself */
+		term_mask(out.p, out.len, "\n\t");
 	fwrite(out.p, 1, out.len, stdout);
 	buf_free(&out);
 	if (total.frontends == 0)

@@ -6,7 +6,6 @@
 #include "ingest/ingest.h"
 #include "reconstruct/steps.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,19 +27,7 @@ struct explainer {
 	bool understood;		/* all lines so far */
 };
 
-static void say(struct explainer *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct explainer *x, const char *fmt, ...)
-{
-	char text[1024];
-	va_list args;
-	int n;
-
-	va_start(args, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	buf_add(&x->out, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
-}
+#define say(x, ...) buf_printf(&(x)->out, __VA_ARGS__)
 
 /* `label` in its column, then text that a client may have written. */
 static void say_text(struct explainer *x, const char *label, struct slice s)

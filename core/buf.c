@@ -1,5 +1,6 @@
 #include "core/buf.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,4 +24,23 @@ void buf_free(struct buf *b)
 {
 	free(b->p);
 	*b = (struct buf){ .max = b->max };
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+	size_t room = 256;
+	va_list args;
+	int n;
+
+	for (;;) {
+		va_start(args, fmt);
+		n = vsnprintf(buf_room(b, room), room, fmt, args);
+		va_end(args);
+		if (n < 0)
+			return;
+		if ((size_t)n < room)
+			break;
+		room = (size_t)n + 1;
+	}
+	b->len += (size_t)n;
 }

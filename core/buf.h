@@ -23,6 +23,9 @@ char *buf_grow(struct buf *b, size_t n);
 
 void buf_free(struct buf *b);
 
+/* Append what printf would print. */
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 static inline char *buf_room(struct buf *b, size_t n)
 {
 	if (__builtin_expect(b->cap - b->len < n + BUF_PAD, 0))

@@ -1,16 +1,10 @@
 #include "core/err.h"
 
+#include "core/term.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Control bytes of a hostile file must not reach a terminal (git's usage.c does the same). */
-static void mask_controls(char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-}
 
 /* False when an earlier error holds the place: the first one wins. */
 static bool take(struct err *e, enum exit_code code, const char *fmt, va_list args)
@@ -19,7 +13,7 @@ static bool take(struct err *e, enum exit_code code, const char *fmt, va_list ar
 		return false;
 	e->code = code;
 	vsnprintf(e->text, sizeof(e->text), fmt, args);
-	mask_controls(e->text);
+	term_mask(e->text, strlen(e->text), "");
 	return true;
 }
 
@@ -68,7 +62,7 @@ bool err_where(struct err *e, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(e->where, sizeof(e->where), fmt, args);
 	va_end(args);
-	mask_controls(e->where);
+	term_mask(e->where, strlen(e->where), "");
 	return false;
 }
 

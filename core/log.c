@@ -1,5 +1,7 @@
 #include "core/log.h"
 
+#include "core/term.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,10 +22,8 @@ void log_say(enum log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line + n, sizeof(line) - (size_t)n - 2, fmt, args);
 	va_end(args);
-	for (char *s = line; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
 	n = (int)strlen(line);
+	term_mask(line, (size_t)n, "");
 	memcpy(line + n, "\n", 2);
 	/* One write per message: lines of several threads do not mix. */
 	fputs(line, stderr);

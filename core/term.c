@@ -14,6 +14,26 @@ static bool is_hostile(const unsigned char *p, size_t n)
 	return n == 3 && p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf;	/* U+2060 to U+206F */
 }
 
+/* The character at `p`: its length, and whether it must not reach a terminal. */
+static size_t next_character(const unsigned char *p, size_t left, bool *bad)
+{
+	size_t n = utf8_sequence(p, left);
+
+	*bad = n == 0 || is_hostile(p, n);
+	return n ? n : 1;
+}
+
+void term_mask(char *p, size_t n, const char *keep)
+{
+	bool bad;
+
+	for (size_t at = 0, len; at < n; at += len) {
+		len = next_character((const unsigned char *)p + at, n - at, &bad);
+		if (bad && (p[at] == '\0' || !strchr(keep, p[at])))
+			memset(p + at, '?', len);
+	}
+}
+
 unsigned term_text(struct buf *out, struct slice s, unsigned max)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
@@ -21,13 +41,7 @@ unsigned term_text(struct buf *out, struct slice s, unsigned max)
 	bool bad;
 
 	for (size_t at = 0, n; at < s.len; at += n, columns++) {
-		n = utf8_sequence(p + at, s.len - at);
-		if (n == 0) {
-			n = 1;
-			bad = true;
-		} else {
-			bad = is_hostile(p + at, n);
-		}
+		n = next_character(p + at, s.len - at, &bad);
 		if (columns + 1 >= max && s.len - at > n) {
 			buf_lit(out, "…");
 			return columns + 1;

@@ -12,4 +12,7 @@
  */
 unsigned term_text(struct buf *out, struct slice s, unsigned max);
 
+/* The same in place, for messages and reports: each byte of what is hostile becomes '?', but for those in `keep`. */
+void term_mask(char *p, size_t n, const char *keep);
+
 #endif

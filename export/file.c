@@ -124,7 +124,15 @@ struct sink *file_sink_open(struct slice path, const struct encoder *enc, struct
 	}
 	memcpy(name, path.p, path.len);
 	name[path.len] = '\0';
-	fd = open(name, flags, 0644);
+	/* A FIFO that nobody reads would keep the program from its signals. */
+	fd = open(name, flags | O_NONBLOCK, 0644);
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	if (fd < 0 && errno == ENXIO) {
+		err_set(err, EXIT_EXPORT, "nobody reads this pipe: start its reader first");
+		err_where(err, "%s", name);
+		return NULL;
+	}
 	if (fd < 0) {
 		err_set(err, EXIT_EXPORT, "cannot write to it: %m");
 		err_where(err, "%s", name);

@@ -31,20 +31,6 @@ static void style(struct buf *out, enum style s)
 		buf_slice(out, codes[s]);
 }
 
-static void printed(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void printed(struct buf *out, const char *fmt, ...)
-{
-	char *p = buf_room(out, 512);
-	va_list args;
-	int n;
-
-	va_start(args, fmt);
-	n = vsnprintf(p, 512, fmt, args);
-	va_end(args);
-	out->len += n < 512 ? (size_t)n : 511;
-}
-
 /* ---- the head of a request --------------------------------------------------------------------------------- */
 
 static void duration(struct buf *out, uint64_t ns)
@@ -52,9 +38,9 @@ static void duration(struct buf *out, uint64_t ns)
 	uint64_t us = ns / 1000;
 
 	if (us % 1000)
-		printed(out, "%llu.%03llu ms", (unsigned long long)(us / 1000), (unsigned long long)(us % 1000));
+		buf_printf(out, "%llu.%03llu ms", (unsigned long long)(us / 1000), (unsigned long long)(us % 1000));
 	else
-		printed(out, "%llu ms", (unsigned long long)(us / 1000));
+		buf_printf(out, "%llu ms", (unsigned long long)(us / 1000));
 }
 
 static void head(struct buf *out, const struct record *r, const struct trace *t)
@@ -76,7 +62,7 @@ static void head(struct buf *out, const struct record *r, const struct trace *t)
 	}
 	style(out, STYLE_NONE);
 	if (status)
-		printed(out, "  %lld", (long long)status);
+		buf_printf(out, "  %lld", (long long)status);
 	buf_lit(out, "  ");
 	duration(out, root->end_ns - root->start_ns);
 	if (record_has(r, SLOT_x_frontend))
@@ -99,9 +85,9 @@ static void ids(struct buf *out, const struct record *r, const struct trace *t)
 
 	civil_format(t->span[0].start_ns, date);
 	style(out, STYLE_DIM);
-	printed(out, "  %s UTC  trace %016llx%016llx", date, (unsigned long long)t->id_hi, (unsigned long long)t->id_lo);
+	buf_printf(out, "  %s UTC  trace %016llx%016llx", date, (unsigned long long)t->id_hi, (unsigned long long)t->id_lo);
 	if (t->span[0].parent)
-		printed(out, "  parent %016llx", (unsigned long long)t->span[0].parent);
+		buf_printf(out, "  parent %016llx", (unsigned long long)t->span[0].parent);
 	if (record_has(r, SLOT_ci)) {
 		buf_lit(out, "  from ");
 		term_text(out, record_text(r, SLOT_ci), 45);
@@ -228,7 +214,7 @@ static void tree_trace(struct buf *out, const struct record *r, const struct tra
 	if (record_has(r, SLOT_x_truncated))
 		buf_lit(out, "  (HAProxy cut this line at its length limit: raise `len`)\n");
 	else if (record_has(r, SLOT_x_incomplete))
-		printed(out, "  (its final line did not come: %.*s)\n", (int)record_text(r, SLOT_x_incomplete).len,
+		buf_printf(out, "  (its final line did not come: %.*s)\n", (int)record_text(r, SLOT_x_incomplete).len,
 			record_text(r, SLOT_x_incomplete).p);
 	else if (record_has(r, SLOT_x_open_end))
 		buf_lit(out, "  (written before the end: logasap)\n");

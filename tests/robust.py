@@ -834,6 +834,37 @@ def a_signal_before_the_pipeline_ends_it(folder):
             p.communicate()
 
 
+@test
+def a_pipe_that_nobody_reads_is_an_error(folder):
+    fifo = os.path.join(folder, 'fifo')
+    os.mkfifo(fifo)
+    p = start('--to', 'file:' + fifo, os.path.join(ROOT, 'samples', 'demo', 'haproxy.log'), stdin=subprocess.DEVNULL)
+    try:
+        _, err = p.communicate(timeout=10)
+    finally:
+        p.kill()
+    expect(p.returncode == 5 and b'nobody reads this pipe' in err, p.returncode, err)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(open(fifo, 'rb').read()))
+    reader.start()
+    time.sleep(0.3)
+    run('--to', 'file:' + fifo, os.path.join(ROOT, 'samples', 'demo', 'haproxy.log'), lines=13)
+    reader.join(10)
+    expect(got and got[0].count(b'spanId') >= 36, 'the reader got', got[:1])
+
+
+@test
+def what_is_said_can_do_nothing_to_a_terminal(folder):
+    cfg = write(folder, 'x.cfg', b'frontend a\x1b[31m\xc2\x9b31m\xe2\x80\xae\x9b\n  bind :1\n  mode http\n  log-format "%zz"\n')
+    for words in (['doctor', cfg], ['-n', '--haproxy-cfg', cfg], ['--to', 'null', folder + '/\xc2\x9b31m\x1b'],
+                  ['--to', 'nowhere:\u009b31m'], ['--phases', '\u202eall'], ['--format', '%ci \u009b %zz']):
+        p = start(*words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        out, err = p.communicate(timeout=20)
+        said = ((out or b'') + (err or b'')).decode()                   # strict: it is UTF-8
+        bad = [c for c in said if (ord(c) < 32 and c not in '\n\t') or 0x7f <= ord(c) < 0xa0 or 0x202a <= ord(c) <= 0x202e]
+        expect(said and not bad, words, bad)
+
+
 def closed(fd, *words):
     """What becomes of a run whose parent has closed `fd`: exit code, stderr"""
     script = 'import os, sys; os.close(%d); os.execv(sys.argv[1], sys.argv[1:])' % fd
