@@ -77,7 +77,7 @@ static bool add(struct formats *set, struct slice name, struct slice text, const
 void formats_own(struct formats *set)
 {
 	if (set->nfirst + 1 == set->n)
-		set->nfirst = set->n;
+		set->nfirst = set->n <= FORMATS_FIRST ? set->n : 0;
 }
 
 void formats_learn(struct formats *set, const uint32_t *matches)

@@ -48,6 +48,7 @@ void frontends_settle(struct formats *set)
 	set->first_look = named > FORMATS_RECENT;
 	if (!set->first_look)
 		return;
+	set->nfirst = 0;
 	for (uint32_t i = 0; i < set->norder; i++) {
 		const struct format *f = set->v[set->order[i]];
 

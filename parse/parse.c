@@ -239,7 +239,7 @@ static bool look_first(struct parser *p, bool *found)
 
 static bool find_format(struct parser *p, struct recent *recent)
 {
-	uint32_t first = p->formats->nfirst <= FORMATS_FIRST && !p->formats->first_look ? p->formats->nfirst : 0;
+	const uint32_t first = p->formats->nfirst;
 	bool found = false;
 	uint16_t n;
 

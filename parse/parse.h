@@ -27,7 +27,7 @@ struct formats {
 	struct arena *arena;		/* lent; where formats live */
 	struct format *v[FORMATS_MAX];
 	uint32_t n, norder;
-	uint32_t nfirst;		/* of the user's own, before any other: tried in this order, up to FORMATS_FIRST */
+	uint32_t nfirst;		/* of the user's own, at most FORMATS_FIRST: always tried, in this order; else 0 */
 	struct names *frontends;	/* of haproxy.cfg: struct candidates of each; NULL: there is none */
 	bool first_look;		/* so many that the frontend's name is looked for first; those are not in `order` */
 	struct format **planned;	/* further ones that records may have, which want a plan: variants, whole ones */
