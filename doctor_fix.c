@@ -178,32 +178,22 @@ static unsigned place_in(const struct cfg_section *s)
 	return outside_conditions(s, first ? first : last + 1);
 }
 
-/* Where the headers can be changed that the rules of the section read, at `at` or behind. */
-static unsigned place_behind_readers(const struct cfg_section *s, unsigned at)
+/* Behind the last directive that is `such`, or at `at` when that is further on. */
+static unsigned place_behind(const struct cfg_section *s, bool (*such)(const struct cfg_directive *d), unsigned at)
 {
 	unsigned last = 0;
 
 	for (const struct cfg_directive *d = s->first; d; d = d->next)
-		if (reads_trace(d))
+		if (such(d))
 			last = last_line_of(d);
 	return last < at ? at : past_conditions(s, last);
 }
 
+/* Captures are numbered as they stand there, and rules may know the numbers: new ones come last. */
 static bool is_capture(const struct cfg_directive *d)
 {
 	return slice_eq(d->word[0], SLICE("capture")) || slice_eq(d->word[0], SLICE("declare")) ||
 	       (d->n > 1 && slice_starts(d->word[1], SLICE("capture")));
-}
-
-/* Captures are numbered as they stand there, and rules may know the numbers: new ones come last. */
-static unsigned place_of_captures(const struct cfg_section *s, unsigned at)
-{
-	unsigned last = 0;
-
-	for (const struct cfg_directive *d = s->first; d; d = d->next)
-		if (is_capture(d))
-			last = last_line_of(d);
-	return last < at ? at : past_conditions(s, last);
 }
 
 /* ---- the list of edits --------------------------------------------------------------------------------------- */
@@ -575,7 +565,7 @@ static void say_recipe(struct fix *fix, struct buf *out, const char *line)
 static void say_recipes(struct fix *fix)
 {
 	const struct cfg_section *s = fix->l->p->section;
-	bool split = place_behind_readers(s, place_in(s)) != place_in(s);
+	bool split = place_behind(s, reads_trace, place_in(s)) != place_in(s);
 	struct buf *out = &fix->block;
 
 	put_line(out, s->indent, split ? SLICE("# the caller's trace") :
@@ -975,9 +965,9 @@ void doctor_fix(const struct look *l, struct edits *edits)
 		fix_trace(&fix);
 	if (!l->profile && !slice_eq(slice_of(fix.format.p, fix.format.len), l->p->log_format.text))
 		say_instead(&fix, l->p->log_format.by, format_line(&fix));
-	add_lines(&fix, place_of_captures(s, at), &fix.slots);
+	add_lines(&fix, place_behind(s, is_capture, at), &fix.slots);
 	add_lines(&fix, at, &fix.block);
-	add_lines(&fix, place_behind_readers(s, at), &fix.late);
+	add_lines(&fix, place_behind(s, reads_trace, at), &fix.late);
 	if (l->profile)
 		fix_steps(&fix);
 	buf_free(&fix.format);

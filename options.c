@@ -191,6 +191,7 @@ static void read_environment(struct options *o)
 static bool read_line(struct options *o, struct slice line, const char *path, unsigned number, struct err *err)
 {
 	struct slice rest = slice_trim(line), name;
+	bool flag;
 	int id;
 
 	if (rest.len && rest.p[rest.len - 1] == '\r')
@@ -208,7 +209,8 @@ static bool read_line(struct options *o, struct slice line, const char *path, un
 		return err_where(err, "%s", path);
 	}
 	rest = slice_trim(rest.p ? rest : slice_of("", 0));
-	if ((rest.len == 0) != !rows[id].arg && !(rows[id].arg == NULL && (slice_eq(rest, SLICE("true")) || slice_eq(rest, SLICE("false"))))) {
+	flag = !rows[id].arg && (slice_eq(rest, SLICE("true")) || slice_eq(rest, SLICE("false")));
+	if ((rest.len == 0) != !rows[id].arg && !flag) {
 		err_at(err, EXIT_CONFIG, line.p, line.len, (size_t)(name.p - line.p),
 		       rows[id].arg ? "this option wants a value" : "this option takes no value");
 		return err_where(err, "%s", path);

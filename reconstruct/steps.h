@@ -21,7 +21,10 @@ static inline bool steps_possible(const struct format *f)
 	return format_has(f, SLOT_OG) || f->step != STEP_UNKNOWN;
 }
 
-/* What the line in `r`, of such a format, which came in `f`, is. STEP_LINE_PART: fills `p`, but for the index of its format. Pure. */
+/*
+ * What the line in `r`, of such a format, which came in `f`, is. STEP_LINE_PART: fills `p`, but for the index of its
+ * format. Pure.
+ */
 enum step_line step_line(const struct record *r, const struct frame *f, struct part *p);
 
 /* Lines of one request on their way into one record. One per worker; all but `scratch` is reset by merge_begin. */

@@ -400,3 +400,14 @@ def groups(path):
 
 def client_of(spans):
     return next((s for s in spans if s['kind'] == compare.CLIENT), None)
+
+
+def run(main):
+    """One test of many parts: the first failure ends it"""
+    try:
+        main()
+    except Failure as failure:
+        print('FAILED', failure)
+        print('0 passed, 1 failed')
+        sys.exit(1)
+    print('1 passed, 0 failed')

@@ -122,13 +122,7 @@ def main():
         check_joined(l, lines, want, '--haproxy-cfg', l.path('haproxy.cfg'))
         n = check(lines, want)
     print('HAProxy %d.%d: %d lines of %d requests, each with unique-id, frontend and parent' % (*lab.version(), n, requests))
-    print('1 passed, 0 failed')
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except lab.Failure as failure:
-        print('FAILED', failure)
-        print('0 passed, 1 failed')
-        sys.exit(1)
+    lab.run(main)
