@@ -413,6 +413,27 @@ def a_flood_of_ids():
     expect(total['requests'] == 20000 and len(spans(out)) == 20000, total)
 
 
+# A child's peak counts from before its exec: a small parent is needed, which this program is not.
+PEAK = """import os, subprocess, sys
+p = subprocess.Popen(sys.argv[1:], stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(p.pid, 0)
+print(usage.ru_maxrss)
+sys.exit(status != 0)"""
+
+
+@test
+def memory_is_bounded():
+    """The lines of open requests take what --max-open allows; the program itself stays below 48 MiB"""
+    line = '<134>1 2026-11-21T08:15:48.380138+00:00 - haproxy 1 - - txn_response id=%s st=200 Tr=1\n'
+    with tempfile.NamedTemporaryFile('w') as f:
+        f.writelines(line % ('x' * 700 + str(i)) for i in range(120000))
+        f.flush()
+        for most, mib in (('100', 48), ('10000', 40 + 48)):
+            done = subprocess.run([sys.executable, '-c', PEAK, HASPAN, *FORMATS, '--threads', '2', '--to', 'null', '--max-open',
+                                   most, f.name], env=ENV, capture_output=True, timeout=120)
+            expect(done.returncode == 0 and (int(done.stdout) < mib * 1024 or 'san' in HASPAN), most, done.stdout, 'KiB')
+
+
 # ---------------------------------------------------------------- keys
 
 @test
