@@ -10,7 +10,7 @@ static bool is_hostile(const unsigned char *p, size_t n)
 	if (n == 2)
 		return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
 	if (n == 3 && p[0] == 0xe2 && p[1] == 0x80)
-		return p[2] >= 0x8b && p[2] <= 0xaf;		/* U+200B to U+202F */
+		return (p[2] >= 0x8b && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae);	/* not dashes, quotes, … */
 	return n == 3 && p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa0 && p[2] <= 0xaf;	/* U+2060 to U+206F */
 }
 
