@@ -9,6 +9,7 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/metrics.h"
 #include "parse/record.h"
 #include "reconstruct/plan.h"
 #include "reconstruct/span.h"
@@ -50,10 +51,11 @@ struct wire {
 
 /* What became of the spans given to a sink (haspan(1)); written by the sink alone. */
 struct sink_tally {
-	uint64_t exported, refused, dropped, held;
+	uint64_t restored, exported, refused, dropped, held;
 };
 
 struct sink;
+struct export_config;
 
 struct sink_ops {
 	/*
@@ -68,6 +70,17 @@ struct sink_ops {
 	void (*finish)(struct sink *s);
 	/* A consistent reading; any thread, any time. */
 	void (*tally)(struct sink *s, struct sink_tally *out);
+	/*
+	 * The lowest `seq` of the wires that were submitted and are not settled: answered for, or in the spool.
+	 * UINT64_MAX: none. Any thread, any time.
+	 */
+	uint64_t (*unsettled)(struct sink *s);
+	/* May be NULL. What is settled shall also survive a loss of power, if the sink keeps it here (fdatasync). */
+	void (*sync)(struct sink *s);
+	/* May be NULL. New headers, certificates and limits, from the next request on (SIGHUP). false: `err` filled, the old go on. */
+	bool (*reload)(struct sink *s, const struct export_config *cfg, struct err *err);
+	/* May be NULL. Add the sink's numbers; any thread. */
+	void (*metrics)(struct sink *s, struct metrics *m);
 	void (*free)(struct sink *s);
 };
 
@@ -88,6 +101,9 @@ struct export_config {
 	unsigned connections;		/* requests in flight at once, at least 1 */
 	const char *ca, *cert, *key;	/* PEM files, or NULL */
 	size_t buffer_max;		/* bytes of wires held in memory */
+	unsigned batch_delay_ms;	/* how long spans may wait for others to be sent with */
+	const char *spool;		/* folder, or NULL */
+	uint64_t spool_max;		/* bytes of all files in it, for each sink */
 	unsigned drain_ms;		/* how long to go on sending once a stop was asked for */
 	unsigned give_up_ms;		/* how long to wait for any acknowledgement before giving up; 0: for ever */
 	bool colour;			/* for the tree */

@@ -84,7 +84,30 @@ static void file_free(struct sink *s)
 	free(f);
 }
 
-static const struct sink_ops file_ops = { file_submit, file_finish, file_tally, file_free };
+/* What was written is settled at once. */
+static uint64_t file_unsettled(struct sink *s)
+{
+	(void)s;
+	return UINT64_MAX;
+}
+
+static void file_sync(struct sink *s)
+{
+	struct file_sink *f = (struct file_sink *)s;
+
+	/* Fails on a pipe or a terminal, which keep nothing. */
+	if (f->fd > STDERR_FILENO && fdatasync(f->fd) != 0)
+		log_debug("%s: %m", f->sink.uri);
+}
+
+static const struct sink_ops file_ops = {
+	.submit = file_submit,
+	.finish = file_finish,
+	.tally = file_tally,
+	.unsettled = file_unsettled,
+	.sync = file_sync,
+	.free = file_free,
+};
 
 static struct sink *file_sink_new(int fd, const struct encoder *enc, struct err *err)
 {

@@ -46,6 +46,7 @@ struct batch {
 	struct buf bytes;	/* as encoded; owned */
 	struct buf packed;	/* the same, compressed; empty without gzip */
 	uint64_t spans;
+	uint64_t seq;		/* of its first wire */
 	bool half;		/* came of a split: not to be joined again */
 };
 
@@ -72,6 +73,7 @@ struct http_sink {
 	struct batch *head, **tail;	/* to be sent, in order */
 	size_t bytes;			/* of all batches, also of those in lanes */
 	uint64_t submitted, exported, refused;
+	uint64_t since;			/* seq of the first wire since all was answered for */
 	bool closing;			/* nothing more will come */
 	bool blocked;			/* the input waits for room */
 	bool quit;			/* nobody waits for answers any more */
@@ -136,6 +138,7 @@ static struct batch *batch_take(const struct http_sink *s, struct wire *w)
 
 	b->bytes = w->bytes;
 	b->spans = w->spans;
+	b->seq = w->seq;
 	buf_shrink(&b->bytes);
 	w->bytes = (struct buf){ .max = w->bytes.max };
 	w->spans = 0;
@@ -364,6 +367,7 @@ static void split_batch(struct http_sink *s, struct lane *lane)
 	/* The account is kept by what was submitted, whatever the parts say. */
 	head->spans = head->spans < whole->spans ? head->spans : whole->spans;
 	tail->spans = whole->spans - head->spans;
+	head->seq = tail->seq = whole->seq;
 	head->half = tail->half = true;
 	pthread_mutex_lock(&s->lock);
 	s->bytes += batch_size(head) + batch_size(tail);
@@ -579,6 +583,8 @@ static void http_submit(struct sink *sink, struct wire *w)
 	}
 	b = batch_take(s, w);
 	pthread_mutex_lock(&s->lock);
+	if (s->submitted == s->exported + s->refused)
+		s->since = b->seq;
 	s->submitted += b->spans;
 	s->blocked = s->bytes && s->bytes + b->bytes.len > s->buffer_max;
 	if (s->blocked)
@@ -605,6 +611,17 @@ static void http_tally(struct sink *sink, struct sink_tally *out)
 	size_t bytes;
 
 	read_account((struct http_sink *)sink, out, &bytes);
+}
+
+static uint64_t http_unsettled(struct sink *sink)
+{
+	struct http_sink *s = (struct http_sink *)sink;
+	uint64_t seq;
+
+	pthread_mutex_lock(&s->lock);
+	seq = s->submitted == s->exported + s->refused ? UINT64_MAX : s->since;
+	pthread_mutex_unlock(&s->lock);
+	return seq;
 }
 
 static void http_finish(struct sink *sink)
@@ -650,6 +667,7 @@ static const struct sink_ops http_ops = {
 	.submit = http_submit,
 	.finish = http_finish,
 	.tally = http_tally,
+	.unsettled = http_unsettled,
 	.free = http_free,
 };
 

@@ -25,6 +25,9 @@ struct block {
 	enum framing framing;
 	bool torn_head;		/* starts inside a line that was longer than LINE_MAX_BYTES */
 	bool torn_tail;		/* ends inside such a line */
+	bool sole;		/* of one port, which wants no other's bytes in it (ingest/port.h) */
+	uint32_t source;	/* whose `mark` is */
+	uint64_t mark;		/* how far it was read, in the source's own terms, growing; 0: it keeps no position */
 };
 
 /* A zone that the envelope does not tell. */

@@ -1,0 +1,68 @@
+/*
+ * ingest/live.h - the sources that have no end: sockets and followed files, all of them at once.
+ *
+ * One struct live holds one struct port (ingest/port.h) for each URI, and for each connection of a stream. Whoever
+ * holds the pipeline's input lock calls live_fill: there is no thread here, the kernel's buffers are the queue. When
+ * the sinks make the workers wait nobody reads: streams and files wait, datagrams are dropped by the kernel, which
+ * counts them.
+ */
+#ifndef INGEST_LIVE_H
+#define INGEST_LIVE_H
+
+#include "core/metrics.h"
+#include "ingest/ingest.h"
+
+struct live;
+
+/* Settings that the ports share; lent by the configuration. */
+struct live_config {
+	const char *state;		/* folder for checkpoints, or NULL: none are kept */
+	uint32_t max_connections;	/* of streams, all listeners together */
+	int64_t idle_ms;		/* a connection that says nothing for so long is told to go; 0: never */
+	size_t max_line;		/* longest message of a stream or datagram, at most LINE_MAX_BYTES */
+};
+
+/* Is `uri` one of these sources? By its scheme alone. */
+bool live_names(struct slice uri);
+
+/* NULL: out of memory, `err` filled. */
+struct live *live_new(const struct live_config *c, struct err *err);
+
+/*
+ * Bind, listen or look for the file, now. false: `err` filled (EXIT_USAGE, EXIT_INPUT). Its place among the ports that
+ * were added is the number of the source: 0, 1 …
+ */
+bool live_add(struct live *l, struct slice uri, struct err *err);
+
+/* What live_fill did. */
+enum live_fill {
+	LIVE_BLOCK,		/* the block holds whole frames */
+	LIVE_NOTHING,		/* nothing came within the time */
+	LIVE_END,		/* a stop was asked for, and what had arrived by then is read */
+};
+
+/*
+ * Fill `b` (room for BLOCK_SIZE bytes and the pads) with whole frames of one or several ports, and set framing, torn_*,
+ * source and mark. Waits for at most `wait_ms` (-1: for ever) until something comes, live_wake or core/stop.h's wish.
+ * One caller at a time.
+ */
+enum live_fill live_fill(struct live *l, struct block *b, int wait_ms);
+
+/* Let live_fill return LIVE_NOTHING soon; from any thread. */
+void live_wake(struct live *l);
+
+/*
+ * Everything up to `mark` of this source is answered for, or in the spool: it need not be read again. Marks only grow.
+ * One caller at a time, beside live_fill.
+ */
+void live_acknowledge(struct live *l, uint32_t source, uint64_t mark);
+
+/* New certificates and limits (SIGHUP). The caller holds off live_fill. false: `err` says what stays as it was. */
+bool live_reload(struct live *l, const struct live_config *c, struct err *err);
+
+/* Each source's numbers, labelled with its URI; any thread. */
+void live_metrics(struct live *l, struct metrics *m);
+
+void live_free(struct live *l);
+
+#endif
