@@ -8,7 +8,7 @@ static void add(struct metrics *m, struct metric_sample s)
 	if (m->samples.max == 0)
 		m->samples.max = SAMPLES_MAX * sizeof(s);
 	if (m->samples.len + sizeof(s) <= m->samples.max)
-		buf_add(&m->samples, &s, sizeof(s));
+		buf_add(&m->samples, (const char *)&s, sizeof(s));
 }
 
 void metrics_add(struct metrics *m, enum metric id, double value)
