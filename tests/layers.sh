@@ -22,7 +22,7 @@ function may(file, inc,    room) {
 }
 /^[ \t]*#[ \t]*include[ \t]+</ {
 	inc = $0; sub(/^[^<]*</, "", inc); sub(/>.*/, "", inc)
-	lib = inc ~ /^pcre2/ ? "pcre2" : inc ~ /^openssl/ ? "openssl" : inc ~ /^zstd/ ? "zstd" : \
+	lib = inc ~ /^pcre2/ ? "pcre2" : inc ~ /^openssl\/(ssl|err)/ ? "libssl" : inc ~ /^openssl/ ? "libcrypto" : inc ~ /^zstd/ ? "zstd" : \
 	      inc ~ /^lzma/ ? "lzma" : inc ~ /^xxhash/ ? "xxhash" : inc ~ /^curl/ ? "curl" : ""
 	if (lib != "" && FILENAME !~ /\.h$/) {
 		if (lib in home && home[lib] != FILENAME) {
