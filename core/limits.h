@@ -28,6 +28,10 @@
  */
 #define LINE_MAX_BYTES ((size_t)66 * 1024)
 
+/* The largest count of a counted message, and its digits. It fits into a block with them: one that is too long is skipped whole. */
+#define COUNT_DIGITS 6
+#define COUNT_MAX (BLOCK_SIZE - COUNT_DIGITS - 1)
+
 /* The file of --config. Somebody's log, or /dev/zero, is none. */
 #define CONFIG_MAX ((size_t)1024 * 1024)
 
@@ -172,6 +176,22 @@
 /* --threads: more workers than this were never faster, and each owns about 2 MiB. */
 #define THREADS_MAX 64
 
+/* Live sources of one run: sockets and followed files. Connections of streams are not counted. */
+#define LIVE_SOURCES_MAX 64
+
+/* How long a port that is due may wait for its turn, in milliseconds; times of live sources are seconds. */
+#define DUE_LOOK_MS 250
+
+/* How long what has arrived is read after a stop was asked for, in milliseconds: a flood would never end. */
+#define STOP_READ_MS 1000
+
+/* Blocks whose answers are awaited, for the sake of positions; beyond, positions move in larger steps. */
+#ifdef HASPAN_HARD
+#define LEDGER_MAX 4
+#else
+#define LEDGER_MAX 65536
+#endif
+
 /* Sinks of one run. */
 #define SINKS_MAX 8
 
@@ -186,11 +206,25 @@
 #define CONNECTIONS_MAX 1000000
 #define DESCRIPTORS_ELSE 256
 
-/* Connections that are accepted in one turn, before the others are read again. */
+/* Connections that are accepted in one turn, before the others are read again; and, once a stop was asked for, in all. */
 #define ACCEPTS_MAX 256
+#define STOP_ACCEPTS_MAX 4096
 
-/* Connections that wait to be accepted, by default. The kernel cuts it at net.core.somaxconn (4096). */
+/* Connections that wait to be accepted (?backlog=). The kernel cuts it at net.core.somaxconn, which is 4096 mostly. */
 #define BACKLOG_DEFAULT 4096
+#define BACKLOG_MAX 65535
+
+/* How often a listener looks whose time is up. */
+#define TICK_MS 1000
+
+/* How long a TLS peer that must read before more can come is left alone. */
+#define REST_MS 50
+
+/* How long peers that were told to go, because a stop was asked for, are waited for: HAProxy goes at once. */
+#define LEAVE_MS 100
+
+/* What a peer can cause is said so often at most. */
+#define LOG_EVERY_MS INT64_C(60000)
 
 /*
  * How long a message may take from its first byte to its last, and a TLS handshake. A sender writes a message at once, and

@@ -136,16 +136,13 @@ bool address_parse(struct slice uri, struct slice text, const char *port, int ty
 	struct addrinfo want = { .ai_socktype = type, .ai_flags = AI_PASSIVE }, *found;
 	struct slice host, number;
 	char name[256];
-	uint64_t n;
+	uint64_t n = 0;
 	int code;
 
 	if (!split(uri, text, &host, &number, err))
 		return false;
-	if (!number.p)
-		number = slice_str(port);
-	else if (!slice_uint(number, &n) || n > 65535)
+	if (!slice_uint(number.p ? number : slice_str(port), &n) || n > 65535)
 		return wrong(uri, number.p, err, "expected a port, 0 to 65535");
-	slice_uint(number, &n);
 	if (host.len == 0 || slice_eq(host, SLICE("*"))) {
 		any_address((uint16_t)n, out);
 		return true;

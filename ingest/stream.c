@@ -33,6 +33,7 @@ struct conn {
 	struct conn *prev, *next;	/* of its mood, longest first */
 	int64_t since_ms;
 	enum mood mood;
+	bool told;			/* to go */
 	bool cut;			/* its time was up: what came is used, the rest is not awaited */
 	int fd;
 	struct tls_session *tls;	/* NULL: in plain */
@@ -118,6 +119,7 @@ static void half_close(struct conn *c)
 	if (c->tls)
 		tls_goodbye(c->tls);
 	shutdown(c->fd, SHUT_WR);
+	c->told = true;
 }
 
 /* What has arrived is still read, but not more: the descriptor becomes ready, and fill sees the end. */
@@ -229,7 +231,10 @@ static void take(struct stitch *s, struct block *b, const struct gain *g)
 	b->len += g->n;
 	if (s->framing == FRAMING_UNKNOWN)
 		s->framing = frame_stream(b->p + start, b->len - start, g->ended);
-	stitch_end(s, b, start, g->ended);
+	if (s->framing == FRAMING_UNKNOWN)
+		stitch_hold(s, b, start);
+	else
+		stitch_end(s, b, start, g->ended);
 	if (b->torn_head || b->torn_tail)
 		b->sole = true;
 }
@@ -252,18 +257,17 @@ static void account(struct conn *c)
 	cut(oldest);
 }
 
-/* Frames came, or a part of one: whose time is it now? */
-static void set_mood(struct conn *c, bool frames, int64_t now_ms)
+/* Something came: whose time is it now? */
+static void set_mood(struct conn *c, bool frames)
 {
-	enum mood mood = c->stitch.carried || c->stitch.torn ? MOOD_INSIDE : MOOD_QUIET;
+	bool inside = c->stitch.carried || c->stitch.torn;
 
-	if (c->mood == MOOD_GREETING && !tls_established(c->tls))
+	if (c->tls && !tls_established(c->tls))
 		return;
-	if (c->mood == MOOD_LEAVING && (mood == MOOD_QUIET || !frames))
-		mood = MOOD_LEAVING;
 	/* A message that goes on is as old as it was. */
-	if (mood != MOOD_INSIDE || c->mood != MOOD_INSIDE || frames)
-		move(c, mood, now_ms);
+	if (inside && c->mood == MOOD_INSIDE && !frames)
+		return;
+	move(c, inside ? MOOD_INSIDE : c->told ? MOOD_LEAVING : MOOD_QUIET, clock_ms());
 }
 
 static enum port_left rest(struct conn *c)
@@ -288,10 +292,10 @@ static enum port_left conn_fill(struct port *p, struct block *b)
 	count(&l->bytes, g.n);
 	if (g.n || (g.ended && c->stitch.carried)) {
 		take(&c->stitch, b, &g);
-		set_mood(c, b->len > before, clock_ms());
+		set_mood(c, b->len > before);
 		account(c);
 	} else if (c->mood == MOOD_GREETING && tls_established(c->tls)) {
-		move(c, MOOD_QUIET, clock_ms());
+		set_mood(c, false);
 	}
 	if (g.ended)
 		return PORT_GONE;
@@ -620,7 +624,7 @@ static struct port *stream_open(struct live *live, struct slice uri, struct slic
 	};
 	struct listener *l;
 	struct address at;
-	int backlog;
+	int backlog = 0;
 
 	if (!address_params(uri, &rest, param, tls ? PARAMS_TLS : PARAMS_TCP, err) ||
 	    !read_backlog(uri, &param[PARAM_BACKLOG], &backlog, err) ||
