@@ -215,7 +215,7 @@
 #define BACKLOG_MAX 65535
 
 /* How often a listener looks whose time is up. */
-#define TICK_MS 1000
+#define LISTENER_LOOK_MS 1000
 
 /* How long a TLS peer that must read before more can come is left alone. */
 #define REST_MS 50

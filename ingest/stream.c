@@ -412,7 +412,7 @@ static unsigned accept_some(struct listener *l, unsigned max)
 			take_in(l, fd);
 	}
 	if (l->port.due_ms == 0 && streams.connections)
-		l->port.due_ms = clock_ms() + TICK_MS;
+		l->port.due_ms = clock_ms() + LISTENER_LOOK_MS;
 	return n;
 }
 
@@ -457,7 +457,7 @@ static enum port_left listener_tick(struct port *p, int64_t now_ms)
 	expire(l, MOOD_INSIDE, now_ms - MESSAGE_MS, "a message of it doesn't end");
 	if (idle_ms > 0)
 		expire(l, MOOD_QUIET, now_ms - idle_ms, "--idle-timeout");
-	p->due_ms = l->refs > 1 ? now_ms + TICK_MS : 0;
+	p->due_ms = l->refs > 1 ? now_ms + LISTENER_LOOK_MS : 0;
 	return PORT_EMPTY;
 }
 
