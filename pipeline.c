@@ -656,12 +656,12 @@ static bool check_sources(struct pipeline *p, const struct config *c, struct err
 		if (!ok)
 			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
 	}
-	return true;
+	return !p->live || live_add_passed(p->live, err);
 }
 
 static bool open_live(struct pipeline *p, const struct config *c, struct err *err)
 {
-	bool any = false;
+	bool any = live_passed() > 0;
 
 	for (uint32_t i = 0; i < c->nsources; i++)
 		any |= live_names(c->sources[i]);

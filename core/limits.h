@@ -28,6 +28,9 @@
  */
 #define LINE_MAX_BYTES ((size_t)66 * 1024)
 
+/* --max-line, at least: HAProxy's own least `len`. */
+#define LINE_MIN_BYTES ((size_t)80)
+
 /* The largest count of a counted message, and its digits. It fits into a block with them: one that is too long is skipped whole. */
 #define COUNT_DIGITS 6
 #define COUNT_MAX (BLOCK_SIZE - COUNT_DIGITS - 1)
@@ -236,7 +239,7 @@
  * A connection that says nothing for so long (--idle-timeout) is told to go. A HAProxy without traffic may be silent
  * for a night, and peers that died without a word are found by TCP's keep-alive, in KEEPALIVE_S + 3 KEEPALIVE_PROBE_S.
  */
-#define IDLE_DEFAULT_MS INT64_C(86400000)
+#define IDLE_DEFAULT_MS 86400000
 #define KEEPALIVE_S 120
 #define KEEPALIVE_PROBE_S 30
 

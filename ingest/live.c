@@ -1,5 +1,6 @@
 #include "core/log.h"
 #include "core/stop.h"
+#include "ingest/activation.h"
 #include "ingest/port.h"
 
 #include <stdatomic.h>
@@ -209,6 +210,22 @@ bool live_add(struct live *l, struct slice uri, struct err *err)
 	l->source[p->source] = p;
 	l->nsources++;
 	live_ready(l, p);		/* what was there before is not announced */
+	return true;
+}
+
+unsigned live_passed(void)
+{
+	return activation_count();
+}
+
+bool live_add_passed(struct live *l, struct err *err)
+{
+	for (unsigned i = 0; i < activation_count(); i++) {
+		const char *uri = activation_uri(i);
+
+		if (uri && !l->c->check_only && !live_add(l, slice_str(uri), err))
+			return err_where(err, "LISTEN_FDS");
+	}
 	return true;
 }
 
