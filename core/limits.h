@@ -218,13 +218,16 @@
 #define BACKLOG_MAX 65535
 
 /* How often a listener looks whose time is up. */
-#define LISTENER_LOOK_MS 1000
+#define LISTENER_LOOK_MS 500
 
 /* How long a TLS peer that must read before more can come is left alone. */
 #define REST_MS 50
 
-/* How long peers that were told to go, because a stop was asked for, are waited for: HAProxy goes at once. */
-#define LEAVE_MS 100
+/*
+ * How long connections that were told to go, because a stop was asked for, may say nothing before they are not waited for
+ * any longer: some round trips. HAProxy goes at once.
+ */
+#define LEAVE_MS 250
 
 /* What a peer can cause is said so often at most. */
 #define LOG_EVERY_MS INT64_C(60000)
@@ -233,7 +236,11 @@
  * How long a message may take from its first byte to its last, and a TLS handshake. A sender writes a message at once, and
  * TCP repeats what was lost for about this long. What takes longer is no sender of logs, and holds memory.
  */
+#ifdef HASPAN_HARD
+#define MESSAGE_MS INT64_C(1500)
+#else
 #define MESSAGE_MS INT64_C(60000)
+#endif
 
 /*
  * A connection that says nothing for so long (--idle-timeout) is told to go. A HAProxy without traffic may be silent

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -49,7 +48,6 @@ struct listener {
 	struct port port;
 	uint32_t refs;			/* its own, and one for each connection */
 	struct list list[MOOD_MAX];
-	bool stopping;
 	bool starved;			/* no descriptor was left: it rests until the next tick */
 	int fd;
 	struct tls_files files;		/* owned texts; cert NULL: tcp:// */
@@ -220,6 +218,15 @@ static bool fits(const struct stitch *s, const struct block *b)
 	       BLOCK_SIZE - b->len >= s->carried + READ_MIN;
 }
 
+/* The stream has ended: what follows in the block must not become a part of a frame without an end. */
+static void finish(const struct stitch *s, struct block *b)
+{
+	if (s->framing != FRAMING_LINES || b->len == BLOCK_SIZE)
+		b->sole = true;
+	else if (b->p[b->len - 1] != '\n')
+		b->p[b->len++] = '\n';
+}
+
 /* What the bytes behind `at`, where what is carried belongs, are: whole frames into the block, the rest is kept. */
 static void take(struct stitch *s, struct block *b, const struct gain *g)
 {
@@ -237,6 +244,8 @@ static void take(struct stitch *s, struct block *b, const struct gain *g)
 		stitch_end(s, b, start, g->ended);
 	if (b->torn_head || b->torn_tail)
 		b->sole = true;
+	if (g->ended && b->len > start)
+		finish(s, b);
 }
 
 /* Memory for unfinished messages of all: beyond its bound the one goes that has been at it for longest. */
@@ -288,7 +297,7 @@ static enum port_left conn_fill(struct port *p, struct block *b)
 		return PORT_FULL;
 	g = c->tls ? read_tls(c, b->p + at, BLOCK_SIZE - at) : read_plain(c, b->p + at, BLOCK_SIZE - at);
 	/* What is unfinished when everybody goes is a line, as it is at the end of a file. */
-	g.ended |= (l->stopping || c->cut) && g.all;
+	g.ended |= (live_ending(p->live) || c->cut) && g.all;
 	count(&l->bytes, g.n);
 	if (g.n || (g.ended && c->stitch.carried)) {
 		take(&c->stitch, b, &g);
@@ -463,25 +472,6 @@ static enum port_left listener_tick(struct port *p, int64_t now_ms)
 
 /* ---- the end ----------------------------------------------------------------------------------------- */
 
-/* All peers are told to go. Those that understand do so at once, and what they had sent by then is here. */
-static void wait_for_leavers(struct listener *l)
-{
-	int64_t until = clock_ms() + LEAVE_MS, left;
-	struct pollfd *wait = calloc(l->refs, sizeof(*wait));
-	nfds_t n = 0;
-
-	for (int mood = 0; wait && mood < MOOD_MAX; mood++)
-		for (struct conn *c = l->list[mood].first; c && n < l->refs; c = c->next) {
-			half_close(c);
-			wait[n++] = (struct pollfd){ .fd = c->fd, .events = POLLRDHUP };
-		}
-	while (n && (left = until - clock_ms()) > 0 && poll(wait, n, (int)left) > 0)
-		for (nfds_t i = n; i-- > 0;)
-			if (wait[i].revents)
-				wait[i] = wait[--n];
-	free(wait);
-}
-
 static void listener_stop(struct port *p)
 {
 	struct listener *l = (struct listener *)p;
@@ -493,8 +483,10 @@ static void listener_stop(struct port *p)
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
-	wait_for_leavers(l);
-	l->stopping = true;
+	/* Peers that understand go at once; live.c waits for them a little. */
+	for (int mood = 0; mood < MOOD_MAX; mood++)
+		for (struct conn *c = l->list[mood].first; c; c = c->next)
+			half_close(c);
 }
 
 static void listener_close(struct port *p)
