@@ -31,9 +31,8 @@
 /* --max-line, at least: HAProxy's own least `len`. */
 #define LINE_MIN_BYTES ((size_t)80)
 
-/* The largest count of a counted message, and its digits. It fits into a block with them: one that is too long is skipped whole. */
+/* Digits of a counted message's count. What is too long for a line is skipped whole; a larger count is no count. */
 #define COUNT_DIGITS 6
-#define COUNT_MAX (BLOCK_SIZE - COUNT_DIGITS - 1)
 
 /* The file of --config. Somebody's log, or /dev/zero, is none. */
 #define CONFIG_MAX ((size_t)1024 * 1024)

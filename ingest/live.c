@@ -415,6 +415,7 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 
 	b->len = 0;
 	b->sole = b->torn_head = b->torn_tail = false;
+	b->torn_len = 0;
 	b->framing = FRAMING_UNKNOWN;
 	b->max_line = l->c->max_line;
 	b->mark = 0;

@@ -209,45 +209,6 @@ static struct gain read_tls(struct conn *c, char *p, size_t room)
 	return g;
 }
 
-/* The block belongs to this stream alone, or holds frames of the same kind. */
-static bool fits(const struct stitch *s, const struct block *b)
-{
-	if (b->len == 0)
-		return true;
-	return s->framing != FRAMING_UNKNOWN && s->framing == b->framing && !s->torn && !b->sole &&
-	       BLOCK_SIZE - b->len >= s->carried + READ_MIN;
-}
-
-/* The stream has ended: what follows in the block must not become a part of a frame without an end. */
-static void finish(const struct stitch *s, struct block *b)
-{
-	if (s->framing != FRAMING_LINES || b->len == BLOCK_SIZE)
-		b->sole = true;
-	else if (b->p[b->len - 1] != '\n')
-		b->p[b->len++] = '\n';
-}
-
-/* What the bytes behind `at`, where what is carried belongs, are: whole frames into the block, the rest is kept. */
-static void take(struct stitch *s, struct block *b, const struct gain *g)
-{
-	size_t start;
-
-	if (!g->ended && stitch_keep(s, b->p + b->len + s->carried, g->n))
-		return;
-	start = stitch_begin(s, b);
-	b->len += g->n;
-	if (s->framing == FRAMING_UNKNOWN)
-		s->framing = frame_stream(b->p + start, b->len - start, g->ended);
-	if (s->framing == FRAMING_UNKNOWN)
-		stitch_hold(s, b, start);
-	else
-		stitch_end(s, b, start, g->ended);
-	if (b->torn_head || b->torn_tail)
-		b->sole = true;
-	if (g->ended && b->len > start)
-		finish(s, b);
-}
-
 /* Memory for unfinished messages of all: beyond its bound the one goes that has been at it for longest. */
 static void account(struct conn *c)
 {
@@ -293,14 +254,14 @@ static enum port_left conn_fill(struct port *p, struct block *b)
 	size_t before = b->len, at = before + c->stitch.carried;
 	struct gain g;
 
-	if (!fits(&c->stitch, b))
+	if (!stitch_fits(&c->stitch, b))
 		return PORT_FULL;
 	g = c->tls ? read_tls(c, b->p + at, BLOCK_SIZE - at) : read_plain(c, b->p + at, BLOCK_SIZE - at);
 	/* What is unfinished when everybody goes is a line, as it is at the end of a file. */
 	g.ended |= (live_ending(p->live) || c->cut) && g.all;
 	count(&l->bytes, g.n);
 	if (g.n || (g.ended && c->stitch.carried)) {
-		take(&c->stitch, b, &g);
+		stitch_take(&c->stitch, b, g.n, g.ended);
 		set_mood(c, b->len > before);
 		account(c);
 	} else if (c->mood == MOOD_GREETING && tls_established(c->tls)) {
