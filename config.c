@@ -272,6 +272,30 @@ static bool rules(struct maker *m)
 	return true;
 }
 
+/* --keep and --drop, as one row in the order in which they were given. */
+static bool keep_and_drop(struct maker *m)
+{
+	const struct option_value *keep = values(m, OPTION_KEEP), *drop = values(m, OPTION_DROP);
+	struct expr_names names = { m->c->formats.v, m->c->formats.n };
+	struct rules *r = &m->c->rules;
+
+	while (keep || drop) {
+		bool kept = keep && (!drop || keep->order < drop->order);
+		const struct option_value *v = kept ? keep : drop;
+		struct rule *rule = &r->rule[r->nrules];
+
+		if (r->nrules == RULES_MAX)
+			return wrong(m, v, 0, "too many of --keep and --drop (at most 64)");
+		*rule = (struct rule){ .keep = kept, .text = v->text.p };
+		rule->expr = expr_compile(v->text, &names, &r->nmemos, m->arena, m->err);
+		if (!rule->expr)
+			return options_blame(v, m->err);
+		r->nrules++;
+		*(kept ? &keep : &drop) = v->next;
+	}
+	return true;
+}
+
 static void resource_add(struct resource *r, struct slice key, struct slice val)
 {
 	uint32_t at = 0;
@@ -440,5 +464,5 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 	struct maker m = { .c = c, .o = o, .arena = o->arena, .err = err };
 
 	otel_env(o);
-	return maps(&m) && formats(&m) && rules(&m) && resource(&m) && exports(&m) && ends(&m) && general(&m);
+	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) && general(&m);
 }

@@ -154,17 +154,22 @@ static void sort_frames(struct worker *w, uint32_t n)
 	}
 }
 
+static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
+{
+	*(verdict == VERDICT_FILTERED ? &w->tally.filtered : &w->tally.unsampled) += spans;
+}
+
 /* A request: its spans to every sink. `open`: which sinks have a group open for this origin. */
 static void request(struct worker *w, const struct frame *f, size_t mark[], bool *open)
 {
 	const struct pipeline *p = w->pipeline;
-	bool sampled = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
+	enum verdict verdict = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
 
 	w->tally.requests++;
 	w->tally.truncated += record_has(&w->parser.rec, SLOT_x_truncated);
 	w->tally.spans += w->trace.n;
-	if (!sampled) {
-		w->tally.unsampled += w->trace.n;
+	if (verdict != VERDICT_KEPT) {
+		left_out(w, verdict, w->trace.n);
 		return;
 	}
 	for (uint32_t k = 0; k < p->nsinks; k++) {
@@ -351,20 +356,20 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 {
 	const struct pipeline *p = w->pipeline;
 	struct merge *m = &w->merge;
-	bool sampled;
+	enum verdict verdict;
 
 	merge_lines(w);
 	if (!m->rec.format)
 		return;
 	merge_finish(m);
 	w->rebuilder.moments = &m->moments;
-	sampled = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
+	verdict = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
 	w->rebuilder.moments = NULL;
 	merge_events(m, &w->whole);
 	w->tally.truncated += record_has(&m->rec, SLOT_x_truncated);
 	w->tally.spans += w->whole.n;
-	if (!sampled) {
-		w->tally.unsampled += w->whole.n;
+	if (verdict != VERDICT_KEPT) {
+		left_out(w, verdict, w->whole.n);
 		return;
 	}
 	for (uint32_t k = 0; k < p->nsinks; k++) {

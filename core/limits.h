@@ -191,6 +191,14 @@
 #define LEDGER_MAX 65536
 #endif
 
+/* Tests in one expression, parentheses inside each other, values of one `in (…)`: a person writes a few. */
+#define EXPR_TESTS_MAX 1000
+#define EXPR_DEPTH_MAX 64
+#define EXPR_SET_MAX 1000
+
+/* --keep and --drop of one run. */
+#define RULES_MAX 64
+
 /* Sinks of one run. */
 #define SINKS_MAX 8
 
