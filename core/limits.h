@@ -178,6 +178,44 @@
 /* --max-connections: each idle one costs the kernel some KiB and haspan less than one. */
 #define CONNECTIONS_DEFAULT 10000
 
+/*
+ * Datagrams that one call to the kernel may bring; each has a slot of LINE_MAX_BYTES, of which only what is written to
+ * exists. Calls in one turn: a flood of datagrams that make no bytes must not hold up the other sources.
+ */
+#ifdef HASPAN_HARD
+#define DATAGRAMS 3
+#else
+#define DATAGRAMS 64
+#endif
+#define DATAGRAM_CALLS 64
+
+/*
+ * `rcvbuf`: what arrives while every worker is busy or a sink makes them wait. The kernel takes about 1.3 KB for a line of
+ * 300 bytes and doubles what is asked for: 8 MB are 12,000 lines, 40 ms at 300,000 a second.
+ */
+#define RCVBUF_DEFAULT ((uint64_t)8 * 1024 * 1024)
+#define RCVBUF_MAX ((uint64_t)1024 * 1024 * 1024)
+
+/*
+ * How long datagrams may gather once the socket was found empty, in milliseconds: to be woken for each of them costs as much
+ * again as to read it. Where many came (DATAGRAM_CROWD) it is the shorter time, and where the buffer is smaller than
+ * DATAGRAM_ROOM they are read as they come: at 1,000,000 a second it would be full too soon.
+ */
+#define DATAGRAM_REST_MS 4
+#define DATAGRAM_REST_SHORT_MS 1
+#define DATAGRAM_CROWD 256
+#define DATAGRAM_ROOM (4 * 1024 * 1024)
+
+/* How often the kernel is asked for its drops, and how often they are spoken of, in milliseconds. */
+#define DROPS_LOOK_MS 250
+#define DROPS_SAY_MS 10000
+
+/* A socket that fails is asked again after so long, in milliseconds. */
+#define DATAGRAM_FAILED_MS 100
+
+/* Below this a unix socket loses lines of a busy HAProxy: net.unix.max_dgram_qlen, which systemd sets to 512. */
+#define UNIX_QUEUE_ENOUGH 256
+
 /* How long a port that is due may wait for its turn, in milliseconds; times of live sources are seconds. */
 #define DUE_LOOK_MS 250
 
