@@ -84,6 +84,11 @@ $(BUILD)/gen_lines: tests/bench/gen.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
 
+$(BUILD)/bench_%: tests/bench/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
+
 units: $(UNITS) $(BUILD)/tests/http_driver
 demo:
 	$(Q)./setup.sh build
@@ -105,7 +110,7 @@ fuzz:
 	$(Q)./setup.sh check
 	$(Q)tests/fuzz/run.sh $${FUZZ_SECONDS:-600}
 
-bench: all $(BUILD)/gen_lines
+bench: all $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink
 	$(Q)python3 tests/bench/bench.py $(BENCH)
 
 golden-update: all
