@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/stop.h"
+#include "core/units.h"
 #include "otel_env.h"
 
 #include <stdio.h>
@@ -59,33 +60,13 @@ static bool quantity(struct maker *m, enum option_id id, const char *units, uint
 {
 	const struct option_value *v = value(m, id);
 	uint64_t n, scale = bare;
-	size_t digits = 0;
-	char *end;
+	size_t at;
 
 	if (!v)
 		return true;
-	while (digits < v->text.len && v->text.p[digits] >= '0' && v->text.p[digits] <= '9')
-		digits++;
-	if (!slice_uint(slice_of(v->text.p, digits), &n))
-		return wrong(m, v, 0, "expected a number");
-	if (digits < v->text.len) {
-		const char *unit = v->text.p + digits, *at = units;
-		size_t len = v->text.len - digits;
-
-		for (scale = 0; *at; at += *at == ' ') {
-			size_t name = strcspn(at, "=");
-			bool same = name == len && memcmp(at, unit, len) == 0;
-
-			scale = strtoull(at + name + 1, &end, 10);
-			at = end;
-			if (same)
-				break;
-			scale = 0;
-		}
-		if (!scale)
-			return wrong(m, v, digits, *units == 'm' ? "unknown unit: expected ms, s, m or h" :
-						   *units ? "unknown unit: expected K, M or G" : "expected a number");
-	}
+	if (!units_read(v->text, units, &n, &scale, &at))
+		return wrong(m, v, at, at == 0 || !*units ? "expected a number" : *units == 'm' ?
+			     "unknown unit: expected ms, s, m or h" : "unknown unit: expected K, M or G");
 	if (n > max / scale) {
 		char text[64];
 
@@ -95,9 +76,6 @@ static bool quantity(struct maker *m, enum option_id id, const char *units, uint
 	*out = n * scale;
 	return true;
 }
-
-#define TIME_UNITS "ms=1 s=1000 m=60000 h=3600000"
-#define SIZE_UNITS "K=1024 M=1048576 G=1073741824 k=1000 KiB=1024 MiB=1048576 GiB=1073741824"
 
 static bool duration(struct maker *m, enum option_id id, unsigned *ms)
 {

@@ -8,8 +8,4 @@
 		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such source yet");                             \
 		return NULL;                                                                                                   \
 	}
-LATER(udp_open)
-LATER(unix_open)
-LATER(tcp_open)
-LATER(tls_open)
 LATER(follow_open)
