@@ -113,6 +113,36 @@ static inline bool followed_is_open(const struct followed *f)
 	return f->fd >= 0 || f->reader;
 }
 
+/* ---- which file comes next: follow_next.c --------------------------------------------------------------- */
+
+struct next {
+	char path[FOLLOW_PATH];
+	uint64_t offset;		/* where reading begins */
+	bool rotated;			/* it is a predecessor; else it is the followed file itself */
+	bool empty;			/* nothing stands in it yet */
+};
+
+/* The file that was begun after `f`, which may be closed, renamed, compressed or gone by now. false: there is none. */
+bool next_after(const char *path, const struct followed *f, struct next *out);
+
+/* The oldest file that there is. false: there is none. */
+bool next_oldest(const char *path, struct next *out);
+
+/* What next_resume found. */
+enum resume {
+	RESUME_FOUND,		/* the file that `at` is a place in, whatever it is called now */
+	RESUME_NEWER,		/* it is gone: the oldest file that was written to after `at` */
+	RESUME_WAIT,		/* there is no file that this could be said of yet */
+};
+
+enum resume next_resume(const char *path, const struct position *at, struct next *out);
+
+/*
+ * `f` was cut while more stood in it than was read: the copy that was made of it before (copytruncate). false: there is
+ * none, or nothing is unread in it.
+ */
+bool next_copy(const char *path, const struct followed *f, struct next *out);
+
 /* ---- positions: follow_marks.c ----------------------------------------------------------------------- */
 
 /* Which position a mark stands for. Zero it, then marks_init. Any thread. */

@@ -7,6 +7,41 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+/* ---- its first bytes ---------------------------------------------------------------------------------- */
+
+/* As many bytes as there are from `at` on, at most `n`; -1: it can't be read. */
+static ssize_t pread_all(int fd, char *p, size_t n, uint64_t at)
+{
+	size_t len = 0;
+
+	while (len < n) {
+		ssize_t got = pread(fd, p + len, n - len, (off_t)(at + len));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		len += (size_t)got;
+	}
+	return (ssize_t)len;
+}
+
+/* The position names as much of the beginning as is known by now. */
+static void update_head(struct followed *f)
+{
+	if (f->fd >= 0 && f->head_len < FOLLOW_HEAD) {
+		ssize_t n = pread_all(f->fd, f->head, FOLLOW_HEAD, 0);
+
+		f->head_len = n > (ssize_t)f->head_len ? (uint32_t)n : f->head_len;
+	}
+	if (f->at.head_len == f->head_len)
+		return;
+	f->at.head_len = f->head_len;
+	sha256(slice_of(f->head, f->head_len), slice_of("", 0), f->at.head);
+}
+
 /* ---- opening ----------------------------------------------------------------------------------------- */
 
 /* -1: errno says why. A FIFO or a device would hold everything up. */
@@ -62,39 +97,6 @@ void followed_close(struct followed *f)
 }
 
 /* ---- who it is --------------------------------------------------------------------------------------- */
-
-/* As many bytes from the beginning as there are, at most `n`; -1: it can't be read. */
-static ssize_t pread_all(int fd, char *p, size_t n, uint64_t at)
-{
-	size_t len = 0;
-
-	while (len < n) {
-		ssize_t got = pread(fd, p + len, n - len, (off_t)(at + len));
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		len += (size_t)got;
-	}
-	return (ssize_t)len;
-}
-
-/* The position names as much of the beginning as is known by now. */
-static void update_head(struct followed *f)
-{
-	if (f->fd >= 0 && f->head_len < FOLLOW_HEAD) {
-		ssize_t n = pread_all(f->fd, f->head, FOLLOW_HEAD, 0);
-
-		f->head_len = n > (ssize_t)f->head_len ? (uint32_t)n : f->head_len;
-	}
-	if (f->at.head_len == f->head_len)
-		return;
-	f->at.head_len = f->head_len;
-	sha256(slice_of(f->head, f->head_len), slice_of("", 0), f->at.head);
-}
 
 bool followed_intact(struct followed *f)
 {
