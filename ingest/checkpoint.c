@@ -303,7 +303,16 @@ enum checkpoint_found checkpoint_read(struct checkpoint *c, struct position *at)
 }
 
 /* A call that a test may let fail, with a place to die before it and behind it. */
-#define STEP(name, call) (crash_point(name ".before"), (errno = crash_fault(name)) == 0 && (call) && (crash_point(name), true))
+#define STEP(name, call) \
+	({ \
+		bool done_; \
+		crash_point(name ".before"); \
+		errno = crash_fault(name); \
+		done_ = errno == 0 && (call); \
+		if (done_) \
+			crash_point(name); \
+		done_; \
+	})
 
 static bool write_all(int fd, const char *p, size_t len)
 {

@@ -34,6 +34,7 @@ struct follow {
 	struct followed cur;
 	bool begun;				/* `cur` says which file it was, even if it is closed */
 	bool leaving;				/* its last bytes are on their way; then comes the next one */
+	bool unnamed;				/* it had no name any more when it was closed */
 	bool stopped, resuming;
 	struct position resume;			/* where to begin again, while `resuming` */
 	int inotify, wd[WATCH_MAX];
@@ -182,7 +183,7 @@ static bool open_file(struct follow *f, const struct next *n)
 	}
 	log_debug("follow:%s: reading %s from byte %llu", f->path, n->path, (unsigned long long)n->offset);
 	f->begun = true;
-	f->leaving = false;
+	f->leaving = f->unnamed = false;
 	f->rotated_ms = f->quiet_ms = f->look_ms = 0;
 	marks_add(&f->marks, f->handed, &f->cur.at);
 	show(f);
@@ -227,10 +228,16 @@ static bool begin(struct follow *f)
 /* An editor's work: the file has another inode, and what was read of it. The old one has no name any more. */
 static bool is_replaced(const struct follow *f, const struct next *n)
 {
+	return !n->rotated && f->unnamed && f->cur.at.head_len == FOLLOW_HEAD && followed_is(n->path, &f->cur.at);
+}
+
+static void leave(struct follow *f)
+{
 	struct stat st;
 
-	return !n->rotated && f->cur.fd >= 0 && fstat(f->cur.fd, &st) == 0 && st.st_nlink == 0 &&
-	       f->cur.at.head_len == FOLLOW_HEAD && followed_is(n->path, &f->cur.at);
+	f->unnamed = f->cur.fd >= 0 && fstat(f->cur.fd, &st) == 0 && st.st_nlink == 0;
+	f->leaving = false;
+	followed_close(&f->cur);
 }
 
 /* The file behind the one that was read. */
@@ -242,7 +249,6 @@ static bool step(struct follow *f)
 		return false;
 	if (is_replaced(f, &n))
 		n.offset = f->cur.at.offset;
-	followed_close(&f->cur);
 	if (open_file(f, &n))
 		return true;
 	/* What can't be read must not hold up what comes behind it. It may have been renamed at this moment, too. */
@@ -372,8 +378,7 @@ static bool read_on(struct follow *f, struct block *b, enum port_left *left)
 		return true;
 	}
 	if (was_leaving) {
-		followed_close(&f->cur);
-		f->leaving = false;
+		leave(f);
 		return false;
 	}
 	if (how == FOLLOWED_BROKEN) {
