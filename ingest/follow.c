@@ -286,33 +286,33 @@ static bool at_its_end(struct follow *f, int64_t now)
 	       (int64_t)real.tv_sec * 1000 - f->cur.at.mtime_ns / 1000000 > FOLLOW_GRACE_MAX_MS;
 }
 
-/* The file was cut (copytruncate, or `> file`): what was not read yet is in the copy, if there is one. */
-static void on_cut(struct follow *f, uint64_t seen)
+/*
+ * The file was cut (copytruncate, or `> file`): what was not read yet is in the copy, if there is one. false: look again
+ * later, and do not read until then.
+ */
+static bool on_cut(struct follow *f, uint64_t seen)
 {
 	uint64_t unread = seen > f->cur.at.offset ? seen - f->cur.at.offset : 0;
-	struct stat st;
 	struct next n;
-	bool same;
 
-	f->rotations++;
 	if (next_copy(f->path, &f->cur, &n)) {
-		followed_close(&f->cur);
 		if (open_file(f, &n)) {
+			f->rotations++;
 			f->cur.still = true;
-			return;
+			return true;
 		}
-	} else if (unread) {
-		f->missed += unread;
-		if (log_due(&f->said_gone_ms, 60000))
-			log_warn("follow:%s: it was cut while at least %llu bytes of it were not read yet, and no copy of them "
-				 "is found: they are lost", f->path, (unsigned long long)unread);
+		if (errno == ENOENT)
+			return false;		/* it was renamed at this moment */
 	}
-	same = stat(f->path, &st) == 0 && st.st_ino == f->cur.at.ino && st.st_dev == f->cur.at.dev;
-	followed_close(&f->cur);
-	n = (struct next){ .offset = 0 };
-	snprintf(n.path, sizeof(n.path), "%s", f->path);
-	if (same)
-		open_file(f, &n);
+	f->rotations++;
+	f->missed += unread;
+	if (unread && log_due(&f->said_gone_ms, 60000))
+		log_warn("follow:%s: it was cut while at least %llu bytes of it were not read yet, and no copy of them is found: "
+			 "they are lost", f->path, (unsigned long long)unread);
+	followed_rewind(&f->cur);
+	marks_add(&f->marks, f->handed, &f->cur.at);
+	show(f);
+	return true;
 }
 
 /* Reading failed: a compressed file has no more to give; for another there is hope. */
@@ -355,9 +355,7 @@ static bool have_file(struct follow *f)
 	if (!followed_is_open(&f->cur))
 		return f->begun ? step(f) : begin(f);
 	seen = f->cur.seen;
-	if (!f->leaving && !followed_intact(&f->cur))
-		on_cut(f, seen);
-	return followed_is_open(&f->cur);
+	return f->leaving || followed_intact(&f->cur) || on_cut(f, seen);
 }
 
 /* One go at the file that is open. true: `*left` is what fill returns. */

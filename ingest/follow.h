@@ -78,7 +78,8 @@ struct followed {
 };
 
 /*
- * Open `path` so that reading begins at `offset`. false: errno says why (EINVAL: it is no regular file), `f` is untouched.
+ * Open `path` so that reading begins at `offset`, and close what was open before. false: errno says why (EINVAL: it is no
+ * regular file), `f` is untouched.
  * A compressed file is told by its first bytes if `packed` allows.
  */
 bool followed_open(struct followed *f, const char *path, uint64_t offset, bool packed);
@@ -104,6 +105,9 @@ bool followed_same_head(const char *a, const char *b);
 
 /* Where its last unfinished line begins: behind the last newline near its end. */
 uint64_t followed_last_line(const struct followed *f);
+
+/* It was cut: begin again at its first byte, whatever that is now. */
+void followed_rewind(struct followed *f);
 
 /* Close it; who it is stays known. */
 void followed_close(struct followed *f);
@@ -138,8 +142,8 @@ enum resume {
 enum resume next_resume(const char *path, const struct position *at, struct next *out);
 
 /*
- * `f` was cut while more stood in it than was read: the copy that was made of it before (copytruncate). false: there is
- * none, or nothing is unread in it.
+ * `f` was cut: the copy that was made of it before (copytruncate). It may hold nothing that was not read, but others may
+ * have been made since. false: there is none.
  */
 bool next_copy(const char *path, const struct followed *f, struct next *out);
 

@@ -76,7 +76,7 @@ bool followed_open(struct followed *f, const char *path, uint64_t offset, bool p
 	}
 	if (!is_packed)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	stitch_free(&f->stitch);
+	followed_close(f);
 	*f = (struct followed){ .fd = is_packed ? -1 : fd, .reader = reader, .read = offset, .seen = (uint64_t)st.st_size };
 	f->skip = is_packed ? offset : 0;
 	f->still = is_packed;
@@ -111,6 +111,14 @@ bool followed_intact(struct followed *f)
 		return false;
 	/* Cut, and longer than it was by now: it begins with other bytes. */
 	return pread_all(f->fd, head, f->head_len, 0) != (ssize_t)f->head_len || memcmp(head, f->head, f->head_len) == 0;
+}
+
+void followed_rewind(struct followed *f)
+{
+	stitch_free(&f->stitch);
+	f->at.offset = f->read = 0;
+	f->at.head_len = f->head_len = 0;
+	update_head(f);
 }
 
 /* The first `n` bytes of what is in the file; fewer when there are fewer. */

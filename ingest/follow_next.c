@@ -147,13 +147,9 @@ bool next_copy(const char *path, const struct followed *f, struct next *out)
 	rotated_find(&l, path);
 	for (uint32_t i = l.n; i > 0 && f->at.head_len && !found; i--) {
 		const struct rotated *r = &l.v[i - 1];
-		bool plain = !r->path[r->plain_len];
 
-		if (!is_inode(r, &f->at) && followed_is(r->path, &f->at)) {
-			found = !plain || r->size > f->at.offset;
-			set(out, r->path, f->at.offset, true);
-			break;
-		}
+		if (!is_inode(r, &f->at) && followed_is(r->path, &f->at))
+			found = set(out, r->path, f->at.offset, true);
 	}
 	rotated_free(&l);
 	return found;

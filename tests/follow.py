@@ -180,8 +180,9 @@ class Place:
         """It takes signals"""
         def takes():
             with open('/proc/%d/status' % self.process.pid, encoding='ascii') as f:
-                masks = [int(line.split()[1], 16) for line in f if line.startswith(('SigCgt', 'SigBlk'))]
-            return any(mask >> (signal.SIGUSR1 - 1) & 1 for mask in masks) or self.process.poll() is not None
+                status = dict(line.rstrip('\n').partition('\t')[::2] for line in f)
+            blocked = int(status['SigBlk:'], 16) >> (signal.SIGUSR1 - 1) & 1
+            return blocked and status['Name:'].startswith('haspan') or self.process.poll() is not None
         until(takes, 'it takes signals')
         return self
 
