@@ -408,6 +408,21 @@ static bool ends(struct maker *m)
 	return true;
 }
 
+/* Of --state, or what systemd made for the service: the first of a list (systemd.exec(5), "StateDirectory="). */
+static const char *state_folder(struct maker *m)
+{
+	const char *text = options_text(m->o, OPTION_STATE), *env = getenv("STATE_DIRECTORY");
+	size_t len = env ? strcspn(env, ":") : 0;
+	char *copy;
+
+	if (text || !len)
+		return text && *text ? text : NULL;
+	copy = arena_alloc(m->arena, len + 1);
+	memcpy(copy, env, len);
+	copy[len] = '\0';
+	return copy;
+}
+
 static bool general(struct maker *m)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -431,7 +446,7 @@ static bool general(struct maker *m)
 	m->c->strict = value(m, OPTION_STRICT) != NULL;
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
 	m->c->live = (struct live_config){ .max_connections = CONNECTIONS_DEFAULT, .idle_ms = 0, .max_line = LINE_MAX_BYTES,
-					   .check_only = m->c->check_only };
+					   .check_only = m->c->check_only, .state = state_folder(m) };
 	if (!zone_prepare(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
 	return true;

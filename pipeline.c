@@ -727,7 +727,7 @@ static void leave_open(struct pipeline *p, struct worker *w)
 }
 
 /* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p)
+static void settle(struct pipeline *p, bool last)
 {
 	uint32_t source = 0;
 	uint64_t below, mark;
@@ -749,6 +749,7 @@ static void settle(struct pipeline *p)
 		synced = true;
 		live_acknowledge(p->live, source, mark);
 	}
+	live_keep(p->live, last);
 }
 
 static void *keeper_main(void *arg)
@@ -764,7 +765,7 @@ static void *keeper_main(void *arg)
 		until.tv_nsec %= 1000000000;
 		pthread_cond_timedwait(&p->keep, &p->keeping, &until);
 		pthread_mutex_unlock(&p->keeping);
-		settle(p);
+		settle(p, false);
 		pthread_mutex_lock(&p->keeping);
 	}
 	pthread_mutex_unlock(&p->keeping);
@@ -779,7 +780,7 @@ static void keeper_end(struct pipeline *p)
 	pthread_cond_signal(&p->keep);
 	pthread_mutex_unlock(&p->keeping);
 	pthread_join(p->keeper, NULL);
-	settle(p);
+	settle(p, true);
 }
 
 void pipeline_run(struct pipeline *p, struct err *err)

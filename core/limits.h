@@ -308,4 +308,46 @@
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)
 
+/*
+ * follow: the first bytes of a file, by which it is known again under another name: a few log lines, the dates of which
+ * make them unique. Less than a page: a look at them is one read.
+ */
+#define FOLLOW_HEAD ((size_t)1024)
+
+/* Positions of a followed file that wait for their acknowledgement; when there are more, every second one is forgotten. */
+#ifdef HASPAN_HARD
+#define FOLLOW_MARKS 4
+#else
+#define FOLLOW_MARKS 1024
+#endif
+
+/* Rotated predecessors of one file that are looked at: hourly ones of a quarter. */
+#define FOLLOW_ROTATED_MAX 4096
+
+/* The name of a followed file, with its folder (PATH_MAX). */
+#define FOLLOW_PATH ((size_t)4096)
+
+/* How often a followed file is looked at although the kernel announces nothing: NFS does not, and tail -F does the same. */
+#define FOLLOW_POLL_MS 1000
+
+/* Lines that are written one by one make one block in this time, not one each. */
+#define FOLLOW_LINGER_MS 50
+
+/*
+ * A file that was renamed away is left when nobody has written to it for so long: writers are told to open the new one
+ * within a second of that; but it is left after the other time in any case, if there are lines in the new one.
+ */
+#define FOLLOW_GRACE_MS 2000
+#define FOLLOW_GRACE_MAX_MS 60000
+
+/* Bytes of a compressed file that are skipped in one go, on the way to the place where reading goes on. */
+#define FOLLOW_SKIP ((size_t)4 * 1024 * 1024)
+
+/* The text of a checkpoint: a path, each byte of it escaped, and a few lines. Its own path: a folder's, and a name. */
+#define CHECKPOINT_MAX ((size_t)16 * 1024)
+#define CHECKPOINT_PATH (FOLLOW_PATH + 256)
+
+/* How often a checkpoint is written: what is read twice after a kill, against writes to the disk. */
+#define CHECKPOINT_EVERY_MS 1000
+
 #endif
