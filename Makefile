@@ -11,6 +11,7 @@
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || cat VERSION)
 BUILD    ?= build
 CC       ?= cc
+HOSTCC   ?= $(CC)
 CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
@@ -37,7 +38,8 @@ endif
 
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
-SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c explain.c $(wildcard doctor*.c)
+SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c explain.c \
+            sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -62,6 +64,18 @@ $(GEN)/%.pb-c.c: %.proto
 $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+# The filter of system calls is made here: at run time it is a table.
+$(BUILD)/sandbox_filter: sandbox_filter.c sandbox.def sandbox_private.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(STD) $(WARN) -o $@ $< $$(pkg-config --cflags --libs libseccomp)
+
+$(GEN)/sandbox_filter.h: $(BUILD)/sandbox_filter
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$< > $@
+$(BUILD)/sandbox_seccomp.o: $(GEN)/sandbox_filter.h
 
 # The version is compiled in: a new one rebuilds the two files that say it.
 $(BUILD)/version: FORCE
