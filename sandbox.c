@@ -70,22 +70,22 @@ static bool folder_of(char *path)
 }
 
 /*
- * A file and its folder, since files are replaced and rotated. Also where a symbolic link leads. The file alone where it
- * is no regular one (/dev/stdout, a pipe).
+ * A file and its folder, since files are replaced and rotated; the same where a symbolic link leads. What is no regular
+ * file (a folder, /dev/stdout, a pipe) stands for itself alone.
  */
 static void around(int fence, const char *path, enum fence_right right)
 {
 	char real[PATH_SIZE], folder[PATH_SIZE];
-	struct stat st;
+	struct stat st, link;
 	bool exists = stat(path, &st) == 0;
 
 	if (exists)
 		fence_add(fence, path, right);
-	if (exists && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISSOCK(st.st_mode))
+	if (exists && !S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode))
 		return;
-	if ((size_t)snprintf(folder, sizeof(folder), "%s", path) < sizeof(folder) && *path && folder_of(folder))
+	if (*path && (size_t)snprintf(folder, sizeof(folder), "%s", path) < sizeof(folder) && folder_of(folder))
 		fence_add(fence, folder, right);
-	if (exists && realpath(path, real) && folder_of(real))
+	if (exists && lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && realpath(path, real) && folder_of(real))
 		fence_add(fence, real, right);
 }
 
