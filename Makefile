@@ -3,6 +3,7 @@
 #   make                the program            make check     everything that CI runs
 #   make demo           real logs as trees     make fuzz      each fuzzer for FUZZ_SECONDS (600)
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
+#   make deb            a package for Debian   make uninstall
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
@@ -135,9 +136,33 @@ $(BUILD)/haspan.1: doc/haspan.1.in $(BUILD)/haspan
 
 man: $(BUILD)/haspan.1
 
+# An existing configuration stays as it is. SYSCONFDIR is /etc whatever PREFIX is: that is where operators look.
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+DOCDIR     ?= $(PREFIX)/share/doc/haspan
+
 install: all man
 	install -D -m 755 $(BUILD)/haspan $(DESTDIR)$(PREFIX)/bin/haspan
 	install -D -m 644 $(BUILD)/haspan.1 $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples
+	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/haspan|$(SYSCONFDIR)/haspan|' packaging/haspan.service \
+		> $(DESTDIR)$(UNITDIR)/haspan.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/haspan.service
+	install -D -m 644 packaging/haspan.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/haspan/haspan.conf || \
+		install -D -m 644 packaging/haspan.conf $(DESTDIR)$(SYSCONFDIR)/haspan/haspan.conf
+	install -m 644 README.md CHANGES LICENSE $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)
+	install -m 644 packaging/haspan.socket $(wildcard packaging/*.yaml) $(DESTDIR)$(DOCDIR)/examples
+
+# What runs stays, and so does the configuration.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/haspan $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1 \
+		$(DESTDIR)$(UNITDIR)/haspan.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+# A package of the tree as it stands, for the Debian (or Ubuntu) that it is made on: build/haspan_VERSION_ARCH.deb
+deb:
+	$(Q)packaging/deb.sh $(BUILD) '$(VERSION)'
 
 dist:
 	git archive --prefix=haspan-$(VERSION)/ -o $(BUILD)/haspan-$(VERSION).tar.gz HEAD
@@ -145,7 +170,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-versions layers fuzz bench golden-update man install dist clean FORCE
+.PHONY: all units demo check check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
