@@ -452,10 +452,44 @@ static bool general(struct maker *m)
 	return true;
 }
 
+/* Files of the configuration, and what may be one; the sandbox lets a reload read them. */
+static const char *const *rereads(struct maker *m)
+{
+	static const enum option_id ids[] = { OPTION_CONFIG, OPTION_HAPROXY_CFG, OPTION_FORMAT, OPTION_CA, OPTION_CERT,
+					      OPTION_KEY };
+	const char **list;
+	size_t n = 1;
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		for (const struct option_value *v = values(m, ids[i]); v; v = v->next)
+			n++;
+	list = arena_alloc(m->arena, n * sizeof(*list));
+	n = 0;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		for (const struct option_value *v = values(m, ids[i]); v; v = v->next)
+			if (ids[i] != OPTION_FORMAT || access(v->text.p, F_OK) == 0)
+				list[n++] = v->text.p;
+	return list;
+}
+
+static bool privileges(struct maker *m)
+{
+	static const char *const words[] = { "off", "on", NULL };
+	const struct option_value *v = value(m, OPTION_USER);
+	int on = 1;
+
+	if (!choose(m, OPTION_SANDBOX, words, &on, "expected on or off"))
+		return false;
+	m->c->sandbox = on;
+	m->c->rereads = rereads(m);
+	return !v || user_parse(v->text, m->arena, &m->c->user, m->err) || options_blame(v, m->err);
+}
+
 bool config_make(struct config *c, struct options *o, struct err *err)
 {
 	struct maker m = { .c = c, .o = o, .arena = o->arena, .err = err };
 
 	otel_env(o);
-	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) && general(&m);
+	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
+	       general(&m) && privileges(&m);
 }

@@ -6,6 +6,7 @@
 #include "ingest/live.h"
 #include "ledger.h"
 #include "reconstruct/steps.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -650,17 +651,40 @@ static bool check_outputs(const struct config *c, const struct source *s, struct
 	return true;
 }
 
-/* A file that is not there, or an address that is taken, must show before the first byte is sent anywhere. */
-static bool check_sources(struct pipeline *p, const struct config *c, struct err *err)
+/* To bind may take root's rights; all that comes after does not. */
+static bool is_socket(struct slice uri)
 {
-	for (uint32_t i = 0; i < c->nsources; i++) {
-		struct source *s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
-		bool ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
+	return live_names(uri) && !slice_starts(uri, SLICE("follow:"));
+}
 
+/* A file that is not there, or an address that is taken, must show before the first byte is sent anywhere. */
+static bool check_sources(struct pipeline *p, bool sockets, struct err *err)
+{
+	const struct config *c = p->c;
+
+	for (uint32_t i = 0; i < c->nsources; i++) {
+		struct source *s;
+		bool ok;
+
+		if (is_socket(c->sources[i]) != sockets)
+			continue;
+		s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
+		ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
 		source_close(s);
 		if (!ok)
 			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
 	}
+	return true;
+}
+
+/* From here on nothing takes root's rights, and nothing is opened that the configuration doesn't name. */
+static bool confine(const struct config *c, struct err *err)
+{
+	if (c->check_only)
+		return true;
+	if (!user_drop(&c->user, err))
+		return err_where(err, "--user");
+	sandbox_enter(c);
 	return true;
 }
 
@@ -698,7 +722,8 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	pthread_mutex_init(&p->keeping, NULL);
 	pthread_cond_init(&p->keep, NULL);
 	p->joiner = joiner_new(c->max_open, c->max_age_us, err);
-	if (p->joiner && open_live(p, c, err) && check_sources(p, c, err) && open_sinks(p, err)) {
+	if (p->joiner && open_live(p, c, err) && check_sources(p, true, err) && confine(c, err) &&
+	    check_sources(p, false, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
 		while (i < c->threads && worker_init(&p->workers[i], p, err))
