@@ -463,6 +463,13 @@ void live_acknowledge(struct live *l, uint32_t source, uint64_t mark)
 		p->ops->acknowledge(p, mark);
 }
 
+void live_keep(struct live *l, bool last)
+{
+	for (uint32_t i = 0; i < l->nsources; i++)
+		if (l->source[i]->ops->keep)
+			l->source[i]->ops->keep(l->source[i], last);
+}
+
 bool live_reload(struct live *l, const struct live_config *c, struct err *err)
 {
 	bool ok = true;
