@@ -220,6 +220,27 @@ def haproxy_ring(folder):
         expect(ids(receiver.otlp) == wanted, kind, 'other spans than by UDP:', row)
 
 
+@test
+def haproxy_log_tcp(folder):
+    """`log tcp@`: an implicit ring; from 3.1 on with a connection for each batch"""
+    receiver = Receiver(folder)
+    with lab.Lab() as box:
+        box.start('frontend fe\n    mode http\n    timeout client 5s\n    timeout server 5s\n    timeout connect 5s\n'
+                  '    bind 127.0.0.1:{http}\n    option httplog\n    default_backend be\n'
+                  '    log tcp@127.0.0.1:%d len 4096 format rfc5424 local0\n    log 127.0.0.1:{log} len 4096 local0\n'
+                  'backend be\n    mode http\n    timeout server 5s\n    timeout connect 5s\n'
+                  '    server s1 127.0.0.1:{origin}\n' % receiver.port)
+        with lab.Client(box.port['http']) as client:
+            for batch in range(3):
+                for i in range(20):
+                    expect(client.get('/batch/%d/%d' % (batch, i)) == 200, 'no answer')
+                poll(lambda n=batch: len({trace for trace, _ in ids(receiver.otlp)}) == 20 * (n + 1))
+        lines = [line for line in box.stop() if b'/batch/' in line]
+    row = receiver.stop()
+    expect(row['rejected'] == 0 and len(lines) == 60, row)
+    expect(ids(receiver.otlp) == ids(from_file(folder, lines) and os.path.join(folder, 'lines.otlp')), 'other spans than by UDP')
+
+
 def ids(path):
     return sorted((span['trace_id'], span['id']) for span in compare.read_spans(path))
 
