@@ -38,6 +38,7 @@ step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
 step "several lines of one request" python3 tests/steps.py
+step "syslog by TCP and TLS" python3 tests/stream.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
 step "explain" python3 tests/explain.py
@@ -50,11 +51,13 @@ step "unit tests (ASan, UBSan)" units build/san
 step "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
 step "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/robust.py
 step "several lines of one request (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/steps.py
+step "syslog by TCP and TLS (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stream.py loris long random garbage cut
 step "haspan doctor (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/doctor.py samples errors
 step "explain (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/explain.py
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh
 step "records (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/robust.py record
+step "syslog by TCP and TLS (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/stream.py loris long memory garbage
 step "fuzzers over their seeds" tests/fuzz/run.sh smoke
 step "manual" sh -c 'make man && mandoc -Tlint -Werror build/haspan.1'
 echo "$passed passed, 0 failed"

@@ -246,6 +246,24 @@ def ids(path):
 
 
 @test
+def haproxy_as_documented(folder):
+    """The ring of doc/syslog-streams.md"""
+    receiver, text = Receiver(folder), lab.document('doc/syslog-streams.md', 'haproxy')
+    for was, now in (('127.0.0.1:5140', '127.0.0.1:%d' % receiver.port), (':8080', ':{http}'), (':8000', ':{origin}')):
+        expect(was in text, was, 'is not in the document')
+        text = text.replace(was, now)
+    with lab.Lab() as box:
+        box.start('defaults\n    timeout connect 5s\n    timeout client 5s\n    timeout server 5s\n' + text)
+        with lab.Client(box.port['http']) as client:
+            for i in range(50):
+                expect(client.get('/documented/%d' % i) == 200, 'no answer')
+        poll(lambda: len({trace for trace, _ in ids(receiver.otlp)}) == 50)
+        box.stop()
+    row = receiver.stop()
+    expect(row['requests'] == 50 and row['rejected'] == 0, row)
+
+
+@test
 def half_close_after_each_batch(folder):
     """`log tcp@` of HAProxy 3.1+: half-closes after each batch, and waits until the receiver closes"""
     receiver, lines = Receiver(folder), many(500)
@@ -263,16 +281,20 @@ def half_close_after_each_batch(folder):
 
 @test
 def rsyslog_forwards(folder):
-    """rsyslog's omfwd by TCP, both framings, in its three formats"""
+    """rsyslog's omfwd by TCP, both framings, in its three formats, and as doc/syslog-streams.md has it"""
     program = shutil.which('rsyslogd') or '/usr/sbin/rsyslogd'
     kinds = [(framing, shape) for framing in ('octet-counted', 'traditional')
              for shape in ('RSYSLOG_ForwardFormat', 'RSYSLOG_SyslogProtocol23Format', 'RSYSLOG_TraditionalForwardFormat')]
+    kinds.append('as documented')
     receivers, port = [Receiver(folder) for _ in kinds], free_port()
     conf, lines = os.path.join(folder, 'rsyslog.conf'), many(200)
     with open(conf, 'w', encoding='ascii') as f:
         f.write('global(workDirectory="%s")\nmodule(load="imtcp")\ninput(type="imtcp" port="%d" address="127.0.0.1")\n'
                 % (folder, port))
-        for (framing, shape), receiver in zip(kinds, receivers):
+        documented = lab.document('doc/syslog-streams.md', 'rsyslog')
+        expect('port="5140"' in documented, 'the document has another port')
+        f.write(documented.replace('5140', str(receivers[-1].port)))
+        for (framing, shape), receiver in zip(kinds, receivers[:-1]):
             f.write('action(type="omfwd" target="127.0.0.1" port="%d" protocol="tcp" template="%s" TCP_Framing="%s")\n'
                     % (receiver.port, shape, framing))
     process = subprocess.Popen([program, '-n', '-f', conf, '-i', os.path.join(folder, 'pid')], stderr=subprocess.DEVNULL)
