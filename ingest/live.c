@@ -365,6 +365,7 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 	b->len = 0;
 	b->sole = b->torn_head = b->torn_tail = false;
 	b->framing = FRAMING_UNKNOWN;
+	b->max_line = l->c->max_line;
 	b->mark = 0;
 	for (;;) {
 		int64_t now = clock_ms();
