@@ -39,6 +39,7 @@ step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
 step "several lines of one request" python3 tests/steps.py
 step "syslog by TCP and TLS" python3 tests/stream.py
+step "a followed file, with logrotate and rsyslog" python3 tests/follow.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
 step "explain" python3 tests/explain.py
