@@ -15,7 +15,7 @@ CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export
-LIBS     := libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma
+LIBS     := libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma libmicrohttpd
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith
 STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION:v%=%)"'
@@ -37,7 +37,7 @@ endif
 
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
-SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c explain.c $(wildcard doctor*.c)
+SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c explain.c $(wildcard doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -63,11 +63,11 @@ $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-# The version is compiled in: a new one rebuilds the two files that say it.
+# The version is compiled in: a new one rebuilds the files that say it.
 $(BUILD)/version: FORCE
 	$(Q)mkdir -p $(BUILD)
 	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
-$(BUILD)/main.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
+$(BUILD)/main.o $(BUILD)/control_show.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
 
 # ---- tests ---------------------------------------------------------------------------------------------
 

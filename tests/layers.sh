@@ -23,7 +23,7 @@ function may(file, inc,    room) {
 /^[ \t]*#[ \t]*include[ \t]+</ {
 	inc = $0; sub(/^[^<]*</, "", inc); sub(/>.*/, "", inc)
 	lib = inc ~ /^pcre2/ ? "pcre2" : inc ~ /^openssl/ ? "openssl" : inc ~ /^zstd/ ? "zstd" : \
-	      inc ~ /^lzma/ ? "lzma" : inc ~ /^xxhash/ ? "xxhash" : inc ~ /^curl/ ? "curl" : ""
+	      inc ~ /^lzma/ ? "lzma" : inc ~ /^xxhash/ ? "xxhash" : inc ~ /^curl/ ? "curl" : inc ~ /^microhttpd/ ? "microhttpd" : ""
 	if (lib != "" && FILENAME !~ /\.h$/) {
 		if (lib in home && home[lib] != FILENAME) {
 			printf "%s:%d: %s lives in %s already\n", FILENAME, FNR, lib, home[lib]; bad = 1
