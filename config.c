@@ -432,7 +432,7 @@ static bool general(struct maker *m)
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
 	m->c->live = (struct live_config){ .max_connections = CONNECTIONS_DEFAULT, .idle_ms = 0, .max_line = LINE_MAX_BYTES,
 					   .check_only = m->c->check_only };
-	if (!zone_prepare(m->c->timezone, m->err))
+	if (!zone_check(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
 	return true;
 }

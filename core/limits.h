@@ -203,6 +203,9 @@
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)
 
+/* Who waits for the input or a sink to be enabled again looks so often whether a stop was asked for, in milliseconds. */
+#define RELEASE_LOOK_MS 100
+
 /* A message of haspan's about itself: one line of a terminal or of the journal, which cuts at 48 KiB. */
 #define LOG_LINE_MAX ((size_t)1024)
 
