@@ -276,8 +276,11 @@ static void answer(struct control *control, struct client *c, struct slice line)
 
 /* ---- clients ------------------------------------------------------------------------------------------------- */
 
+/* What it sent in vain is read first, as far as that is not too much: else the kernel cuts off what it was answered. */
 static void client_close(struct client *c)
 {
+	for (int i = 0; i < 64 && recv(c->fd, c->in, sizeof(c->in), MSG_DONTWAIT) > 0; i++)
+		;
 	close(c->fd);
 	buf_free(&c->out);
 	*c = (struct client){ .fd = -1 };
@@ -473,7 +476,7 @@ static bool listen_there(struct admin *a, const struct place *place, struct err 
 	unlink(beside.sun_path);
 	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	ok = a->fd >= 0 && bind(a->fd, (const struct sockaddr *)&beside, sizeof(beside)) == 0 &&
-	     chmod(beside.sun_path, place->mode) == 0 && listen(a->fd, ADMIN_CLIENTS_MAX) == 0 &&
+	     chmod(beside.sun_path, place->mode) == 0 && listen(a->fd, SOMAXCONN) == 0 &&
 	     rename(beside.sun_path, path) == 0 && stat(path, &a->made) == 0;
 	if (!ok) {
 		err_set(err, EXIT_CONFIG, "%s: cannot listen there: %m", path);
