@@ -313,8 +313,11 @@ static bool open_all(struct loop *l, const struct config *c, struct err *err)
 		return err_set(err, EXIT_CONFIG, "no descriptor left: %m");
 	if (!check_doors(c, err))
 		return false;
+	/* The doors first: the pipeline gives up root's rights when its own sockets are bound. */
+	if (!c->check_only && !open_doors(l, c, err))
+		return false;
 	l->control.pipeline = l->job.pipeline = pipeline_open(c, err);
-	return l->control.pipeline && (c->check_only || open_doors(l, c, err));
+	return l->control.pipeline != NULL;
 }
 
 static void close_all(struct loop *l)

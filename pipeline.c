@@ -6,6 +6,7 @@
 #include "ingest/live.h"
 #include "ledger.h"
 #include "reconstruct/steps.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,7 +81,7 @@ struct pipeline {
 	_Atomic bool hold;		/* a new configuration waits for `input` */
 	char *uri[SOURCES_MAX];		/* of the sources; owned */
 	uint32_t nsources;
-	uint32_t live_number[SOURCES_MAX];	/* of those without an end: the number in `live` */
+	uint32_t nlive, live_number[SOURCES_MAX];	/* of those without an end: the number in `live` */
 	_Atomic bool disabled[SOURCES_MAX];
 	struct live *live;		/* sources without an end, or NULL */
 	bool live_ended;
@@ -160,17 +161,22 @@ static void sort_frames(struct worker *w, uint32_t n)
 	}
 }
 
+static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
+{
+	*(verdict == VERDICT_FILTERED ? &w->tally.filtered : &w->tally.unsampled) += spans;
+}
+
 /* A request: its spans to every sink. `open`: which sinks have a group open for this origin. */
 static void request(struct worker *w, const struct frame *f, size_t mark[], bool *open)
 {
 	const struct pipeline *p = w->pipeline;
-	bool sampled = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
+	enum verdict verdict = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
 
 	w->tally.requests++;
 	w->tally.truncated += record_has(&w->parser.rec, SLOT_x_truncated);
 	w->tally.spans += w->trace.n;
-	if (!sampled) {
-		w->tally.unsampled += w->trace.n;
+	if (verdict != VERDICT_KEPT) {
+		left_out(w, verdict, w->trace.n);
 		return;
 	}
 	for (uint32_t k = 0; k < p->nsinks; k++) {
@@ -357,20 +363,20 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 {
 	const struct pipeline *p = w->pipeline;
 	struct merge *m = &w->merge;
-	bool sampled;
+	enum verdict verdict;
 
 	merge_lines(w);
 	if (!m->rec.format)
 		return;
 	merge_finish(m);
 	w->rebuilder.moments = &m->moments;
-	sampled = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
+	verdict = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
 	w->rebuilder.moments = NULL;
 	merge_events(m, &w->whole);
 	w->tally.truncated += record_has(&m->rec, SLOT_x_truncated);
 	w->tally.spans += w->whole.n;
-	if (!sampled) {
-		w->tally.unsampled += w->whole.n;
+	if (verdict != VERDICT_KEPT) {
+		left_out(w, verdict, w->whole.n);
 		return;
 	}
 	for (uint32_t k = 0; k < p->nsinks; k++) {
@@ -715,25 +721,53 @@ static bool check_outputs(const struct config *c, const struct source *s, struct
 	return true;
 }
 
-/* A file that is not there, or an address that is taken, must show before the first byte is sent anywhere. */
-static bool check_sources(struct pipeline *p, const struct config *c, struct err *err)
+/* The configuration that names them may be replaced. */
+static bool copy_uris(struct pipeline *p, struct err *err)
 {
-	uint32_t live = 0;
-
-	for (uint32_t i = 0; i < c->nsources; i++) {
-		p->uri[i] = strndup(c->sources[i].p, c->sources[i].len);
-		p->nsources = i + 1;
+	for (uint32_t i = 0; i < p->c->nsources; i++) {
+		p->uri[i] = strndup(p->c->sources[i].p, p->c->sources[i].len);
 		if (!p->uri[i])
 			return err_set(err, EXIT_CONFIG, "out of memory");
-		p->live_number[i] = live;
-		live += live_names(c->sources[i]);
-		struct source *s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
-		bool ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
+		p->nsources = i + 1;
+	}
+	return true;
+}
 
+/* To bind may take root's rights; all that comes after does not. */
+static bool is_socket(struct slice uri)
+{
+	return live_names(uri) && !slice_starts(uri, SLICE("follow:"));
+}
+
+/* A file that is not there, or an address that is taken, must show before the first byte is sent anywhere. */
+static bool check_sources(struct pipeline *p, bool sockets, struct err *err)
+{
+	const struct config *c = p->c;
+
+	for (uint32_t i = 0; i < c->nsources; i++) {
+		struct source *s;
+		bool ok;
+
+		if (is_socket(c->sources[i]) != sockets)
+			continue;
+		s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
+		p->live_number[i] = s ? 0 : p->nlive++;
+		ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
 		source_close(s);
 		if (!ok)
 			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
 	}
+	return true;
+}
+
+/* From here on nothing takes root's rights, and nothing is opened that the configuration doesn't name. */
+static bool confine(const struct config *c, struct err *err)
+{
+	if (c->check_only)
+		return true;
+	if (!user_drop(&c->user, err))
+		return err_where(err, "--user");
+	sandbox_enter(c);
 	return true;
 }
 
@@ -782,7 +816,8 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	pthread_mutex_init(&p->keeping, NULL);
 	pthread_cond_init(&p->keep, NULL);
 	p->joiner = joiner_new(c->max_open, c->max_age_us, err);
-	if (p->joiner && open_live(p, c, err) && check_sources(p, c, err) && open_sinks(p, err)) {
+	if (p->joiner && copy_uris(p, err) && open_live(p, c, err) && check_sources(p, true, err) && confine(c, err) &&
+	    check_sources(p, false, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
 		while (i < c->threads && worker_init(&p->workers[i], p, err))
@@ -811,7 +846,7 @@ static void leave_open(struct pipeline *p, struct worker *w)
 }
 
 /* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p)
+static void settle(struct pipeline *p, bool last)
 {
 	uint32_t source = 0;
 	uint64_t below, mark;
@@ -833,6 +868,7 @@ static void settle(struct pipeline *p)
 		synced = true;
 		live_acknowledge(p->live, source, mark);
 	}
+	live_keep(p->live, last);
 }
 
 static void *keeper_main(void *arg)
@@ -848,7 +884,7 @@ static void *keeper_main(void *arg)
 		until.tv_nsec %= 1000000000;
 		pthread_cond_timedwait(&p->keep, &p->keeping, &until);
 		pthread_mutex_unlock(&p->keeping);
-		settle(p);
+		settle(p, false);
 		pthread_mutex_lock(&p->keeping);
 	}
 	pthread_mutex_unlock(&p->keeping);
@@ -863,7 +899,7 @@ static void keeper_end(struct pipeline *p)
 	pthread_cond_signal(&p->keep);
 	pthread_mutex_unlock(&p->keeping);
 	pthread_join(p->keeper, NULL);
-	settle(p);
+	settle(p, true);
 }
 
 void pipeline_run(struct pipeline *p, struct err *err)
@@ -1074,9 +1110,58 @@ static void wait_handed_over(struct pipeline *p)
 	pthread_mutex_unlock(&p->output);
 }
 
-/* `rejects` is the descriptor that takes over. No block is in flight: no worker looks at anything of this. */
-static void swap(struct pipeline *p, const struct config *c, int rejects)
+/* What takes over, made before anything changes. */
+struct succession {
+	const struct config *c;
+	struct rebuilder *rebuilder;	/* one for each worker; owned */
+	struct joiner *joiner;		/* owned; NULL: the old one goes on */
+	int rejects;			/* descriptor, or -1 */
+};
+
+static void succession_free(struct pipeline *p, struct succession *s)
 {
+	for (unsigned i = 0; s->rebuilder && i < p->threads; i++)
+		rebuilder_free(&s->rebuilder[i]);
+	free(s->rebuilder);
+	joiner_free(s->joiner);
+	if (s->rejects >= 0)
+		close(s->rejects);
+}
+
+static bool succession_make(struct pipeline *p, struct succession *s, struct err *err)
+{
+	const struct config *c = s->c;
+	bool resize = p->c->max_open != c->max_open || p->c->max_age_us != c->max_age_us;
+
+	s->rebuilder = calloc(p->threads, sizeof(*s->rebuilder));
+	if (!s->rebuilder)
+		return err_set(err, EXIT_CONFIG, "out of memory");
+	for (unsigned i = 0; i < p->threads; i++)
+		if (!rebuilder_init(&s->rebuilder[i], &c->rules, c->timezone, err))
+			return false;
+	if (resize && !(s->joiner = joiner_new(c->max_open, c->max_age_us, err)))
+		return false;
+	return !c->rejects || (s->rejects = open_rejects(c->rejects, false, err)) >= 0;
+}
+
+/* What a worker has of its own. The old rebuilder is left in `new`. */
+static void worker_renew(struct worker *w, struct pipeline *p, const struct rules *rules, struct rebuilder *new)
+{
+	struct rebuilder old = w->rebuilder;
+
+	parser_free(&w->parser);
+	parser_init(&w->parser, &p->formats);
+	w->rules = *rules;
+	w->rebuilder = *new;
+	w->rebuilder.rules = &w->rules;
+	*new = old;
+}
+
+/* No block is in flight: no worker looks at anything of this. What was replaced is left in `s`. */
+static void swap(struct pipeline *p, struct succession *s)
+{
+	const struct config *c = s->c;
+	int rejects = p->rejects;
 	struct err ignored = { 0 };
 	bool same = formats_same(&p->c->formats, &c->formats);
 	uint16_t order[FORMATS_MAX];
@@ -1088,17 +1173,10 @@ static void swap(struct pipeline *p, const struct config *c, int rejects)
 	else
 		p->learn_seq = p->next_seq;
 	zone_prepare(c->timezone, &ignored);	/* it was looked at before */
-	for (unsigned i = 0; i < p->threads; i++) {
-		struct worker *w = &p->workers[i];
-
-		parser_free(&w->parser);
-		parser_init(&w->parser, &p->formats);
-		w->rules = c->rules;
-		zone_init(&w->rebuilder.zone, c->timezone);
-	}
-	if (p->rejects >= 0)
-		close(p->rejects);
-	p->rejects = rejects;
+	for (unsigned i = 0; i < p->threads; i++)
+		worker_renew(&p->workers[i], p, &c->rules, &s->rebuilder[i]);
+	p->rejects = s->rejects;
+	s->rejects = rejects;
 	p->rejects_failed = NULL;
 	p->host_given = gives_host(c);
 	pthread_mutex_lock(&p->output);
@@ -1109,39 +1187,36 @@ static void swap(struct pipeline *p, const struct config *c, int rejects)
 }
 
 /* Open requests leave the old way, if they can't be read the new way or are to be kept in another place. */
-static void flush_joiner(struct pipeline *p, const struct config *c, struct joiner **joiner)
+static void flush_joiner(struct pipeline *p, struct succession *s)
 {
-	if (formats_same(&p->c->formats, &c->formats) && !*joiner)
+	struct joiner *old = p->joiner;
+
+	if (formats_same(&p->c->formats, &s->c->formats) && !s->joiner)
 		return;
 	leave_open(p, &p->workers[0]);
-	if (*joiner) {
-		joiner_free(p->joiner);
-		p->joiner = *joiner;
-		*joiner = NULL;
+	if (s->joiner) {
+		p->joiner = s->joiner;
+		s->joiner = old;
 	}
 	p->open = p->final = 0;
 }
 
 bool pipeline_reload(struct pipeline *p, const struct config *c, struct err *err)
 {
-	bool resize = p->c->max_open != c->max_open || p->c->max_age_us != c->max_age_us, ok;
-	struct joiner *joiner = resize ? joiner_new(c->max_open, c->max_age_us, err) : NULL;
-	int rejects = c->rejects ? open_rejects(c->rejects, false, err) : -1;
+	struct succession s = { .c = c, .rejects = -1 };
+	bool ok = succession_make(p, &s, err);
 
-	ok = (joiner || !resize) && (rejects >= 0 || !c->rejects);
 	if (ok) {
 		ok = input_hold(p) ? reload_ends(p, c, err) : err_set(err, EXIT_CONFIG, "haspan is about to end");
 		if (ok) {
 			warn_of_restart(p->c, c);
 			wait_handed_over(p);
-			flush_joiner(p, c, &joiner);
-			swap(p, c, rejects);
+			flush_joiner(p, &s);
+			swap(p, &s);
 		}
 		input_release(p);
 	}
-	if (!ok && rejects >= 0)
-		close(rejects);
-	joiner_free(joiner);
+	succession_free(p, &s);
 	return ok;
 }
 
