@@ -397,7 +397,7 @@ def sampling_is_set(folder):
     expect(row['unsampled'] + row['exported'] == row['spans'], row)
     for span in servers(out):
         if 1000 <= int(span['a']['url.path'][1:]) < 2000:
-            expect(int(span['traceId'][16:], 16) >> 1 < 0.1 * 2**63, 'not by the trace id:', span['traceId'])
+            expect(int(span['traceId'][18:], 16) > 0.8999 * 2**56, 'not by the trace id:', span['traceId'])
 
 
 @test
