@@ -69,9 +69,11 @@ static ssize_t wait_readable(int fd)
 		;
 	if (p[1].revents)
 		return 0;
-	if (p[2].revents)
+	if (p[2].revents) {		/* also when there is something to read: it may be about not reading it */
 		wake_taken();
-	return p[0].revents ? 1 : READ_LATER;
+		return READ_LATER;
+	}
+	return 1;
 }
 
 static ssize_t plain_read(struct reader *r, char *p, size_t n, struct err *err)

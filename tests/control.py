@@ -275,6 +275,7 @@ def admin_shows_info(folder):
 @test
 def admin_speaks_as_haproxy(folder):
     with Haspan(folder, '--to', 'null') as h:
+        until(lambda: '1 reading -' in h.ask('show sources\n'), 'the source is read')
         said = h.ask('show sources; show sinks\nhelp\n')
         expect(said.count('# id state uri') == 2 and 'set sampling' in said and said.endswith('\n\n'), said)
         expect('1 reading -' in said and '1 sending null' in said, said)
