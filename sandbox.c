@@ -83,8 +83,12 @@ static void around(int fence, const char *path, enum fence_right right)
 		fence_add(fence, path, right);
 	if (exists && !S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode))
 		return;
-	if (*path && (size_t)snprintf(folder, sizeof(folder), "%s", path) < sizeof(folder) && folder_of(folder))
+	if (*path && (size_t)snprintf(folder, sizeof(folder), "%s", path) < sizeof(folder) && folder_of(folder)) {
+		/* What is read may come later, and its folder with it: then what that will lie in. */
+		while (right == FENCE_READ && access(folder, F_OK) != 0 && folder_of(folder))
+			;
 		fence_add(fence, folder, right);
+	}
 	if (exists && lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && realpath(path, real) && folder_of(real))
 		fence_add(fence, real, right);
 }
