@@ -42,6 +42,7 @@ step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
 step "explain" python3 tests/explain.py
 step "what the documents print" python3 tests/docs.py
+step "service, installation, package" python3 tests/service.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
 step "unit tests (clang)" units build/clang
 step "samples (clang)" env HASPAN=build/clang/haspan tests/golden.sh
