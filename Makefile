@@ -17,7 +17,7 @@ CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export
-LIBS     := libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma
+LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith
 STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION:v%=%)"'
@@ -99,6 +99,11 @@ $(BUILD)/gen_lines: tests/bench/gen.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
 
+$(BUILD)/bench_%: tests/bench/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
+
 units: $(UNITS) $(BUILD)/tests/http_driver
 demo:
 	$(Q)./setup.sh build
@@ -120,7 +125,7 @@ fuzz:
 	$(Q)./setup.sh check
 	$(Q)tests/fuzz/run.sh $${FUZZ_SECONDS:-600}
 
-bench: all $(BUILD)/gen_lines
+bench: all $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink
 	$(Q)python3 tests/bench/bench.py $(BENCH)
 
 golden-update: all

@@ -155,17 +155,22 @@ static void sort_frames(struct worker *w, uint32_t n)
 	}
 }
 
+static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
+{
+	*(verdict == VERDICT_FILTERED ? &w->tally.filtered : &w->tally.unsampled) += spans;
+}
+
 /* A request: its spans to every sink. `open`: which sinks have a group open for this origin. */
 static void request(struct worker *w, const struct frame *f, size_t mark[], bool *open)
 {
 	const struct pipeline *p = w->pipeline;
-	bool sampled = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
+	enum verdict verdict = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
 
 	w->tally.requests++;
 	w->tally.truncated += record_has(&w->parser.rec, SLOT_x_truncated);
 	w->tally.spans += w->trace.n;
-	if (!sampled) {
-		w->tally.unsampled += w->trace.n;
+	if (verdict != VERDICT_KEPT) {
+		left_out(w, verdict, w->trace.n);
 		return;
 	}
 	for (uint32_t k = 0; k < p->nsinks; k++) {
@@ -352,20 +357,20 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 {
 	const struct pipeline *p = w->pipeline;
 	struct merge *m = &w->merge;
-	bool sampled;
+	enum verdict verdict;
 
 	merge_lines(w);
 	if (!m->rec.format)
 		return;
 	merge_finish(m);
 	w->rebuilder.moments = &m->moments;
-	sampled = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
+	verdict = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
 	w->rebuilder.moments = NULL;
 	merge_events(m, &w->whole);
 	w->tally.truncated += record_has(&m->rec, SLOT_x_truncated);
 	w->tally.spans += w->whole.n;
-	if (!sampled) {
-		w->tally.unsampled += w->whole.n;
+	if (verdict != VERDICT_KEPT) {
+		left_out(w, verdict, w->whole.n);
 		return;
 	}
 	for (uint32_t k = 0; k < p->nsinks; k++) {
@@ -747,7 +752,7 @@ static void leave_open(struct pipeline *p, struct worker *w)
 }
 
 /* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p)
+static void settle(struct pipeline *p, bool last)
 {
 	uint32_t source = 0;
 	uint64_t below, mark;
@@ -769,6 +774,7 @@ static void settle(struct pipeline *p)
 		synced = true;
 		live_acknowledge(p->live, source, mark);
 	}
+	live_keep(p->live, last);
 }
 
 static void *keeper_main(void *arg)
@@ -784,7 +790,7 @@ static void *keeper_main(void *arg)
 		until.tv_nsec %= 1000000000;
 		pthread_cond_timedwait(&p->keep, &p->keeping, &until);
 		pthread_mutex_unlock(&p->keeping);
-		settle(p);
+		settle(p, false);
 		pthread_mutex_lock(&p->keeping);
 	}
 	pthread_mutex_unlock(&p->keeping);
@@ -799,7 +805,7 @@ static void keeper_end(struct pipeline *p)
 	pthread_cond_signal(&p->keep);
 	pthread_mutex_unlock(&p->keeping);
 	pthread_join(p->keeper, NULL);
-	settle(p);
+	settle(p, true);
 }
 
 void pipeline_run(struct pipeline *p, struct err *err)
