@@ -399,6 +399,10 @@ static bool ends(struct maker *m)
 	}
 	if (c->nsinks == 0)
 		c->sinks[c->nsinks++] = SLICE("tree");
+	/* What runs for months does not end because a collector is away. */
+	for (uint32_t i = 0; i < c->nsources; i++)
+		if (live_names(c->sources[i]) && !value(m, OPTION_GIVE_UP_AFTER))
+			c->export.give_up_ms = 0;
 	return true;
 }
 
@@ -424,6 +428,8 @@ static bool general(struct maker *m)
 	m->c->rejects = options_text(m->o, OPTION_REJECTS);
 	m->c->strict = value(m, OPTION_STRICT) != NULL;
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
+	m->c->live = (struct live_config){ .max_connections = CONNECTIONS_DEFAULT, .idle_ms = 0, .max_line = LINE_MAX_BYTES,
+					   .check_only = m->c->check_only };
 	if (!zone_prepare(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
 	return true;

@@ -5,6 +5,7 @@
 #define CONFIG_H
 
 #include "export/export.h"
+#include "ingest/live.h"
 #include "options.h"
 #include "parse/haproxy_cfg.h"
 #include "reconstruct/reconstruct.h"
@@ -24,6 +25,7 @@ struct config {
 	struct rules rules;
 	struct resource resource;
 	struct export_config export;
+	struct live_config live;
 	struct slice timezone;
 	const char *rejects;			/* path, or NULL */
 	bool strict, check_only;

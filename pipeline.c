@@ -3,7 +3,8 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/term.h"
-#include "ingest/ingest.h"
+#include "ingest/live.h"
+#include "ledger.h"
 #include "reconstruct/steps.h"
 
 #include <errno.h>
@@ -28,6 +29,10 @@ struct origin {
 	struct slice host;
 	uint16_t first, last;		/* frames, chained by frame.next */
 };
+
+/* How often it is looked whether open requests have grown too old, and what the sinks have settled. */
+#define IDLE_LOOK_MS 60000
+#define SETTLE_MS 200
 
 /* Hash of hosts to origins; twice as large as the number of origins. */
 #define ORIGIN_BUCKETS (2 * ORIGINS_MAX)
@@ -73,7 +78,9 @@ struct pipeline {
 	const char *rejects_failed;
 
 	pthread_mutex_t input;		/* who holds it reads the next block */
-	struct source *source;
+	struct live *live;		/* sources without an end, or NULL */
+	bool live_ended;
+	struct source *source;		/* the file that is being read */
 	uint32_t next_source;
 	uint64_t next_seq;
 	bool ended;
@@ -84,8 +91,17 @@ struct pipeline {
 	uint64_t next_out;		/* whose turn it is to hand over; 1: the formats' order has been taught */
 	uint64_t next_join;		/* whose turn it is to join */
 	struct joiner *joiner;		/* for the worker whose turn that is */
+	int64_t joined_ms;		/* when it last took a line; also its */
+	_Atomic uint32_t open, final;	/* its requests that wait, for whoever waits for input */
+	struct ledger ledger;
 	struct tally total;
 	char sample[SAMPLE_SIZE];
+
+	pthread_t keeper;		/* tells sources what is settled */
+	pthread_mutex_t keeping;	/* of `kept` */
+	pthread_cond_t keep;
+	bool kept;
+
 	bool host_given;		/* the user's host.name counts, not the envelope's */
 };
 
@@ -180,6 +196,7 @@ static bool step_taken(struct worker *w, uint32_t i, const struct recent *recent
 	}
 	w->steps[i].format = recent->v[0] < w->pipeline->formats.n && w->pipeline->formats.v[recent->v[0]] == r->format ?
 			     recent->v[0] : UINT16_MAX;
+	w->steps[i].seq = w->block.seq;
 	w->messages[i] = r->msg.p;
 	f->flags |= FRAME_STEP;
 	return true;
@@ -259,9 +276,23 @@ static void process(struct worker *w)
 
 /* ---- requests with several lines -------------------------------------------------------------------------- */
 
+/*
+ * Sources without an end: when no line has come for a while, requests do not wait for more of theirs, lest the last
+ * ones of a busy hour come in the next morning.
+ */
+static void join_idle(struct pipeline *p, struct worker *w)
+{
+	int64_t idle_us = (clock_ms() - p->joined_ms) * 1000;
+
+	if (idle_us >= LINGER_US)
+		joiner_idle(p->joiner, idle_us >= p->c->max_age_us, &w->joined);
+}
+
 /* The lines of the block to the joiner, in the order of the blocks; what is whole by now is this worker's to rebuild. */
 static void join(struct pipeline *p, struct worker *w)
 {
+	uint32_t open, final;
+
 	pthread_mutex_lock(&p->output);
 	while (p->next_join != w->block.seq)
 		pthread_cond_wait(&p->turn, &p->output);
@@ -276,7 +307,19 @@ static void join(struct pipeline *p, struct worker *w)
 		else
 			w->tally.merged++;
 	}
+	if (w->parts.len)
+		p->joined_ms = clock_ms();
+	else if (p->live && p->open)
+		join_idle(p, w);
 	w->parts.len = 0;
+	if (p->live)
+		ledger_joined(&p->ledger, w->block.seq, joiner_left_since(p->joiner), joiner_open_since(p->joiner));
+	open = joiner_open(p->joiner, &final);
+	/* Whoever waits for input waits for too long: it did not know of them. */
+	if (p->live && ((open && !p->open) || (final && !p->final)))
+		live_wake(p->live);
+	p->open = open;
+	p->final = final;
 
 	pthread_mutex_lock(&p->output);
 	p->next_join++;
@@ -365,26 +408,67 @@ static void finish_wires(struct worker *w)
 
 /* ---- input and output ------------------------------------------------------------------------------------ */
 
-/* The next block of the next source that has one. */
+/*
+ * From the sources without an end: true when there is a block. An empty one, when the time has come for requests that
+ * wait for more lines.
+ */
+static bool fill_live(struct pipeline *p, struct block *b)
+{
+	bool files = p->source || p->next_source < p->c->nsources;
+	int wait_ms = files && !stop_requested() ? 0 : p->final ? (int)(LINGER_US / 1000) : p->open ? IDLE_LOOK_MS : -1;
+
+	switch (live_fill(p->live, b, wait_ms)) {
+	case LIVE_BLOCK:
+		return true;
+	case LIVE_NOTHING:
+		return p->open && !files;
+	default:
+		p->live_ended = true;
+		return false;
+	}
+}
+
+/* From files, one after the other: true when there is a block. */
+static bool fill_files(struct pipeline *p, struct block *b)
+{
+	if (!p->source) {
+		while (p->next_source < p->c->nsources && live_names(p->c->sources[p->next_source]))
+			p->next_source++;
+		if (p->next_source == p->c->nsources)
+			return false;
+		p->source = source_open(p->c->sources[p->next_source++], p->err);
+		return false;
+	}
+	if (source_fill(p->source, b, p->err) == FILL_BLOCK)
+		return true;
+	source_close(p->source);
+	p->source = NULL;
+	return false;
+}
+
+static bool is_over(const struct pipeline *p)
+{
+	bool files = p->source || p->next_source < p->c->nsources;
+
+	return (!p->live || p->live_ended) && (!files || stop_requested());
+}
+
+/* The next block of a source that has one. What comes live goes before files, which can wait. */
 static bool next_block(struct pipeline *p, struct worker *w)
 {
 	bool got = false;
 
 	pthread_mutex_lock(&p->input);
-	while (!got && !p->ended) {
-		if (stop_requested()) {
-			p->ended = true;
-		} else if (!p->source) {
-			p->ended = p->next_source == p->c->nsources;
-			if (!p->ended)
-				p->source = source_open(p->c->sources[p->next_source++], p->err);
-		} else if (source_fill(p->source, &w->block, p->err) == FILL_BLOCK) {
-			w->block.seq = p->next_seq++;
-			got = true;
-		} else {
-			source_close(p->source);
-			p->source = NULL;
-		}
+	while (!got && !is_over(p)) {
+		w->block.mark = 0;
+		got = p->live && !p->live_ended && fill_live(p, &w->block);
+		if (!got && !stop_requested())
+			got = fill_files(p, &w->block);
+	}
+	if (got) {
+		w->block.seq = p->next_seq++;
+		if (p->live)
+			ledger_enter(&p->ledger, w->block.seq, w->block.source, w->block.mark);
 	}
 	pthread_mutex_unlock(&p->input);
 	return got;
@@ -561,18 +645,32 @@ static bool check_outputs(const struct config *c, const struct source *s, struct
 	return true;
 }
 
-/* A file that is not there must show before the first byte is sent anywhere. */
-static bool check_sources(const struct config *c, struct err *err)
+/* A file that is not there, or an address that is taken, must show before the first byte is sent anywhere. */
+static bool check_sources(struct pipeline *p, const struct config *c, struct err *err)
 {
 	for (uint32_t i = 0; i < c->nsources; i++) {
-		struct source *s = source_open(c->sources[i], err);
-		bool ok = s && check_outputs(c, s, err);
+		struct source *s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
+		bool ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
 
 		source_close(s);
 		if (!ok)
 			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
 	}
 	return true;
+}
+
+static bool open_live(struct pipeline *p, const struct config *c, struct err *err)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < c->nsources; i++)
+		any |= live_names(c->sources[i]);
+	if (!any)
+		return true;
+	if (!ledger_init(&p->ledger))
+		return err_set(err, EXIT_CONFIG, "out of memory");
+	p->live = live_new(&c->live, err);
+	return p->live != NULL;
 }
 
 struct pipeline *pipeline_open(const struct config *c, struct err *err)
@@ -592,8 +690,10 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	pthread_mutex_init(&p->input, NULL);
 	pthread_mutex_init(&p->output, NULL);
 	pthread_cond_init(&p->turn, NULL);
+	pthread_mutex_init(&p->keeping, NULL);
+	pthread_cond_init(&p->keep, NULL);
 	p->joiner = joiner_new(c->max_open, c->max_age_us, err);
-	if (p->joiner && check_sources(c, err) && open_sinks(p, err)) {
+	if (p->joiner && open_live(p, c, err) && check_sources(p, c, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
 		while (i < c->threads && worker_init(&p->workers[i], p, err))
@@ -611,14 +711,75 @@ static void leave_open(struct pipeline *p, struct worker *w)
 	while (joiner_end(p->joiner, &w->joined)) {
 		w->block.seq = p->next_seq++;
 		p->next_join++;
+		if (p->live) {
+			ledger_enter(&p->ledger, w->block.seq, 0, 0);
+			ledger_joined(&p->ledger, w->block.seq, joiner_left_since(p->joiner), joiner_open_since(p->joiner));
+		}
 		finish_wires(w);
 		hand_over(p, w);
 	}
 	parser_thread_free();
 }
 
+/* What all sinks have settled need not be read again: tell the sources. */
+static void settle(struct pipeline *p)
+{
+	uint32_t source = 0;
+	uint64_t below, mark;
+	bool synced = false;
+
+	pthread_mutex_lock(&p->output);
+	below = p->next_out;
+	pthread_mutex_unlock(&p->output);
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		uint64_t unsettled = p->sinks[k]->ops->unsettled(p->sinks[k]);
+
+		below = unsettled < below ? unsettled : below;
+	}
+	ledger_settle(&p->ledger, below);
+	while (ledger_news(&p->ledger, &source, &mark)) {
+		for (uint32_t k = 0; k < p->nsinks && !synced; k++)
+			if (p->sinks[k]->ops->sync)
+				p->sinks[k]->ops->sync(p->sinks[k]);
+		synced = true;
+		live_acknowledge(p->live, source, mark);
+	}
+}
+
+static void *keeper_main(void *arg)
+{
+	struct pipeline *p = arg;
+	struct timespec until;
+
+	pthread_mutex_lock(&p->keeping);
+	while (!p->kept) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += SETTLE_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&p->keep, &p->keeping, &until);
+		pthread_mutex_unlock(&p->keeping);
+		settle(p);
+		pthread_mutex_lock(&p->keeping);
+	}
+	pthread_mutex_unlock(&p->keeping);
+	return NULL;
+}
+
+/* The last positions move when the sinks have said their last word. */
+static void keeper_end(struct pipeline *p)
+{
+	pthread_mutex_lock(&p->keeping);
+	p->kept = true;
+	pthread_cond_signal(&p->keep);
+	pthread_mutex_unlock(&p->keeping);
+	pthread_join(p->keeper, NULL);
+	settle(p);
+}
+
 void pipeline_run(struct pipeline *p, struct err *err)
 {
+	bool keeper = p->live && pthread_create(&p->keeper, NULL, keeper_main, p) == 0;
 	unsigned started = 0;
 
 	p->err = err;
@@ -632,6 +793,8 @@ void pipeline_run(struct pipeline *p, struct err *err)
 	leave_open(p, &p->workers[0]);
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		p->sinks[k]->ops->finish(p->sinks[k]);
+	if (keeper)
+		keeper_end(p);
 }
 
 static unsigned long long u(uint64_t n)
@@ -651,9 +814,9 @@ static int print_spans(char *out, size_t size, const struct tally *t, const stru
 	uint64_t done = s->exported + s->refused + s->dropped + t->unsampled + t->filtered;
 
 	return snprintf(out, size, "spans=%llu restored=%llu exported=%llu unsampled=%llu filtered=%llu refused=%llu "
-				   "dropped=%llu held=%llu", u(t->spans), u(t->restored), u(s->exported),
+				   "dropped=%llu held=%llu", u(t->spans), u(s->restored), u(s->exported),
 			u(t->unsampled), u(t->filtered), u(s->refused), u(s->dropped),
-			u(t->spans + t->restored - done));
+			u(t->spans + s->restored - done));
 }
 
 void pipeline_summary(struct pipeline *p)
@@ -739,6 +902,8 @@ void pipeline_close(struct pipeline *p)
 	}
 	if (p->rejects >= 0)
 		close(p->rejects);
+	live_free(p->live);
+	ledger_free(&p->ledger);
 	joiner_free(p->joiner);
 	free(p->workers);
 	free(p);

@@ -172,6 +172,25 @@
 /* --threads: more workers than this were never faster, and each owns about 2 MiB. */
 #define THREADS_MAX 64
 
+/* Live sources of one run: sockets and followed files. Connections of streams are not counted. */
+#define LIVE_SOURCES_MAX 64
+
+/* --max-connections: each idle one costs the kernel some KiB and haspan less than one. */
+#define CONNECTIONS_DEFAULT 10000
+
+/* How long a port that is due may wait for its turn, in milliseconds; times of live sources are seconds. */
+#define DUE_LOOK_MS 250
+
+/* How long what has arrived is read after a stop was asked for, in milliseconds: a flood would never end. */
+#define STOP_READ_MS 1000
+
+/* Blocks whose answers are awaited, for the sake of positions; beyond, positions move in larger steps. */
+#ifdef HASPAN_HARD
+#define LEDGER_MAX 4
+#else
+#define LEDGER_MAX 65536
+#endif
+
 /* Sinks of one run. */
 #define SINKS_MAX 8
 

@@ -5,6 +5,7 @@
 #include "core/stop.h"
 #include "ingest/ingest.h"
 #include "ingest/reader.h"
+#include "ingest/stitch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,12 +22,9 @@ struct source {
 	bool standard_input;
 	struct reader *reader;		/* of the open file, or NULL */
 	const char *path;
-	enum framing framing;
-	bool torn;			/* the last block ended inside an over-long line */
+	struct stitch stitch;
 	bool ended;			/* the open file has no more bytes */
 	uint64_t bytes;
-	size_t carried;			/* bytes of an unfinished line, kept for the next block */
-	char carry[];			/* BLOCK_SIZE */
 };
 
 /* ---- blocks ------------------------------------------------------------------------------------------ */
@@ -151,8 +149,8 @@ static bool open_next(struct source *s, struct err *err)
 	s->next++;
 	if (!s->reader)
 		return err_where(err, "%s", s->path);
-	s->framing = FRAMING_UNKNOWN;
-	s->ended = s->torn = false;
+	s->stitch.framing = FRAMING_UNKNOWN;
+	s->stitch.torn = s->ended = false;
 	return true;
 }
 
@@ -173,23 +171,13 @@ static bool more_at_once(const struct source *s)
 	return !s->standard_input || poll(&p, 1, 0) > 0;
 }
 
-/* How many bytes of the block are whole frames. */
-static size_t whole_frames(struct source *s, const struct block *b)
-{
-	size_t head = s->torn ? frame_torn_end(b->p, b->len, s->framing) : 0;
-
-	if (s->torn && head == 0)
-		return s->ended ? b->len : 0;	/* still the same over-long one */
-	return head + frame_boundary(b->p + head, b->len - head, s->ended, &s->framing);
-}
-
 /* Read until the block is full, the file ends or the pipe pauses with a whole frame. */
 static bool read_block(struct source *s, struct block *b, struct err *err)
 {
 	while (b->len < BLOCK_SIZE && !s->ended) {
 		ssize_t got;
 
-		if (b->len && !more_at_once(s) && whole_frames(s, b))
+		if (b->len && !more_at_once(s) && stitch_whole(&s->stitch, b, 0, false))
 			break;
 		got = s->reader->read(s->reader, b->p + b->len, BLOCK_SIZE - b->len, err);
 		if (got < 0) {
@@ -203,26 +191,6 @@ static bool read_block(struct source *s, struct block *b, struct err *err)
 	return true;
 }
 
-/* Leave whole frames in the block and keep the rest for the next one. */
-static void split_tail(struct source *s, struct block *b)
-{
-	size_t whole = whole_frames(s, b);
-
-	b->torn_head = s->torn;
-	b->torn_tail = false;
-	/* A whole block without an end of frame: it leaves in pieces, counted once. */
-	if (whole == 0 && !s->ended && (s->torn || b->len == BLOCK_SIZE)) {
-		whole = frame_torn_piece(b->len, s->framing);
-		b->torn_tail = whole && s->framing != FRAMING_COUNTED;
-	}
-	if (whole)
-		s->torn = b->torn_tail;
-	s->carried = b->len - whole;
-	memcpy(s->carry, b->p + whole, s->carried);
-	b->len = whole;
-	b->framing = s->framing;
-}
-
 enum fill source_fill(struct source *s, struct block *b, struct err *err)
 {
 	while (s->reader || s->next < s->npaths) {
@@ -230,11 +198,10 @@ enum fill source_fill(struct source *s, struct block *b, struct err *err)
 			return FILL_END;
 		if (!s->reader && !open_next(s, err))
 			continue;
-		memcpy(b->p, s->carry, s->carried);
-		b->len = s->carried;
-		s->carried = 0;
+		b->len = 0;
+		stitch_begin(&s->stitch, b);
 		read_block(s, b, err);
-		split_tail(s, b);
+		stitch_end(&s->stitch, b, 0, s->ended);
 		if (s->ended)
 			close_file(s);
 		if (b->len)
@@ -286,16 +253,10 @@ static bool expand(struct source *s, const char *path, struct err *err)
 	return err->code == EXIT_DONE;
 }
 
-/* Sources of the contract that this version does not have yet: say so, do not look for a file. */
+/* The one source of the contract that this version does not have yet: say so, do not look for a file. */
 static bool is_later(struct slice uri)
 {
-	static const struct slice later[] = { { "follow:", 7 }, { "udp://", 6 },   { "unix:", 5 },
-					      { "tcp://", 6 },	{ "tls://", 6 }, { "kafka://", 8 } };
-
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (slice_starts(uri, later[i]))
-			return true;
-	return false;
+	return slice_starts(uri, SLICE("kafka://"));
 }
 
 struct source *source_open(struct slice uri, struct err *err)
@@ -307,7 +268,7 @@ struct source *source_open(struct slice uri, struct err *err)
 		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such source yet");
 		return NULL;
 	}
-	s = calloc(1, sizeof(*s) + BLOCK_SIZE);
+	s = calloc(1, sizeof(*s));
 	if (!s) {
 		err_set(err, EXIT_INPUT, "out of memory");
 		return NULL;
@@ -354,6 +315,7 @@ void source_close(struct source *s)
 	close_file(s);
 	for (size_t i = 0; s->paths && i < s->npaths; i++)
 		free(s->paths[i]);
+	stitch_free(&s->stitch);
 	free(s->paths);
 	free(s);
 }

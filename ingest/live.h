@@ -20,6 +20,7 @@ struct live_config {
 	uint32_t max_connections;	/* of streams, all listeners together */
 	int64_t idle_ms;		/* a connection that says nothing for so long is told to go; 0: never */
 	size_t max_line;		/* longest message of a stream or datagram, at most LINE_MAX_BYTES */
+	bool check_only;		/* -n: look at the URIs and the files that they name, but bind and make nothing */
 };
 
 /* Is `uri` one of these sources? By its scheme alone. */
@@ -56,6 +57,12 @@ void live_wake(struct live *l);
  * One caller at a time, beside live_fill.
  */
 void live_acknowledge(struct live *l, uint32_t source, uint64_t mark);
+
+/*
+ * Do not read this source, or read it again, from the next live_fill on; any thread. What arrives waits in the kernel, and
+ * is dropped there when it is a datagram. false: no such source.
+ */
+bool live_pause(struct live *l, uint32_t source, bool pause);
 
 /* New certificates and limits (SIGHUP). The caller holds off live_fill. false: `err` says what stays as it was. */
 bool live_reload(struct live *l, const struct live_config *c, struct err *err);

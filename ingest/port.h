@@ -36,7 +36,7 @@ struct port_ops {
 	void (*metrics)(struct port *p, struct metrics *m);
 	/* May be NULL. A stop was asked for: no new work (a listener stops listening), but what has arrived is still read. */
 	void (*stop)(struct port *p);
-	/* Frees it and its descriptor. */
+	/* Frees it and its descriptor, but not `uri`. */
 	void (*close)(struct port *p);
 };
 
@@ -50,7 +50,7 @@ struct port {
 	int fd;				/* watched for input (level-triggered), or -1 */
 	int64_t due_ms;			/* when tick is called; 0: never */
 	/* live.c's own: */
-	struct port *next, *ready_next;
+	struct port *prev, *next, *ready_next;
 	bool ready, gone;
 };
 

@@ -20,6 +20,7 @@ struct entry {
 	uint64_t line;			/* the number of the line that brought it into its state */
 	int64_t clock;			/* the log's clock then */
 	int64_t last_us;		/* the latest time of its lines */
+	uint64_t since;			/* the `seq` of its first line */
 	uint32_t prev, next;		/* in the list of its state */
 	uint32_t first, last, ncells;	/* its lines */
 	uint32_t room;			/* bytes left in the last cell */
@@ -48,6 +49,7 @@ struct joiner {
 	uint64_t lines;
 	struct clock clock;		/* the log's */
 	int64_t credit;			/* cells that may leave: what leaves is bounded by what came */
+	uint64_t left_since;		/* the lowest `since` of those that left */
 	uint8_t seen;			/* bits of the steps that the stream has shown */
 	uint16_t most_others;		/* do-log lines of the request that had most of them */
 };
@@ -76,6 +78,7 @@ struct joiner *joiner_new(uint32_t max_open, int64_t max_age_us, struct err *err
 		j->bucket = calloc(buckets, sizeof(*j->bucket));
 		j->cell = malloc(j->ncells * sizeof(*j->cell));
 		j->free_cell = NONE;
+		j->left_since = UINT64_MAX;
 		for (int s = 0; s < STATES; s++)
 			j->list[s] = (struct list){ NONE, NONE, 0 };
 		if (j->entry && j->bucket && j->cell)
@@ -299,6 +302,7 @@ static void more_others(struct joiner *j, const struct entry *e)
 static void leave(struct joiner *j, struct entry *e, struct buf *out)
 {
 	j->credit -= e->ncells;
+	j->left_since = e->since < j->left_since ? e->since : j->left_since;
 	out_request(j, e, out);
 	cells_give(j, e);
 	more_others(j, e);
@@ -380,7 +384,7 @@ static struct entry *entry_new(struct joiner *j, const struct part *p, struct bu
 		bucket_clear(j, e->key);
 		list_remove(j, e);
 	}
-	*e = (struct entry){ .key = { p->key[0], p->key[1] }, .weak = (p->flags & PART_WEAK) != 0 };
+	*e = (struct entry){ .key = { p->key[0], p->key[1] }, .since = p->seq, .weak = (p->flags & PART_WEAK) != 0 };
 	j->bucket[bucket_of(j, p->key)] = (uint32_t)(e - j->entry) + 1;
 	enter(j, e, STATE_OPEN);
 	return e;
@@ -480,6 +484,52 @@ bool joiner_take(struct joiner *j, const struct part *p, const char *msg, const 
 	}
 	release(j, out);
 	return first;
+}
+
+bool joiner_idle(struct joiner *j, bool all, struct buf *out)
+{
+	static const enum state waiting[] = { STATE_DUE, STATE_LINGER, STATE_OPEN };
+	size_t before = out->len;
+
+	for (int s = 0; s < (all ? 3 : 2); s++) {
+		const struct list *l = &j->list[waiting[s]];
+
+		while (l->n && out->len - before < BLOCK_SIZE) {
+			struct entry *e = &j->entry[l->first];
+
+			if (e->state == STATE_OPEN)
+				e->reason = REASON_MAX_AGE;
+			leave(j, e, out);
+		}
+	}
+	j->credit = j->credit > 0 ? j->credit : 0;	/* nothing came for them */
+	return out->len > before;
+}
+
+uint32_t joiner_open(const struct joiner *j, uint32_t *final)
+{
+	*final = j->list[STATE_LINGER].n + j->list[STATE_DUE].n;
+	return nopen(j);
+}
+
+/* Lists are in the order in which requests came into their state: of the open ones the first is the oldest. */
+uint64_t joiner_open_since(const struct joiner *j)
+{
+	uint32_t first = j->list[STATE_OPEN].first;
+	uint64_t since = first == NONE ? UINT64_MAX : j->entry[first].since;
+
+	for (int s = STATE_LINGER; s <= STATE_DUE; s++)
+		for (uint32_t i = j->list[s].first; i != NONE; i = j->entry[i].next)
+			since = j->entry[i].since < since ? j->entry[i].since : since;
+	return since;
+}
+
+uint64_t joiner_left_since(struct joiner *j)
+{
+	uint64_t since = j->left_since;
+
+	j->left_since = UINT64_MAX;
+	return since;
 }
 
 bool joiner_end(struct joiner *j, struct buf *out)

@@ -29,6 +29,7 @@ struct part {
 	uint64_t key[2];
 	int64_t moment_us;	/* when it was, by its own clock or an envelope's with fractions; 0: unknown */
 	int64_t time_us;	/* the envelope's time; 0: none */
+	uint64_t seq;		/* of the block in which it came; for joiner_open_since */
 	uint32_t len, host_len;
 	uint32_t raw_len;	/* of the line with its envelope */
 	uint16_t format;	/* index of the format that matched, or UINT16_MAX */
@@ -61,6 +62,22 @@ void joiner_free(struct joiner *j);
  * What leaves is bounded by what came: for a block of lines at most about three blocks.
  */
 bool joiner_take(struct joiner *j, const struct part *p, const char *msg, const char *host, struct buf *out);
+
+/*
+ * Nothing has come for a while, by the time of day: requests whose final line has come leave, up to about a block of
+ * them; with `all` those without one too, as if they were too old (REASON_MAX_AGE). For input that has no end.
+ */
+bool joiner_idle(struct joiner *j, bool all, struct buf *out);
+
+/* How many requests are open; how many of them have had their final line. */
+uint32_t joiner_open(const struct joiner *j, uint32_t *final);
+
+/*
+ * The lowest `seq` of the lines of all open requests, and of those that have left since this was last asked; UINT64_MAX:
+ * there are none.
+ */
+uint64_t joiner_open_since(const struct joiner *j);
+uint64_t joiner_left_since(struct joiner *j);
 
 /* The input has ended: append up to about a block of requests. false: none is left. */
 bool joiner_end(struct joiner *j, struct buf *out);

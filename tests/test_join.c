@@ -19,6 +19,7 @@
 static struct joiner *j;
 static struct buf out = { .max = (size_t)64 << 20 };
 static size_t at;		/* how far `out` was read */
+static uint64_t seq;		/* the block of the next line */
 static int64_t now;		/* of the next line */
 
 static void begin(uint32_t max_open, int64_t max_age_us)
@@ -43,7 +44,7 @@ static bool line_of(uint64_t key, enum step step, unsigned flags, size_t len)
 	static char msg[LINE_MAX_BYTES];
 	struct part p = {
 		.key = { key, ~key }, .moment_us = now, .time_us = now, .len = (uint32_t)len, .host_len = 3,
-		.step = (uint8_t)step, .flags = (uint8_t)flags,
+		.step = (uint8_t)step, .flags = (uint8_t)flags, .seq = seq,
 	};
 
 	now++;
@@ -505,6 +506,56 @@ static void many_that_are_due_at_once_leave_by_and_by(void **state)
 	end();
 }
 
+/* ---- input without an end ---------------------------------------------------------------------- */
+
+static void when_nothing_comes_those_with_a_final_line_leave(void **state)
+{
+	struct joined r;
+	uint32_t final;
+
+	(void)state;
+	begin(10, 1000000);
+	line(1, STEP_ACCEPT);
+	line(2, STEP_CLOSE);
+	assert_int_equal(joiner_open(j, &final), 2);
+	assert_int_equal(final, 1);
+	assert_true(joiner_idle(j, false, &out));
+	assert_int_equal(left(&r), 2);
+	assert_int_equal(r.reason, REASON_NONE);
+	assert_false(joiner_idle(j, false, &out));
+	assert_true(joiner_idle(j, true, &out));
+	assert_int_equal(left(&r), 1);
+	assert_int_equal(r.reason, REASON_MAX_AGE);
+	assert_int_equal(joiner_open(j, &final), 0);
+	whole(3);
+	assert_int_equal(left(NULL), 3);
+	end();
+}
+
+static void it_is_known_from_which_block_on_lines_are_needed(void **state)
+{
+	(void)state;
+	begin(10, 1000000);
+	assert_int_equal(joiner_open_since(j), UINT64_MAX);
+	seq = 5;
+	line(1, STEP_ACCEPT);
+	seq = 6;
+	line(2, STEP_ACCEPT);
+	line(1, STEP_CLOSE);		/* waits for its other lines, and is still the oldest */
+	assert_int_equal(joiner_open_since(j), 5);
+	assert_int_equal(joiner_left_since(j), UINT64_MAX);
+	seq = 7;
+	joiner_idle(j, false, &out);
+	assert_int_equal(joiner_open_since(j), 6);
+	assert_int_equal(joiner_left_since(j), 5);
+	assert_int_equal(joiner_left_since(j), UINT64_MAX);
+	joiner_end(j, &out);
+	assert_int_equal(joiner_open_since(j), UINT64_MAX);
+	assert_int_equal(joiner_left_since(j), 6);
+	seq = 0;
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +579,8 @@ int main(void)
 		cmocka_unit_test(bytes_of_one_request_are_bounded_but_for_the_final_one),
 		cmocka_unit_test(the_store_is_bounded),
 		cmocka_unit_test(many_that_are_due_at_once_leave_by_and_by),
+		cmocka_unit_test(when_nothing_comes_those_with_a_final_line_leave),
+		cmocka_unit_test(it_is_known_from_which_block_on_lines_are_needed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
