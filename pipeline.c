@@ -98,6 +98,7 @@ struct pipeline {
 	char sample[SAMPLE_SIZE];
 
 	pthread_t keeper;		/* tells sources what is settled */
+	uint64_t settled;		/* blocks below it; the keeper's own */
 	pthread_mutex_t keeping;	/* of `kept` */
 	pthread_cond_t keep;
 	bool kept;
@@ -721,12 +722,10 @@ static void leave_open(struct pipeline *p, struct worker *w)
 	parser_thread_free();
 }
 
-/* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p)
+/* Blocks below this one are settled by all sinks. */
+static uint64_t settled_below(struct pipeline *p)
 {
-	uint32_t source = 0;
-	uint64_t below, mark;
-	bool synced = false;
+	uint64_t below;
 
 	pthread_mutex_lock(&p->output);
 	below = p->next_out;
@@ -736,14 +735,26 @@ static void settle(struct pipeline *p)
 
 		below = unsettled < below ? unsettled : below;
 	}
-	ledger_settle(&p->ledger, below);
-	while (ledger_news(&p->ledger, &source, &mark)) {
-		for (uint32_t k = 0; k < p->nsinks && !synced; k++)
-			if (p->sinks[k]->ops->sync)
-				p->sinks[k]->ops->sync(p->sinks[k]);
-		synced = true;
+	return below;
+}
+
+/* What all sinks have settled need not be read again: tell the sources. */
+static void settle(struct pipeline *p)
+{
+	uint64_t below = settled_below(p), mark, synced;
+	uint32_t source = 0;
+
+	if (below <= p->settled)
+		return;
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (p->sinks[k]->ops->sync)
+			p->sinks[k]->ops->sync(p->sinks[k]);
+	/* What a sync could not vouch for is not settled after all. */
+	synced = settled_below(p);
+	p->settled = synced < below ? synced : below;
+	ledger_settle(&p->ledger, p->settled);
+	while (ledger_news(&p->ledger, &source, &mark))
 		live_acknowledge(p->live, source, mark);
-	}
 }
 
 static void *keeper_main(void *arg)
