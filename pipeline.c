@@ -599,6 +599,7 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 	}
 	if (p->c->check_only)
 		return true;
+	sinks_opened(&p->c->export);
 	if (p->c->rejects) {
 		p->rejects = open(p->c->rejects, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		if (p->rejects < 0) {
