@@ -120,10 +120,12 @@ static uint64_t lowest_position(const struct http_sink *s)
 	for (unsigned i = 0; i < s->e.connections; i++)
 		if (s->lane[i].batch && s->lane[i].batch->at < at)
 			at = s->lane[i].batch->at;
-	/* They stand in order, those without a position apart. */
-	for (const struct batch *b = s->queue.head; b; b = b->next)
-		if (b->at != SPOOL_NOWHERE)
-			return b->at < at ? b->at : at;
+	/* They stand in order, but for halves, which are put before all others as they come, and those without a position. */
+	for (const struct batch *b = s->queue.head; b; b = b->next) {
+		at = b->at < at ? b->at : at;
+		if (b->at != SPOOL_NOWHERE && !b->half)
+			break;
+	}
 	return at;
 }
 

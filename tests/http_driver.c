@@ -146,6 +146,44 @@ static void fill(struct wire *w, uint64_t first, const struct settings *set)
 	otlp__export_trace_service_request__free_unpacked(q, NULL);
 }
 
+/* ---- positions ------------------------------------------------------------------------------- */
+
+/*
+ * As sources do: what is settled, and has survived a sync, is not submitted again by the next run. The number of the
+ * first wire that is not settled stands in the file $DRIVER_STATE.
+ */
+static uint64_t state_read(void)
+{
+	FILE *f = getenv("DRIVER_STATE") ? fopen(getenv("DRIVER_STATE"), "r") : NULL;
+	char line[32] = "";
+	uint64_t n = 0;
+
+	if (f && fgets(line, sizeof(line), f))
+		n = strtoull(line, NULL, 10);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void state_write(struct sink *sink, uint64_t start, uint64_t submitted)
+{
+	const char *path = getenv("DRIVER_STATE");
+	uint64_t below = sink->ops->unsettled(sink), again;
+	char next[4096];
+	FILE *f;
+
+	if (!path)
+		return;
+	sink->ops->sync(sink);
+	again = sink->ops->unsettled(sink);
+	below = again < below ? again : below;
+	below = below < submitted ? below : submitted;
+	snprintf(next, sizeof(next), "%s.next", path);
+	f = fopen(next, "w");
+	if (!f || fprintf(f, "%" PRIu64 "\n", start + below) < 0 || fclose(f) != 0 || rename(next, path) != 0)
+		abort();
+}
+
 /* ---- the account, while it moves ------------------------------------------------------------- */
 
 struct watch {
@@ -194,16 +232,18 @@ static void *stop_later(void *arg)
 static void submit_all(struct watch *w, const struct settings *set)
 {
 	struct wire wire = { .bytes = { .max = WIRE_MAX } };
+	uint64_t start = state_read();
 
-	for (unsigned long i = 0; i < set->wires && !stop_requested(); i++) {
+	for (unsigned long i = start; i < set->wires && !stop_requested(); i++) {
 		fill(&wire, set->first + i * set->traces, set);
-		wire.seq = i;
+		wire.seq = i - start;
 		atomic_fetch_add(&w->before, wire.spans);
 		w->sink->ops->submit(w->sink, &wire);
 		if (wire.bytes.len || wire.spans || wire.bytes.max != WIRE_MAX)
 			abort();
 		atomic_fetch_add(&w->after, set->traces * set->spans);
 		nap(set->pause_ms);
+		state_write(w->sink, start, i - start + 1);
 	}
 	buf_free(&wire.bytes);
 }
