@@ -181,6 +181,19 @@
 /* How long a port that is due may wait for its turn, in milliseconds; times of live sources are seconds. */
 #define DUE_LOOK_MS 250
 
+/*
+ * --pace: a line that is so far from the one before it counts when one of the next few agrees: a wrong date would stop
+ * a replay for years.
+ */
+#define PACE_DOUBT_US (INT64_C(600) * 1000000)
+#define PACE_AHEAD 16
+
+/* --pace, --rate: how long nobody looks whether something else has come, in milliseconds. */
+#define PACE_LOOK_MS 200
+
+/* --rate: what was missed because the input had nothing may be made up for by so much, in microseconds. */
+#define RATE_BURST_US INT64_C(100000)
+
 /* How long what has arrived is read after a stop was asked for, in milliseconds: a flood would never end. */
 #define STOP_READ_MS 1000
 
