@@ -51,6 +51,7 @@ void pace_free(struct pace *p)
 struct block *pace_block(struct pace *p)
 {
 	p->at = 0;
+	p->held.len = 0;
 	p->held.mark = 0;
 	return &p->held;
 }
