@@ -237,7 +237,7 @@ def compressed_several_and_standard_input(folder):
         path = write(folder, name, early)
         with open(path, 'rb') as f:
             moved, _ = run('--rebase', TO, stdin=f)
-        same_but_shifted(run(path)[0], moved, Shift(TO_US - (BASE + 1999 * 1000)))
+        same_but_shifted(run(path)[0], moved, Shift(TO_US - (BASE + 399 * 1000)))
 
 
 @test
