@@ -3,6 +3,7 @@
 #   make                the program            make check     everything that CI runs
 #   make demo           real logs as trees     make fuzz      each fuzzer for FUZZ_SECONDS (600)
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
+#   make deb            a package for Debian   make uninstall
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
@@ -11,11 +12,12 @@
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || cat VERSION)
 BUILD    ?= build
 CC       ?= cc
+HOSTCC   ?= $(CC)
 CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export
-LIBS     := libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma
+LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith
 STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION:v%=%)"'
@@ -37,7 +39,8 @@ endif
 
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
-SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c linetime.c pace.c explain.c $(wildcard doctor*.c)
+SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c linetime.c pace.c explain.c \
+            sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -63,6 +66,18 @@ $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
+# The filter of system calls is made here: at run time it is a table.
+$(BUILD)/sandbox_filter: sandbox_filter.c sandbox.def sandbox_private.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(STD) $(WARN) -o $@ $< $$(pkg-config --cflags --libs libseccomp)
+
+$(GEN)/sandbox_filter.h: $(BUILD)/sandbox_filter
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$< > $@
+$(BUILD)/sandbox_seccomp.o: $(GEN)/sandbox_filter.h
+
 # The version is compiled in: a new one rebuilds the two files that say it.
 $(BUILD)/version: FORCE
 	$(Q)mkdir -p $(BUILD)
@@ -80,6 +95,11 @@ $(BUILD)/tests/%: tests/%.c $(OBJ)
 		-Wl,--as-needed -lcmocka $(LDLIBS)
 
 $(BUILD)/gen_lines: tests/bench/gen.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
+
+$(BUILD)/bench_%: tests/bench/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
@@ -105,7 +125,7 @@ fuzz:
 	$(Q)./setup.sh check
 	$(Q)tests/fuzz/run.sh $${FUZZ_SECONDS:-600}
 
-bench: all $(BUILD)/gen_lines
+bench: all $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink
 	$(Q)python3 tests/bench/bench.py $(BENCH)
 
 golden-update: all
@@ -121,9 +141,33 @@ $(BUILD)/haspan.1: doc/haspan.1.in $(BUILD)/haspan
 
 man: $(BUILD)/haspan.1
 
+# An existing configuration stays as it is. SYSCONFDIR is /etc whatever PREFIX is: that is where operators look.
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+DOCDIR     ?= $(PREFIX)/share/doc/haspan
+
 install: all man
 	install -D -m 755 $(BUILD)/haspan $(DESTDIR)$(PREFIX)/bin/haspan
 	install -D -m 644 $(BUILD)/haspan.1 $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples
+	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/haspan|$(SYSCONFDIR)/haspan|' packaging/haspan.service \
+		> $(DESTDIR)$(UNITDIR)/haspan.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/haspan.service
+	install -D -m 644 packaging/haspan.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/haspan/haspan.conf || \
+		install -D -m 644 packaging/haspan.conf $(DESTDIR)$(SYSCONFDIR)/haspan/haspan.conf
+	install -m 644 README.md CHANGES LICENSE $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)
+	install -m 644 packaging/haspan.socket $(wildcard packaging/*.yaml) $(DESTDIR)$(DOCDIR)/examples
+
+# What runs stays, and so does the configuration.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/haspan $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1 \
+		$(DESTDIR)$(UNITDIR)/haspan.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+# A package of the tree as it stands, for the Debian (or Ubuntu) that it is made on: build/haspan_VERSION_ARCH.deb
+deb:
+	$(Q)packaging/deb.sh $(BUILD) '$(VERSION)'
 
 dist:
 	git archive --prefix=haspan-$(VERSION)/ -o $(BUILD)/haspan-$(VERSION).tar.gz HEAD
@@ -131,7 +175,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-versions layers fuzz bench golden-update man install dist clean FORCE
+.PHONY: all units demo check check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

@@ -3,6 +3,7 @@
 #include "core/civil.h"
 #include "core/log.h"
 #include "core/stop.h"
+#include "core/units.h"
 #include "otel_env.h"
 
 #include <stdio.h>
@@ -60,33 +61,13 @@ static bool quantity(struct maker *m, enum option_id id, const char *units, uint
 {
 	const struct option_value *v = value(m, id);
 	uint64_t n, scale = bare;
-	size_t digits = 0;
-	char *end;
+	size_t at;
 
 	if (!v)
 		return true;
-	while (digits < v->text.len && v->text.p[digits] >= '0' && v->text.p[digits] <= '9')
-		digits++;
-	if (!slice_uint(slice_of(v->text.p, digits), &n))
-		return wrong(m, v, 0, "expected a number");
-	if (digits < v->text.len) {
-		const char *unit = v->text.p + digits, *at = units;
-		size_t len = v->text.len - digits;
-
-		for (scale = 0; *at; at += *at == ' ') {
-			size_t name = strcspn(at, "=");
-			bool same = name == len && memcmp(at, unit, len) == 0;
-
-			scale = strtoull(at + name + 1, &end, 10);
-			at = end;
-			if (same)
-				break;
-			scale = 0;
-		}
-		if (!scale)
-			return wrong(m, v, digits, *units == 'm' ? "unknown unit: expected ms, s, m or h" :
-						   *units ? "unknown unit: expected K, M or G" : "expected a number");
-	}
+	if (!units_read(v->text, units, &n, &scale, &at))
+		return wrong(m, v, at, at == 0 || !*units ? "expected a number" : *units == 'm' ?
+			     "unknown unit: expected ms, s, m or h" : "unknown unit: expected K, M or G");
 	if (n > max / scale) {
 		char text[64];
 
@@ -96,9 +77,6 @@ static bool quantity(struct maker *m, enum option_id id, const char *units, uint
 	*out = n * scale;
 	return true;
 }
-
-#define TIME_UNITS "ms=1 s=1000 m=60000 h=3600000"
-#define SIZE_UNITS "K=1024 M=1048576 G=1073741824 k=1000 KiB=1024 MiB=1048576 GiB=1073741824"
 
 static bool duration(struct maker *m, enum option_id id, unsigned *ms)
 {
@@ -269,6 +247,30 @@ static bool rules(struct maker *m)
 		if (r->nroutes == sizeof(r->routes) / sizeof(r->routes[0]))
 			return wrong(m, v, 0, "too many routes (at most 256)");
 		r->routes[r->nroutes++] = v->text;
+	}
+	return true;
+}
+
+/* --keep and --drop, as one row in the order in which they were given. */
+static bool keep_and_drop(struct maker *m)
+{
+	const struct option_value *keep = values(m, OPTION_KEEP), *drop = values(m, OPTION_DROP);
+	struct expr_names names = { m->c->formats.v, m->c->formats.n };
+	struct rules *r = &m->c->rules;
+
+	while (keep || drop) {
+		bool kept = keep && (!drop || keep->order < drop->order);
+		const struct option_value *v = kept ? keep : drop;
+		struct rule *rule = &r->rule[r->nrules];
+
+		if (r->nrules == RULES_MAX)
+			return wrong(m, v, 0, "too many of --keep and --drop (at most 64)");
+		*rule = (struct rule){ .keep = kept, .text = v->text.p };
+		rule->expr = expr_compile(v->text, &names, &r->nmemos, m->arena, m->err);
+		if (!rule->expr)
+			return options_blame(v, m->err);
+		r->nrules++;
+		*(kept ? &keep : &drop) = v->next;
 	}
 	return true;
 }
@@ -464,6 +466,21 @@ static bool ends(struct maker *m)
 	return true;
 }
 
+/* Of --state, or what systemd made for the service: the first of a list (systemd.exec(5), "StateDirectory="). */
+static const char *state_folder(struct maker *m)
+{
+	const char *text = options_text(m->o, OPTION_STATE), *env = getenv("STATE_DIRECTORY");
+	size_t len = env ? strcspn(env, ":") : 0;
+	char *copy;
+
+	if (text || !len)
+		return text && *text ? text : NULL;
+	copy = arena_alloc(m->arena, len + 1);
+	memcpy(copy, env, len);
+	copy[len] = '\0';
+	return copy;
+}
+
 static bool general(struct maker *m)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -487,10 +504,43 @@ static bool general(struct maker *m)
 	m->c->strict = value(m, OPTION_STRICT) != NULL;
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
 	m->c->live = (struct live_config){ .max_connections = CONNECTIONS_DEFAULT, .idle_ms = 0, .max_line = LINE_MAX_BYTES,
-					   .check_only = m->c->check_only };
+					   .check_only = m->c->check_only, .state = state_folder(m) };
 	if (!zone_prepare(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
 	return true;
+}
+
+/* Files of the configuration, and what may be one; the sandbox lets a reload read them. */
+static const char *const *rereads(struct maker *m)
+{
+	static const enum option_id ids[] = { OPTION_CONFIG, OPTION_HAPROXY_CFG, OPTION_FORMAT, OPTION_CA, OPTION_CERT,
+					      OPTION_KEY };
+	const char **list;
+	size_t n = 1;
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		for (const struct option_value *v = values(m, ids[i]); v; v = v->next)
+			n++;
+	list = arena_alloc(m->arena, n * sizeof(*list));
+	n = 0;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		for (const struct option_value *v = values(m, ids[i]); v; v = v->next)
+			if (ids[i] != OPTION_FORMAT || access(v->text.p, F_OK) == 0)
+				list[n++] = v->text.p;
+	return list;
+}
+
+static bool privileges(struct maker *m)
+{
+	static const char *const words[] = { "off", "on", NULL };
+	const struct option_value *v = value(m, OPTION_USER);
+	int on = 1;
+
+	if (!choose(m, OPTION_SANDBOX, words, &on, "expected on or off"))
+		return false;
+	m->c->sandbox = on;
+	m->c->rereads = rereads(m);
+	return !v || user_parse(v->text, m->arena, &m->c->user, m->err) || options_blame(v, m->err);
 }
 
 bool config_make(struct config *c, struct options *o, struct err *err)
@@ -498,5 +548,6 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 	struct maker m = { .c = c, .o = o, .arena = o->arena, .err = err };
 
 	otel_env(o);
-	return maps(&m) && formats(&m) && rules(&m) && resource(&m) && exports(&m) && ends(&m) && general(&m) && replay(&m);
+	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
+	       general(&m) && replay(&m) && privileges(&m);
 }

@@ -42,7 +42,8 @@ void options_add(struct options *o, enum option_id id, enum level level, const c
 	if (level > o->v[id].level || rows[id].many == ONE)
 		o->v[id].first = o->v[id].last = NULL;
 	v = arena_alloc(o->arena, sizeof(*v));
-	*v = (struct option_value){ .text = arena_copy(o->arena, slice_str(text)), .where = where, .line = line };
+	*v = (struct option_value){ .text = arena_copy(o->arena, slice_str(text)), .where = where, .line = line,
+				    .order = o->nvalues++ };
 	if (o->v[id].last)
 		o->v[id].last->next = v;
 	else

@@ -10,6 +10,7 @@
 #include "pace.h"
 #include "reconstruct/shift.h"
 #include "reconstruct/steps.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -205,17 +206,22 @@ static void sort_frames(struct worker *w, uint32_t n)
 	}
 }
 
+static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
+{
+	*(verdict == VERDICT_FILTERED ? &w->tally.filtered : &w->tally.unsampled) += spans;
+}
+
 /* A request: its spans to every sink. `open`: which sinks have a group open for this origin. */
 static void request(struct worker *w, const struct frame *f, size_t mark[], bool *open)
 {
 	const struct pipeline *p = w->pipeline;
-	bool sampled = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
+	enum verdict verdict = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
 
 	w->tally.requests++;
 	w->tally.truncated += record_has(&w->parser.rec, SLOT_x_truncated);
 	w->tally.spans += w->trace.n;
-	if (!sampled) {
-		w->tally.unsampled += w->trace.n;
+	if (verdict != VERDICT_KEPT) {
+		left_out(w, verdict, w->trace.n);
 		return;
 	}
 	if (p->shift.us)
@@ -406,20 +412,20 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 {
 	const struct pipeline *p = w->pipeline;
 	struct merge *m = &w->merge;
-	bool sampled;
+	enum verdict verdict;
 
 	merge_lines(w);
 	if (!m->rec.format)
 		return;
 	merge_finish(m);
 	w->rebuilder.moments = &m->moments;
-	sampled = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
+	verdict = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
 	w->rebuilder.moments = NULL;
 	merge_events(m, &w->whole);
 	w->tally.truncated += record_has(&m->rec, SLOT_x_truncated);
 	w->tally.spans += w->whole.n;
-	if (!sampled) {
-		w->tally.unsampled += w->whole.n;
+	if (verdict != VERDICT_KEPT) {
+		left_out(w, verdict, w->whole.n);
 		return;
 	}
 	if (p->shift.us)
@@ -729,17 +735,40 @@ static bool check_outputs(const struct config *c, const struct source *s, struct
 	return true;
 }
 
-/* A file that is not there, or an address that is taken, must show before the first byte is sent anywhere. */
-static bool check_sources(struct pipeline *p, const struct config *c, struct err *err)
+/* To bind may take root's rights; all that comes after does not. */
+static bool is_socket(struct slice uri)
 {
-	for (uint32_t i = 0; i < c->nsources; i++) {
-		struct source *s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
-		bool ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
+	return live_names(uri) && !slice_starts(uri, SLICE("follow:"));
+}
 
+/* A file that is not there, or an address that is taken, must show before the first byte is sent anywhere. */
+static bool check_sources(struct pipeline *p, bool sockets, struct err *err)
+{
+	const struct config *c = p->c;
+
+	for (uint32_t i = 0; i < c->nsources; i++) {
+		struct source *s;
+		bool ok;
+
+		if (is_socket(c->sources[i]) != sockets)
+			continue;
+		s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
+		ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
 		source_close(s);
 		if (!ok)
 			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
 	}
+	return true;
+}
+
+/* From here on nothing takes root's rights, and nothing is opened that the configuration doesn't name. */
+static bool confine(const struct config *c, struct err *err)
+{
+	if (c->check_only)
+		return true;
+	if (!user_drop(&c->user, err))
+		return err_where(err, "--user");
+	sandbox_enter(c);
 	return true;
 }
 
@@ -780,7 +809,8 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	p->pace = pace_new(c, err);
 	if (c->rebase)
 		p->linetime = linetime_new(c, err);
-	if (p->joiner && err->code == EXIT_DONE && open_live(p, c, err) && check_sources(p, c, err) && open_sinks(p, err)) {
+	if (p->joiner && err->code == EXIT_DONE && open_live(p, c, err) && check_sources(p, true, err) && confine(c, err) &&
+	    check_sources(p, false, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
 		while (i < c->threads && worker_init(&p->workers[i], p, err))
@@ -809,7 +839,7 @@ static void leave_open(struct pipeline *p, struct worker *w)
 }
 
 /* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p)
+static void settle(struct pipeline *p, bool last)
 {
 	uint32_t source = 0;
 	uint64_t below, mark;
@@ -831,6 +861,7 @@ static void settle(struct pipeline *p)
 		synced = true;
 		live_acknowledge(p->live, source, mark);
 	}
+	live_keep(p->live, last);
 }
 
 static void *keeper_main(void *arg)
@@ -846,7 +877,7 @@ static void *keeper_main(void *arg)
 		until.tv_nsec %= 1000000000;
 		pthread_cond_timedwait(&p->keep, &p->keeping, &until);
 		pthread_mutex_unlock(&p->keeping);
-		settle(p);
+		settle(p, false);
 		pthread_mutex_lock(&p->keeping);
 	}
 	pthread_mutex_unlock(&p->keeping);
@@ -861,7 +892,7 @@ static void keeper_end(struct pipeline *p)
 	pthread_cond_signal(&p->keep);
 	pthread_mutex_unlock(&p->keeping);
 	pthread_join(p->keeper, NULL);
-	settle(p);
+	settle(p, true);
 }
 
 void pipeline_run(struct pipeline *p, struct err *err)

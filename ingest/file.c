@@ -108,7 +108,7 @@ struct reader *reader_plain(int fd, struct err *err)
 }
 
 /* What compressed it, by its first bytes: names lie, and rotated files lose theirs. */
-static struct reader *reader_for(int fd, struct err *err)
+struct reader *reader_packed(int fd, bool *packed, struct err *err)
 {
 	static const struct {
 		struct slice magic;
@@ -122,9 +122,20 @@ static struct reader *reader_for(int fd, struct err *err)
 	ssize_t n = pread(fd, head, sizeof(head), 0);
 
 	for (size_t i = 0; n > 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (slice_starts(slice_of(head, (size_t)n), kinds[i].magic))
+		if (slice_starts(slice_of(head, (size_t)n), kinds[i].magic)) {
+			*packed = true;
 			return kinds[i].open(fd, err);
-	return reader_plain(fd, err);
+		}
+	*packed = false;
+	return NULL;
+}
+
+static struct reader *reader_for(int fd, struct err *err)
+{
+	bool packed;
+	struct reader *r = reader_packed(fd, &packed, err);
+
+	return packed ? r : reader_plain(fd, err);
 }
 
 static bool open_next(struct source *s, struct err *err)

@@ -16,9 +16,9 @@ static size_t count_header(const char *p, size_t left, size_t *count)
 {
 	size_t n = 0, i = 0;
 
-	for (; i < left && i < 6 && p[i] >= '0' && p[i] <= '9'; i++)
+	for (; i < left && i < COUNT_DIGITS && p[i] >= '0' && p[i] <= '9'; i++)
 		n = n * 10 + (size_t)(p[i] - '0');
-	if (i == 0 || i == left || p[i] != ' ' || p[0] == '0' || n > LINE_MAX_BYTES)
+	if (i == 0 || i == left || p[i] != ' ' || p[0] == '0' || n > COUNT_MAX)
 		return 0;
 	*count = n;
 	return i + 1;
@@ -32,6 +32,28 @@ static enum framing framing_guess(const char *p, size_t len)
 	if (slice_starts(slice_of(p, len), SLICE(CURSOR)))
 		return FRAMING_EXPORT;
 	return header && header < len && p[header] == '<' ? FRAMING_COUNTED : FRAMING_LINES;
+}
+
+enum framing frame_stream(const char *p, size_t len, bool last)
+{
+	size_t count, header = count_header(p, len, &count), whole = header + count;
+	bool begins = len < sizeof(CURSOR) - 1 && memcmp(p, CURSOR, len) == 0;
+
+	if (header == 0) {
+		/* The count may not be finished. */
+		for (size_t i = 0; i < len && p[i] >= '0' && p[i] <= '9'; i++)
+			begins |= i + 1 == len && len < COUNT_DIGITS + 1;
+		return begins && !last ? FRAMING_UNKNOWN : framing_guess(p, len);
+	}
+	if (header == len)
+		return last ? FRAMING_LINES : FRAMING_UNKNOWN;
+	if (p[header] == '<')
+		return FRAMING_COUNTED;
+	if (memchr(p, '\n', len < whole ? len : whole))
+		return FRAMING_LINES;
+	if (len < whole)
+		return last ? FRAMING_LINES : FRAMING_UNKNOWN;
+	return len == whole || (p[whole] >= '1' && p[whole] <= '9') ? FRAMING_COUNTED : FRAMING_LINES;
 }
 
 /*
@@ -50,6 +72,13 @@ static size_t counted_size(const char *p, size_t left, size_t *header)
 		return 0;
 	lf = memchr(p, '\n', left);
 	return lf ? (size_t)(lf - p) + 1 : 0;
+}
+
+size_t frame_missing(const char *p, size_t len, enum framing framing)
+{
+	size_t count, header = framing == FRAMING_COUNTED ? count_header(p, len, &count) : 0;
+
+	return header && header + count > len ? header + count - len : 1;
 }
 
 /* ---- journalctl -o export ---------------------------------------------------------------------------- */
@@ -177,11 +206,16 @@ static void add_pieces(const struct block *b, struct frame *f, size_t *next)
 	*next = end;
 }
 
+static size_t longest(const struct block *b)
+{
+	return b->max_line ? b->max_line : LINE_MAX_BYTES;
+}
+
 static void line_frame(const struct block *b, size_t *at, struct frame *f)
 {
 	const char *p = b->p + *at, *lf = memchr(p, '\n', b->len - *at);
 	size_t len = lf ? (size_t)(lf - p) : b->len - *at;
-	uint8_t flags = len > LINE_MAX_BYTES ? FRAME_TORN : 0;
+	uint8_t flags = len > longest(b) ? FRAME_TORN : 0;
 
 	if (*at == 0 && b->torn_head)
 		flags |= FRAME_TORN | FRAME_CONTINUES;
@@ -234,7 +268,7 @@ static void counted_frame(const struct block *b, size_t *at, struct frame *f)
 		size = b->len - *at;
 	*at += size;
 	f->raw = slice_of(p + header, size > header ? size - header : 0);
-	f->flags = 0;
+	f->flags = f->raw.len > longest(b) ? FRAME_TORN : 0;
 }
 
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max)

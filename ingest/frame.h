@@ -27,6 +27,7 @@ struct block {
 	bool torn_tail;		/* ends inside such a line */
 	bool sole;		/* of one port, which wants no other's bytes in it (ingest/port.h) */
 	uint32_t source;	/* whose `mark` is */
+	size_t max_line;	/* a longer frame is rejected; 0: LINE_MAX_BYTES */
 	uint64_t mark;		/* how far it was read, in the source's own terms, growing; 0: it keeps no position */
 };
 

@@ -67,6 +67,16 @@ void block_free(struct block *b);
 size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framing);
 
 /*
+ * The framing of a connection that begins with these bytes, which may be few: FRAMING_UNKNOWN until they tell, unless
+ * `last`. Counted are also messages without a PRI (HAProxy's `format raw`): a count, and no LF within what it counts.
+ * Nobody knows a file's framing, so there frame_boundary asks for more. Pure.
+ */
+enum framing frame_stream(const char *p, size_t len, bool last);
+
+/* How many more bytes are needed, at least, before the unfinished frame at `p` can be whole. At least 1. Pure. */
+size_t frame_missing(const char *p, size_t len, enum framing framing);
+
+/*
  * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw` and
  * `flags` only. Returns how many; 0 means that the block is used up. Pure; every byte of a block belongs to
  * exactly one frame or to framing. A record of several lines (FRAME_PIECES, FRAME_EXPORT) is one frame.

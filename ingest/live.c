@@ -365,6 +365,7 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 	b->len = 0;
 	b->sole = b->torn_head = b->torn_tail = false;
 	b->framing = FRAMING_UNKNOWN;
+	b->max_line = l->c->max_line;
 	b->mark = 0;
 	for (;;) {
 		int64_t now = clock_ms();
@@ -405,6 +406,13 @@ void live_acknowledge(struct live *l, uint32_t source, uint64_t mark)
 
 	if (p->ops->acknowledge)
 		p->ops->acknowledge(p, mark);
+}
+
+void live_keep(struct live *l, bool last)
+{
+	for (uint32_t i = 0; i < l->nsources; i++)
+		if (l->source[i]->ops->keep)
+			l->source[i]->ops->keep(l->source[i], last);
 }
 
 bool live_reload(struct live *l, const struct live_config *c, struct err *err)

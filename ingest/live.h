@@ -58,6 +58,9 @@ void live_wake(struct live *l);
  */
 void live_acknowledge(struct live *l, uint32_t source, uint64_t mark);
 
+/* Let the sources write down what is acknowledged. Often; by live_acknowledge's thread. May block. */
+void live_keep(struct live *l, bool last);
+
 /*
  * Do not read this source, or read it again, from the next live_fill on; any thread. What arrives waits in the kernel, and
  * is dropped there when it is a datagram. false: no such source.

@@ -30,6 +30,11 @@ struct port_ops {
 	enum port_left (*tick)(struct port *p, int64_t now_ms);
 	/* May be NULL. As live_acknowledge; another thread than fill's: keep what both touch apart. */
 	void (*acknowledge)(struct port *p, uint64_t mark);
+	/*
+	 * May be NULL. Called several times a second by acknowledge's thread: write down what has become settled, if it is
+	 * time; with `last` in any case. It may block.
+	 */
+	void (*keep)(struct port *p, bool last);
 	/* May be NULL. As live_reload. */
 	bool (*reload)(struct port *p, struct err *err);
 	/* May be NULL. Add this port's numbers, by any thread: read atomics only. Not called for connections. */

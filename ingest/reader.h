@@ -22,4 +22,10 @@ struct reader *reader_gzip(int fd, struct err *err);	/* zlib */
 struct reader *reader_zstd(int fd, struct err *err);	/* libzstd */
 struct reader *reader_xz(int fd, struct err *err);	/* liblzma */
 
+/*
+ * The same by a file's first bytes: of a compressed one a reader, `*packed` is set and `fd` taken over. Of another NULL,
+ * and `fd` stays the caller's.
+ */
+struct reader *reader_packed(int fd, bool *packed, struct err *err);
+
 #endif

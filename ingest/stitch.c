@@ -41,6 +41,15 @@ size_t stitch_whole(struct stitch *s, const struct block *b, size_t start, bool 
 	return head + frame_boundary(p + head, len - head, ended, &s->framing);
 }
 
+void stitch_hold(struct stitch *s, struct block *b, size_t start)
+{
+	s->carried = b->len - start;
+	carry_room(s, s->carried);
+	if (s->carried)
+		memcpy(s->carry, b->p + start, s->carried);
+	b->len = start;
+}
+
 void stitch_end(struct stitch *s, struct block *b, size_t start, bool ended)
 {
 	size_t len = b->len - start, whole = stitch_whole(s, b, start, ended);
@@ -59,11 +68,29 @@ void stitch_end(struct stitch *s, struct block *b, size_t start, bool ended)
 		s->torn = torn_tail;
 	if (start == 0)
 		b->torn_tail = torn_tail;
-	carry_room(s, len - whole);
-	s->carried = len - whole;
+	stitch_hold(s, b, start + whole);
+}
+
+bool stitch_keep(struct stitch *s, const char *p, size_t n)
+{
+	bool lf = s->framing != FRAMING_COUNTED && memchr(p, '\n', n);
+
+	if (s->carried == 0 || s->torn || s->framing == FRAMING_EXPORT || lf || s->carried + n >= BLOCK_SIZE ||
+	    (s->framing != FRAMING_LINES && n >= frame_missing(s->carry, s->carried, FRAMING_COUNTED)))
+		return false;
+	carry_room(s, s->carried + n);
+	memcpy(s->carry + s->carried, p, n);
+	s->carried += n;
+	return true;
+}
+
+void stitch_rest(struct stitch *s)
+{
 	if (s->carried)
-		memcpy(s->carry, b->p + start + whole, s->carried);
-	b->len = start + whole;
+		return;
+	free(s->carry);
+	s->carry = NULL;
+	s->room = 0;
 }
 
 void stitch_free(struct stitch *s)

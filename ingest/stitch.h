@@ -37,6 +37,18 @@ size_t stitch_whole(struct stitch *s, const struct block *b, size_t start, bool 
  */
 void stitch_end(struct stitch *s, struct block *b, size_t start, bool ended);
 
+/* The framing isn't known yet: carry all of the block from `start` on, which is less than a whole one. */
+void stitch_hold(struct stitch *s, struct block *b, size_t start);
+
+/*
+ * Can these `n` bytes, which were read behind what is carried, not end a frame? Then they are carried as well, and nothing
+ * else is to be done (true): a frame that comes byte by byte is not looked at from its beginning each time.
+ */
+bool stitch_keep(struct stitch *s, const char *p, size_t n);
+
+/* Between two frames: give the memory back. */
+void stitch_rest(struct stitch *s);
+
 /* Forget the stream, and give its memory back. */
 void stitch_free(struct stitch *s);
 

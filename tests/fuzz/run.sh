@@ -93,7 +93,7 @@ build() {
 		objects="$objects $out/${source%.c}.o"
 	done
 	make -s --no-print-directory -j2 BUILD=$out CC=clang CFLAGS="$flags -fsanitize=fuzzer-no-link" $objects
-	libs="$(pkg-config --libs libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma) -lpthread -ldl -lm"
+	libs="$(pkg-config --libs libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma) -lpthread -ldl -lm"
 	printf '%s\n' "$@" | xargs -P"${FUZZ_JOBS:-2}" -I{} clang -std=c11 -D_GNU_SOURCE -Wall -Wextra -I. -Itests/fuzz -I$out/gen \
 		$flags -fsanitize=fuzzer -o $out/fuzz_{} tests/fuzz/fuzz_{}.c $objects $libs
 }
