@@ -251,6 +251,19 @@
 /* --keep and --drop of one run. */
 #define RULES_MAX 64
 
+/* A kafka:// URI with its parameters; a list of thirty brokers and all properties that anybody sets fit. */
+#define KAFKA_URI_MAX ((size_t)16384)
+
+/* A secret in a file (NAME.file): keys in PEM with their chain are a few KiB. */
+#define KAFKA_SECRET_MAX ((size_t)256 * 1024)
+
+/* How long a start waits for a cluster, in steps of: a broker elects a leader in a few seconds. */
+#define KAFKA_PROBE_MS 10000
+#define KAFKA_PROBE_STEP_MS 500
+
+/* How often each kind of librdkafka's messages is repeated. */
+#define LOG_KAFKA_MS 10000
+
 /* Sinks of one run. */
 #define SINKS_MAX 8
 
