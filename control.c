@@ -6,7 +6,9 @@
 #include "core/log.h"
 #include "core/notify.h"
 #include "core/stop.h"
+#include "sandbox.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -90,6 +92,8 @@ static struct settings *settings_make(int argc, char **argv, struct err *err)
 static void reload_refused(struct control *c, const struct err *err)
 {
 	err_print(err);
+	if (sandbox_entered() && strstr(err->text, strerror(EACCES)))
+		log_warn("the sandbox knows the paths of the configuration at start: a new one may need a restart");
 	log_warn("this configuration is not taken: the old one goes on");
 	c->reloads_failed++;
 }
