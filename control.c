@@ -237,8 +237,8 @@ static void say_status(struct control *c)
 	pipeline_account(c->pipeline, &a);
 	for (uint32_t k = 0; k < a.nsinks; k++)
 		held += a.sink[k].held;
-	notify_say("STATUS=%" PRIu64 " lines, %" PRIu64 " requests, %" PRIu64 " rejected; %" PRIu64 " spans held", a.total.lines,
-		   a.total.requests, a.total.rejected, held);
+	notify_say("STATUS=%" PRIu64 " lines, %" PRIu64 " requests, %" PRIu64 " rejected; %" PRIu64 " spans held",
+		   a.total.lines, a.total.requests, a.total.rejected, held);
 }
 
 /* What the service manager wants to hear. A watchdog that hears nothing starts haspan anew. */
@@ -370,7 +370,9 @@ int control_run(struct settings *first, int argc, char **argv)
 	struct err err = { 0 };
 	int code = EXIT_DONE;
 
-	l.control = (struct control){ .now = first, .argc = argc, .argv = argv, .started = time(NULL), .started_ms = clock_ms() };
+	l.control = (struct control){ .now = first, .argc = argc, .argv = argv };
+	l.control.started = time(NULL);
+	l.control.started_ms = clock_ms();
 	notify_init();
 	if (!open_all(&l, c, &err)) {
 		err_print(&err);
