@@ -445,9 +445,11 @@ static bool general(struct maker *m)
 	m->c->threads = (unsigned)threads;
 	m->c->timezone = v ? v->text : slice_of("", 0);
 	m->c->rejects = options_text(m->o, OPTION_REJECTS);
+	m->c->admin = options_text(m->o, OPTION_ADMIN);
+	m->c->listen_metrics = options_text(m->o, OPTION_LISTEN_METRICS);
 	m->c->strict = value(m, OPTION_STRICT) != NULL;
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
-	if (!zone_prepare(m->c->timezone, m->err))
+	if (!zone_check(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
 	return true;
 }

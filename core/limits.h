@@ -317,6 +317,46 @@
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)
 
+/* Who waits for the input or a sink to be enabled again looks so often whether a stop was asked for, in milliseconds. */
+#define RELEASE_LOOK_MS 100
+
+/* A message of haspan's about itself: one line of a terminal or of the journal, which cuts at 48 KiB. */
+#define LOG_LINE_MAX ((size_t)1024)
+
+/* Lines that are printed together: the summary has one for each sink, an error its text, a quote and a caret. */
+#define LOG_TEXT_MAX ((size_t)32 * 1024)
+
+/* A message to the service manager: systemd reads at most 4 KiB of one. */
+#define NOTIFY_MAX ((size_t)1024)
+
+/*
+ * --admin: clients at once (further ones wait in the kernel's queue), what one may send before it is answered (HAProxy
+ * takes 16 KiB, but these commands are short), how long it may be silent or not read, and how long one that asked for a
+ * prompt may think.
+ */
+#define ADMIN_CLIENTS_MAX 16
+#define ADMIN_INPUT_MAX ((size_t)4 * 1024)
+#define ADMIN_SILENT_MS 10000
+#define ADMIN_PROMPT_MS 300000
+
+/* What one command answers: every number of 256 sources and 8 sinks, each with a label of LABEL_MAX. */
+#define SHOW_MAX ((size_t)64 * 1024 * 1024)
+
+/* A label's value, escaped: URIs are short; of a longer one the beginning is shown. */
+#define LABEL_MAX ((size_t)512)
+
+/* --listen-metrics: connections at once, memory for each (its request), how long one may be silent. */
+#define METRICS_CONNECTIONS_MAX 32
+#define METRICS_MEMORY ((size_t)16 * 1024)
+#define METRICS_SILENT_S 10
+
+/* A worker that has had one block for so long is stuck: a block takes milliseconds. So is a main loop that does not turn. */
+#define STUCK_MS 10000
+
+/* How often the main loop turns when nothing happens, and how often the service manager is told how things are. */
+#define TURN_MS 500
+#define STATUS_MS 10000
+
 /*
  * follow: the first bytes of a file, by which it is known again under another name: a few log lines, the dates of which
  * make them unique. Less than a page: a look at them is one read.

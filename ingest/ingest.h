@@ -17,6 +17,7 @@ struct source;
 enum fill {
 	FILL_BLOCK,		/* the block holds at least one byte */
 	FILL_END,		/* nothing more will come */
+	FILL_LATER,		/* nothing came before wake_input (core/stop.h) was called */
 };
 
 /*

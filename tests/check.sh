@@ -39,8 +39,10 @@ step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
 step "several lines of one request" python3 tests/steps.py
 step "syslog by TCP and TLS" python3 tests/stream.py
+step "a followed file, with logrotate and rsyslog" python3 tests/follow.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
+step "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
 step "explain" python3 tests/explain.py
 step "what the documents print" python3 tests/docs.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
