@@ -113,7 +113,7 @@ class Receiver:
         expect(self.process.poll() is None, 'haspan ended:', self.stderr())
         with open('/proc/%d/net/tcp6' % self.process.pid, encoding='ascii') as six, \
                 open('/proc/%d/net/tcp' % self.process.pid, encoding='ascii') as four:
-            return re.search(r':%04X [0-9A-F]+:0000 0A ' % self.port, six.read() + four.read())
+            return len(re.findall(r':%04X [0-9A-F]+:0000 0A ' % self.port, six.read() + four.read()))
 
     def stderr(self):
         with open(self.said, encoding='utf-8', errors='replace') as f:
@@ -603,6 +603,7 @@ def two_share_a_port(folder):
     first = Receiver(folder, '?reuseport')
     second = Receiver(folder, '?reuseport&backlog=64', port=first.port)
     lines = many(400)
+    poll(lambda: second.listens() == 2)
     for at in range(0, 400, 10):
         first.send(newlines(lines[at:at + 10]))
     rows = [first.stop(), second.stop()]
