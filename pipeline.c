@@ -1,18 +1,24 @@
 #include "pipeline.h"
 
+#include "core/civil.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/term.h"
 #include "ingest/live.h"
 #include "ledger.h"
+#include "linetime.h"
+#include "pace.h"
+#include "reconstruct/shift.h"
 #include "reconstruct/steps.h"
 #include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Characters that are shown of a line that nobody understood, and the bytes that they take at most. */
@@ -105,12 +111,58 @@ struct pipeline {
 	bool sampler_set;		/* by pipeline_sample */
 
 	pthread_t keeper;		/* tells sources what is settled */
+	uint64_t settled;		/* blocks below it; the keeper's own */
 	pthread_mutex_t keeping;	/* of `kept` */
 	pthread_cond_t keep;
 	bool kept;
 
+	struct pace *pace;		/* of the input; NULL: as fast as possible */
+	struct linetime *linetime;	/* of --rebase, until the shift is known; then NULL */
+	struct shift shift;
+	int64_t rebase_us;		/* where the line goes that decides it */
+
 	bool host_given;		/* the user's host.name counts, not the envelope's */
 };
+
+/* ---- --rebase --------------------------------------------------------------------------------------------- */
+
+/* The line of the time `us` decides it. Said aloud, so that it can be repeated. */
+static void rebase_to(struct pipeline *p, int64_t us)
+{
+	char to[32];
+
+	linetime_free(p->linetime);
+	pthread_mutex_lock(&p->output);
+	p->shift = shift_by(p->rebase_us - us);
+	p->linetime = NULL;
+	pthread_mutex_unlock(&p->output);
+	civil_format((uint64_t)p->rebase_us * 1000, to);
+	to[10] = 'T';
+	log_info("everything is shifted by %+.6f s; --rebase %sZ does it again", (double)p->shift.us / 1e6, to);
+}
+
+/* Before the first block: files have an end, which decides. Of anything else the first line does, when it comes. */
+static void rebase_files(struct pipeline *p)
+{
+	struct timespec now;
+	int64_t us;
+
+	if (!p->linetime)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	p->rebase_us = p->c->rebase_us ? p->c->rebase_us : now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+	if (linetime_end(p->linetime, p->c, &us) && us)
+		rebase_to(p, us);
+}
+
+/* In the order of the blocks, as long as the shift is not known. */
+static void rebase_stream(struct pipeline *p, const struct block *b)
+{
+	int64_t us = linetime_first(p->linetime, b);
+
+	if (us)
+		rebase_to(p, us);
+}
 
 /* ---- one pass over up to FRAMES_MAX lines ---------------------------------------------------------------- */
 
@@ -179,6 +231,8 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 		left_out(w, verdict, w->trace.n);
 		return;
 	}
+	if (p->shift.us)
+		shift_trace(&p->shift, &w->trace, NULL);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 
@@ -273,6 +327,8 @@ static void process(struct worker *w)
 	size_t at = 0;
 	uint32_t n;
 
+	if (p->linetime)
+		rebase_stream(w->pipeline, &w->block);
 	unwrapper_reset(&w->unwrapper);		/* for the whole block: parts of requests are lent by it until they are joined */
 	while ((n = frame_cut(&w->block, &at, w->frames, FRAMES_MAX)) != 0) {
 		sort_frames(w, n);
@@ -379,6 +435,8 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 		left_out(w, verdict, w->whole.n);
 		return;
 	}
+	if (p->shift.us)
+		shift_trace(&p->shift, &w->whole, m->event);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 		bool same = *open && (p->host_given || slice_eq(*host, m->frame.host));
@@ -502,21 +560,46 @@ static void take_sampler(struct pipeline *p, struct worker *w)
 	pthread_mutex_unlock(&p->output);
 }
 
-/* The next block of a source that has one. What comes live goes before files, which can wait. */
+/* What comes live goes before files, which can wait. */
+static bool read_block(struct pipeline *p, struct block *b)
+{
+	b->mark = 0;
+	if (p->live && !p->live_ended && fill_live(p, b))
+		return true;
+	return !stop_requested() && fill_files(p, b);
+}
+
+/* Lines whose time has come; when there are none, wait a little, without the lock. */
+static bool paced_block(struct pipeline *p, struct block *b)
+{
+	struct pollfd stop = { .fd = stop_fd(), .events = POLLIN };
+	struct timespec now;
+	int wait_ms;
+
+	if (!pace_holds(p->pace) && !read_block(p, pace_block(p->pace)))
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	wait_ms = pace_take(p->pace, b, now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000, stop_requested());
+	if (wait_ms == 0)
+		return true;
+	pthread_mutex_unlock(&p->input);
+	poll(&stop, 1, wait_ms);
+	pthread_mutex_lock(&p->input);
+	return false;
+}
+
+/* The next block of a source that has one. */
 static bool next_block(struct pipeline *p, struct worker *w)
 {
 	bool got = false;
 
 	pthread_mutex_lock(&p->input);
-	while (!got && !is_over(p)) {
+	while (!got && (!is_over(p) || (p->pace && pace_holds(p->pace)))) {
 		if (p->hold) {
 			wait_released(p);
 			continue;
 		}
-		w->block.mark = 0;
-		got = p->live && !p->live_ended && fill_live(p, &w->block);
-		if (!got && !stop_requested())
-			got = fill_files(p, &w->block);
+		got = p->pace ? paced_block(p, &w->block) : read_block(p, &w->block);
 	}
 	if (got) {
 		take_sampler(p, w);
@@ -552,11 +635,14 @@ static void tally_add(struct tally *to, struct tally *from)
 	*from = (struct tally){ 0 };
 }
 
-/* The first block settles in which order formats are tried: nobody starts on another before it is done. */
+/*
+ * The first block settles in which order formats are tried, and with --rebase the first line that has a time by how much
+ * all are shifted: nobody starts on another block before.
+ */
 static void wait_for_first(struct pipeline *p, uint64_t seq)
 {
 	pthread_mutex_lock(&p->output);
-	while (seq > p->learn_seq && p->next_out <= p->learn_seq)
+	while ((seq > p->learn_seq && p->next_out <= p->learn_seq) || (p->linetime && seq != p->next_out))
 		pthread_cond_wait(&p->turn, &p->output);
 	pthread_mutex_unlock(&p->output);
 }
@@ -679,6 +765,7 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 	}
 	if (p->c->check_only)
 		return true;
+	sinks_opened(&p->c->export);
 	if (p->c->rejects)
 		p->rejects = open_rejects(p->c->rejects, true, err);
 	return !p->c->rejects || p->rejects >= 0;
@@ -816,7 +903,11 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	pthread_mutex_init(&p->keeping, NULL);
 	pthread_cond_init(&p->keep, NULL);
 	p->joiner = joiner_new(c->max_open, c->max_age_us, err);
-	if (p->joiner && copy_uris(p, err) && open_live(p, c, err) && check_sources(p, true, err) && confine(c, err) &&
+	p->pace = pace_new(c, err);
+	if (c->rebase)
+		p->linetime = linetime_new(c, err);
+	if (p->joiner && err->code == EXIT_DONE && copy_uris(p, err) && open_live(p, c, err) && check_sources(p, true, err) &&
+	    confine(c, err) &&
 	    check_sources(p, false, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
@@ -845,12 +936,10 @@ static void leave_open(struct pipeline *p, struct worker *w)
 	parser_thread_free();
 }
 
-/* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p, bool last)
+/* Blocks below this one are settled by all sinks. */
+static uint64_t settled_below(struct pipeline *p)
 {
-	uint32_t source = 0;
-	uint64_t below, mark;
-	bool synced = false;
+	uint64_t below;
 
 	pthread_mutex_lock(&p->output);
 	below = p->next_out;
@@ -860,14 +949,33 @@ static void settle(struct pipeline *p, bool last)
 
 		below = unsettled < below ? unsettled : below;
 	}
-	ledger_settle(&p->ledger, below);
-	while (ledger_news(&p->ledger, &source, &mark)) {
-		for (uint32_t k = 0; k < p->nsinks && !synced; k++)
-			if (p->sinks[k]->ops->sync)
-				p->sinks[k]->ops->sync(p->sinks[k]);
-		synced = true;
-		live_acknowledge(p->live, source, mark);
+	return below;
+}
+
+/* `below` is settled; what a sync cannot vouch for is not, after all. Returns what remains. */
+static uint64_t sync_sinks(struct pipeline *p, uint64_t below)
+{
+	uint64_t synced;
+
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (p->sinks[k]->ops->sync)
+			p->sinks[k]->ops->sync(p->sinks[k]);
+	synced = settled_below(p);
+	return synced < below ? synced : below;
+}
+
+/* What all sinks have settled need not be read again: tell the sources. */
+static void settle(struct pipeline *p, bool last)
+{
+	uint64_t below = settled_below(p), mark;
+	uint32_t source = 0;
+
+	if (below > p->settled) {
+		p->settled = sync_sinks(p, below);
+		ledger_settle(&p->ledger, p->settled);
 	}
+	while (ledger_news(&p->ledger, &source, &mark))
+		live_acknowledge(p->live, source, mark);
 	live_keep(p->live, last);
 }
 
@@ -908,6 +1016,7 @@ void pipeline_run(struct pipeline *p, struct err *err)
 	unsigned started = 0;
 
 	p->err = err;
+	rebase_files(p);
 	while (started < p->threads &&
 	       pthread_create(&p->workers[started].thread, NULL, worker_main, &p->workers[started]) == 0)
 		started++;
@@ -1318,6 +1427,8 @@ void pipeline_close(struct pipeline *p)
 	live_free(p->live);
 	ledger_free(&p->ledger);
 	joiner_free(p->joiner);
+	pace_free(p->pace);
+	linetime_free(p->linetime);
 	free(p->workers);
 	free(p);
 }

@@ -222,6 +222,19 @@
 /* How long a port that is due may wait for its turn, in milliseconds; times of live sources are seconds. */
 #define DUE_LOOK_MS 250
 
+/*
+ * --pace: a line that is so far from the one before it counts when one of the next few agrees: a wrong date would stop
+ * a replay for years.
+ */
+#define PACE_DOUBT_US (INT64_C(600) * 1000000)
+#define PACE_AHEAD 16
+
+/* --pace, --rate: how long nobody looks whether something else has come, in milliseconds. */
+#define PACE_LOOK_MS 200
+
+/* --rate: what was missed because the input had nothing may be made up for by so much, in microseconds. */
+#define RATE_BURST_US INT64_C(100000)
+
 /* How long what has arrived is read after a stop was asked for, in milliseconds: a flood would never end. */
 #define STOP_READ_MS 1000
 
@@ -239,6 +252,19 @@
 
 /* --keep and --drop of one run. */
 #define RULES_MAX 64
+
+/* A kafka:// URI with its parameters; a list of thirty brokers and all properties that anybody sets fit. */
+#define KAFKA_URI_MAX ((size_t)16384)
+
+/* A secret in a file (NAME.file): keys in PEM with their chain are a few KiB. */
+#define KAFKA_SECRET_MAX ((size_t)256 * 1024)
+
+/* How long a start waits for a cluster, in steps of: a broker elects a leader in a few seconds. */
+#define KAFKA_PROBE_MS 10000
+#define KAFKA_PROBE_STEP_MS 500
+
+/* How often each kind of librdkafka's messages is repeated. */
+#define LOG_KAFKA_MS 10000
 
 /* Sinks of one run. */
 #define SINKS_MAX 8
@@ -313,6 +339,40 @@
 
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)
+
+/*
+ * A batch leaves at once when it has so many bytes: a block of a file always has, so only lines that come singly wait for
+ * --batch-delay. Batches that wait are sent together up to JOIN_MAX: beyond it a request gains nothing, and proxies'
+ * limits lie near.
+ */
+#define BATCH_TARGET ((size_t)256 * 1024)
+#define JOIN_MAX ((size_t)1024 * 1024)
+
+/*
+ * A file of the spool: an eighth of --spool-max, but not more than this, so that space comes back in pieces. The smallest
+ * --spool-max is of a size at which the pieces still make sense.
+ */
+#define SPOOL_SEGMENTS 8
+#ifdef HASPAN_HARD
+#define SPOOL_SEGMENT_MAX ((uint64_t)64 * 1024)
+#else
+#define SPOOL_SEGMENT_MAX ((uint64_t)16 * 1024 * 1024)
+#endif
+#define SPOOL_MAX_LEAST ((uint64_t)1024 * 1024)
+
+/* Files that were written and not yet synced: as many descriptors. Beyond it the next one waits for the disk. */
+#define SPOOL_UNSYNCED_MAX 8
+
+/* The spool is searched for the next intact record in windows of this size. */
+#define SPOOL_WINDOW ((size_t)64 * 1024)
+
+/* After a failed call the spool is left alone for so long; so often a record that cannot be read is tried. */
+#define SPOOL_RETRY_MS 1000
+#define SPOOL_READ_TRIES 5
+
+/* The mark is written when so many bytes were answered for, or after so long: that is what is sent twice after kill -9. */
+#define SPOOL_MARK_BYTES ((uint64_t)1024 * 1024)
+#define SPOOL_MARK_MS 1000
 
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)

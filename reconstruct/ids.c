@@ -1,29 +1,8 @@
 #include "reconstruct/ids.h"
 
+#include "core/hash.h"
 #include "core/sha256.h"
-
-/* A line's own hash need not be computed by anyone else: take the fast one (xxHash, header only). */
-#define XXH_INLINE_ALL
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wshadow"
-#include <xxhash.h>
-#pragma GCC diagnostic pop
-
-/* All zero is no id (W3C Trace Context, section 3.2.2.3). */
-static uint64_t nonzero(uint64_t id)
-{
-	return id ? id : 1;
-}
-
-/* splitmix64's finisher: a bijection, so that different inputs never meet. */
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
+#include "reconstruct/mix.h"
 
 /* What the ids of one request are made of. */
 struct seeds {
