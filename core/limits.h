@@ -273,8 +273,8 @@
 #define PASSED_MAX 256
 
 /*
- * Connections of streams, all listeners together: --max-connections, at most. An idle one costs about 300 bytes here
- * (TLS: about 20 KiB) and a descriptor; the soft limit of those is raised to fit, and some are left for everything else.
+ * Connections of streams, all listeners together: --max-connections, at most. An idle one costs half a KiB here
+ * (TLS: 15) and a descriptor; the soft limit of those is raised to fit, and some are left for everything else.
  */
 #define CONNECTIONS_DEFAULT 10000
 #define CONNECTIONS_MAX 1000000
