@@ -302,6 +302,10 @@
 /* Keys and values of the resource together: it is repeated for each host of a block. */
 #define RESOURCE_MAX ((size_t)16 * 1024)
 
+/* What the C library keeps for the next batch: allocations up to this size, and this much at the heap's end (main.c). */
+#define KEPT_ALLOCATION (4 * 1024 * 1024)
+#define KEPT_MEMORY (16 * 1024 * 1024)
+
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)
 

@@ -404,19 +404,24 @@ static bool make_way(const struct sockaddr_un *a, bool check, struct err *err)
 	return true;
 }
 
+/* At start, when there is no other thread: the mode is there with the socket, nobody is refused or let in before. */
 static int unix_bind(const struct sockaddr_un *a, mode_t mode, struct err *err)
 {
+	mode_t before;
 	int fd;
 
 	if (!make_way(a, false, err))
 		return -1;
+	before = umask(0777 & ~mode);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && bind(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 && chmod(a->sun_path, mode) == 0)
-		return fd;
-	err_set(err, EXIT_INPUT, "cannot bind to it: %m");
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	if (fd < 0 || bind(fd, (const struct sockaddr *)a, sizeof(*a)) != 0) {
+		err_set(err, EXIT_INPUT, "cannot bind to it: %m");
+		if (fd >= 0)
+			close(fd);
+		fd = -1;
+	}
+	umask(before);
+	return fd;
 }
 
 /* The sender is refused when so many wait; only the system's administrator can change it, and before we bind. */

@@ -53,7 +53,7 @@ def free_port(family=socket.AF_INET, host=lab.HOST):
 class Live:
     """A haspan that reads `sources` and writes OTLP JSON to a file, until it is told to stop"""
 
-    def __init__(self, folder, *sources, name='', words=(), sink=None, ready=None, threads=2):
+    def __init__(self, folder, *sources, name='', words=(), sink=None, threads=2):
         self.out, self.kept = (os.path.join(folder, name + n) for n in ('spans', 'kept'))
         self.said = os.path.join(folder, name + 'said')
         words = ['--threads', str(threads), '--to', sink or 'file:' + self.out, '--rejects', self.kept, *words]
@@ -63,7 +63,9 @@ class Live:
         self.process = subprocess.Popen([lab.HASPAN, *words], env=lab.ENV, stdin=subprocess.DEVNULL, stderr=self.log,
                                         stdout=subprocess.DEVNULL)
         for source in sources:
-            until(source, ready or self.is_bound, source)
+            until(source, self.is_bound, source)
+        # its threads begin when all is open
+        until('the start', lambda: len(os.listdir('/proc/%d/task' % self.process.pid)) > 1)
 
     def is_bound(self, source):
         expect(self.process.poll() is None, 'haspan ended:', self.stderr())
@@ -510,6 +512,25 @@ def every_framing_of_a_real_haproxy(folder):
         summary = h.stop()
         expect(summary['requests'] == len(wanted) and summary['rejected'] == 0 and summary.drops == 0, summary.err)
         expect(sorted(h.paths()) == sorted(wanted), 'not the requests that were sent')
+
+
+@test
+def the_recipes_of_the_document(folder):
+    """doc/syslog-datagrams.md, as it is written but for addresses"""
+    for nth, (kind, written) in enumerate((('udp', '127.0.0.1:5514'), ('unix', '/run/haspan/log'))):
+        port, path = free_port(), os.path.join(folder, kind)
+        text = lab.document('doc/syslog-datagrams.md', 'haproxy', nth)
+        source = {'udp': 'udp://127.0.0.1:%d' % port, 'unix': 'unix:' + path}[kind]
+        expect('haspan --from %s%s --to' % ('udp://' if kind == 'udp' else 'unix:', written) in
+               read(os.path.join(lab.ROOT, 'doc', 'syslog-datagrams.md')).decode(), 'no command for', kind)
+        text = text.replace(written, '127.0.0.1:%d' % port if kind == 'udp' else path).replace(':8080', '127.0.0.1:{http}')
+        with live(folder, source) as h, lab.Lab() as l:
+            l.start('defaults\n    mode http\n    timeout client 5s\n' + text)
+            for n in range(5):
+                expect(lab.get(l.port['http'], '/%d' % n) == 200, 'HAProxy does not answer')
+            l.stop()
+            summary = h.stop()
+            expect(summary['requests'] == 5 and summary['rejected'] == 0, kind, summary.err)
 
 
 def admin(l, command):
