@@ -473,11 +473,19 @@ static void launch(struct http_sink *s, unsigned i)
 	post_start(s->post, i, slice_of(body->p, body->len), lane->careful);
 }
 
+/* Nothing new is sent while the sink is disabled; at the end everything is. */
+static bool is_held_back(const struct http_sink *s)
+{
+	return s->base.disabled && !stop_requested();
+}
+
 /* Start what may start. Returns how long to sleep if nothing else happens. */
 static int64_t launch_due(struct http_sink *s)
 {
 	int64_t now = clock_ms(), sleep = FOREVER_MS;
 
+	if (is_held_back(s))
+		return TICK_MS;
 	for (unsigned i = 0; i < s->e.connections; i++) {
 		struct lane *lane = &s->lane[i];
 		int64_t due = lane->due_ms > s->gate_ms ? lane->due_ms : s->gate_ms;
@@ -513,7 +521,7 @@ static bool is_over(struct http_sink *s, int64_t *sleep)
 
 	pthread_mutex_lock(&s->lock);
 	over = s->quit || (s->closing && (is_idle(s) || is_drained(s)));
-	if ((s->closing || s->blocked) && !over) {
+	if ((s->closing || s->blocked) && !over && !is_held_back(s)) {
 		/* Giving up counts while the end, or the input, waits for an acknowledgement. */
 		if (s->progress_ms == 0)
 			s->progress_ms = now;
@@ -679,6 +687,7 @@ static struct http_sink *http_new(const struct export_config *cfg)
 	if (!s)
 		return NULL;
 	s->base.ops = &http_ops;
+	s->base.holds = true;
 	s->buffer_max = cfg->buffer_max;
 	s->drain_ms = cfg->drain_ms;
 	s->give_up_ms = cfg->give_up_ms;
