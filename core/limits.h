@@ -183,7 +183,7 @@
 
 /*
  * Datagrams that one call to the kernel may bring; each has a slot of LINE_MAX_BYTES, of which only what is written to
- * exists. Calls in one turn: a flood of datagrams that make no bytes must not hold up the other sources.
+ * exists. Calls in one turn: a flood of datagrams without text, which hardly fill a block, must not hold up other sources.
  */
 #ifdef HASPAN_HARD
 #define DATAGRAMS 3
