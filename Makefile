@@ -7,7 +7,7 @@
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
-# HARD=1 (tiny buffers, so that every edge is met), BUILD=folder.
+# HARD=1 (tiny buffers, so that every edge is met), CRASH=1 (points of crash, core/crash.h), BUILD=folder.
 
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || cat VERSION)
 BUILD    ?= build
@@ -29,6 +29,9 @@ LDFLAGS  += -fsanitize=$(SAN)
 endif
 ifdef HARD
 STD      += -DHASPAN_HARD
+endif
+ifdef CRASH
+STD      += -DHASPAN_CRASH
 endif
 ifdef DEV
 WARN     += -Werror

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "core/limits.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/units.h"
@@ -351,18 +352,28 @@ static bool exports(struct maker *m)
 {
 	static const char *const compressions[] = { "none", "gzip", NULL };
 	struct export_config *e = &m->c->export;
-	uint64_t buffer = (uint64_t)16 << 20, connections = 4;
+	uint64_t buffer = (uint64_t)16 << 20, connections = 4, spool_max = (uint64_t)1 << 30;
 	int compression = 0;
 
-	*e = (struct export_config){ .timeout_ms = 10000, .drain_ms = 10000, .give_up_ms = 300000 };
+	*e = (struct export_config){
+		.timeout_ms = 10000, .drain_ms = 10000, .give_up_ms = 300000, .batch_delay_ms = 200,
+	};
 	if (!choose(m, OPTION_COMPRESSION, compressions, &compression, "expected none or gzip") ||
 	    !duration(m, OPTION_TIMEOUT, &e->timeout_ms) || !duration(m, OPTION_DRAIN_TIMEOUT, &e->drain_ms) ||
 	    !duration(m, OPTION_GIVE_UP_AFTER, &e->give_up_ms) ||
+	    !duration(m, OPTION_BATCH_DELAY, &e->batch_delay_ms) ||
+	    !quantity(m, OPTION_SPOOL_MAX, SIZE_UNITS, 1, UINT64_C(1) << 50, &spool_max) ||
 	    !quantity(m, OPTION_BUFFER_MAX, SIZE_UNITS, 1, UINT64_C(1) << 40, &buffer) ||
 	    !quantity(m, OPTION_CONNECTIONS, "", 1, 64, &connections) || !headers(m))
 		return false;
 	if (connections == 0)
 		return wrong(m, value(m, OPTION_CONNECTIONS), 0, "expected 1 to 64");
+	if (spool_max < SPOOL_MAX_LEAST)
+		return wrong(m, value(m, OPTION_SPOOL_MAX), 0, "expected at least 1M");
+	e->spool = options_text(m->o, OPTION_SPOOL);
+	if (e->spool && !*e->spool)
+		return wrong(m, value(m, OPTION_SPOOL), 0, "expected a folder");
+	e->spool_max = spool_max;
 	e->gzip = compression == 1;
 	e->buffer_max = (size_t)buffer;
 	e->connections = (unsigned)connections;

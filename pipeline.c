@@ -105,6 +105,7 @@ struct pipeline {
 	bool sampler_set;		/* by pipeline_sample */
 
 	pthread_t keeper;		/* tells sources what is settled */
+	uint64_t settled;		/* blocks below it; the keeper's own */
 	pthread_mutex_t keeping;	/* of `kept` */
 	pthread_cond_t keep;
 	bool kept;
@@ -679,6 +680,7 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 	}
 	if (p->c->check_only)
 		return true;
+	sinks_opened(&p->c->export);
 	if (p->c->rejects)
 		p->rejects = open_rejects(p->c->rejects, true, err);
 	return !p->c->rejects || p->rejects >= 0;
@@ -845,12 +847,10 @@ static void leave_open(struct pipeline *p, struct worker *w)
 	parser_thread_free();
 }
 
-/* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p, bool last)
+/* Blocks below this one are settled by all sinks. */
+static uint64_t settled_below(struct pipeline *p)
 {
-	uint32_t source = 0;
-	uint64_t below, mark;
-	bool synced = false;
+	uint64_t below;
 
 	pthread_mutex_lock(&p->output);
 	below = p->next_out;
@@ -860,14 +860,33 @@ static void settle(struct pipeline *p, bool last)
 
 		below = unsettled < below ? unsettled : below;
 	}
-	ledger_settle(&p->ledger, below);
-	while (ledger_news(&p->ledger, &source, &mark)) {
-		for (uint32_t k = 0; k < p->nsinks && !synced; k++)
-			if (p->sinks[k]->ops->sync)
-				p->sinks[k]->ops->sync(p->sinks[k]);
-		synced = true;
-		live_acknowledge(p->live, source, mark);
+	return below;
+}
+
+/* `below` is settled; what a sync cannot vouch for is not, after all. Returns what remains. */
+static uint64_t sync_sinks(struct pipeline *p, uint64_t below)
+{
+	uint64_t synced;
+
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (p->sinks[k]->ops->sync)
+			p->sinks[k]->ops->sync(p->sinks[k]);
+	synced = settled_below(p);
+	return synced < below ? synced : below;
+}
+
+/* What all sinks have settled need not be read again: tell the sources. */
+static void settle(struct pipeline *p, bool last)
+{
+	uint64_t below = settled_below(p), mark;
+	uint32_t source = 0;
+
+	if (below > p->settled) {
+		p->settled = sync_sinks(p, below);
+		ledger_settle(&p->ledger, p->settled);
 	}
+	while (ledger_news(&p->ledger, &source, &mark))
+		live_acknowledge(p->live, source, mark);
 	live_keep(p->live, last);
 }
 

@@ -318,6 +318,40 @@
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)
 
+/*
+ * A batch leaves at once when it has so many bytes: a block of a file always has, so only lines that come singly wait for
+ * --batch-delay. Batches that wait are sent together up to JOIN_MAX: beyond it a request gains nothing, and proxies'
+ * limits lie near.
+ */
+#define BATCH_TARGET ((size_t)256 * 1024)
+#define JOIN_MAX ((size_t)1024 * 1024)
+
+/*
+ * A file of the spool: an eighth of --spool-max, but not more than this, so that space comes back in pieces. The smallest
+ * --spool-max is of a size at which the pieces still make sense.
+ */
+#define SPOOL_SEGMENTS 8
+#ifdef HASPAN_HARD
+#define SPOOL_SEGMENT_MAX ((uint64_t)64 * 1024)
+#else
+#define SPOOL_SEGMENT_MAX ((uint64_t)16 * 1024 * 1024)
+#endif
+#define SPOOL_MAX_LEAST ((uint64_t)1024 * 1024)
+
+/* Files that were written and not yet synced: as many descriptors. Beyond it the next one waits for the disk. */
+#define SPOOL_UNSYNCED_MAX 8
+
+/* The spool is searched for the next intact record in windows of this size. */
+#define SPOOL_WINDOW ((size_t)64 * 1024)
+
+/* After a failed call the spool is left alone for so long; so often a record that cannot be read is tried. */
+#define SPOOL_RETRY_MS 1000
+#define SPOOL_READ_TRIES 5
+
+/* The mark is written when so many bytes were answered for, or after so long: that is what is sent twice after kill -9. */
+#define SPOOL_MARK_BYTES ((uint64_t)1024 * 1024)
+#define SPOOL_MARK_MS 1000
+
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)
 

@@ -121,6 +121,9 @@ struct export_config {
  */
 struct sink *sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
 
+/* All sinks of the configuration are open: warn of spools that none of them has. */
+void sinks_opened(const struct export_config *cfg);
+
 /* Would sink_open succeed? Looks, but writes and sends nothing. */
 bool sink_check(struct slice uri, const struct export_config *cfg, struct err *err);
 

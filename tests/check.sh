@@ -46,6 +46,7 @@ step "seen and steered: admin socket, metrics, signals, new configurations" pyth
 step "explain" python3 tests/explain.py
 step "datagrams, live" python3 tests/dgram.py
 step "what the documents print" python3 tests/docs.py
+step "service, installation, package" python3 tests/service.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
 step "unit tests (clang)" units build/clang
 step "samples (clang)" env HASPAN=build/clang/haspan tests/golden.sh
