@@ -55,7 +55,6 @@ HAPROXY = """
 global
     nbthread 1
     stats socket %(dir)s/admin mode 600 level admin
-%(global)s
 defaults
     mode http
     timeout client 30s
@@ -317,16 +316,17 @@ def loss(bench):
 class Way:
     """How HAProxy logs, and to whom"""
 
-    def __init__(self, name, log="", globals_="", open_=lambda bench, folder: (None, {})):
-        self.name, self.log, self.globals_, self.open = name, log, globals_, open_
+    def __init__(self, name, log="", ring="", open_=lambda bench, folder: (None, {"at": ""})):
+        self.name, self.log, self.ring, self.open = name, log, ring, open_
 
 
-def counter(kind, where):
-    """`where`: what stands in the URI or path; a folder for unix"""
+def counter(kind):
     def start(bench, folder):
         at = os.path.join(folder, "log") if kind == "unix" else "0"
-        p = Process([SINK, kind, at] + ([str(RCVBUF), str(where)] if kind == "udp" else []), OTHERS)
-        return p, {"at": at if kind == "unix" else "127.0.0.1:%d" % p.ready(), "path": p.ready(lambda: True)}
+        p = Process([SINK, kind, at] + ([str(RCVBUF), "1000"] if kind == "udp" else []), OTHERS)
+        if kind == "unix":
+            p.ready(lambda: os.path.exists(at))
+        return p, {"at": at if kind == "unix" else "127.0.0.1:%d" % p.ready()}
     return start
 
 
@@ -350,11 +350,11 @@ DIRECT = "    log %(at)s len 8192 local0\n"
 
 WAYS = [
     Way("no log"),
-    Way("UDP to a counter", DIRECT, "", counter("udp", 1000)),
+    Way("UDP to a counter", DIRECT, "", counter("udp")),
     Way("UDP to haspan", DIRECT, "", haspan_reads("udp")),
-    Way("unix to a counter", DIRECT, "", counter("unix", None)),
+    Way("unix to a counter", DIRECT, "", counter("unix")),
     Way("unix to haspan", DIRECT, "", haspan_reads("unix")),
-    Way("ring, TCP to a counter", RING[0], RING[1], counter("tcp", None)),
+    Way("ring, TCP to a counter", RING[0], RING[1], counter("tcp")),
     Way("ring, TCP to haspan", RING[0], RING[1], haspan_reads("tcp")),
 ]
 
@@ -366,27 +366,30 @@ def admin(folder, command):
         return b"".join(iter(lambda: s.recv(65536), b"")).decode()
 
 
+def requests_of(folder):
+    """HAProxy's own count: req_tot of its frontend"""
+    row = next(r for r in admin(folder, "show stat").splitlines() if r.startswith("f,FRONTEND"))
+    return int(row.split(",")[48])
+
+
 def drive(bench, way, origin, seconds):
     """HAProxy under wrk: .per_request (CPU seconds of HAProxy), .requests, .dropped (by HAProxy), .arrived"""
     folder, out, port = tempfile.mkdtemp(prefix="haspan-bench-"), Result(), free_port(socket.SOCK_STREAM)
     reader = haproxy = None
     try:
         reader, words = way.open(bench, folder)
-        words = {k: v for k, v in words.items() if isinstance(v, str)}
         with open(os.path.join(folder, "haproxy.cfg"), "w", encoding="ascii") as f:
-            f.write(HAPROXY % {"dir": folder, "port": port, "origin": origin, "log": way.log % words if way.log else "",
-                               "global": ""} + (way.globals_ % words if way.globals_ else ""))
+            f.write(HAPROXY % {"dir": folder, "port": port, "origin": origin, "log": way.log % words} + way.ring % words)
         haproxy = Process([find("haproxy"), "-db", "-f", os.path.join(folder, "haproxy.cfg")], OWN)
         haproxy.ready(lambda: os.path.exists(os.path.join(folder, "admin")))
         wrk = ["-t1", "-c32", "http://127.0.0.1:%d/api/v1/orders/4711?page=2&limit=50" % port]
         Process([find("wrk"), "-d1", *wrk], OTHERS).p.wait()
-        before = haproxy.ticks(), int(re.search(r"CumReq: (\d+)", admin(folder, "show info"))[1])
+        before = haproxy.ticks(), requests_of(folder)
         Process([find("wrk"), "-d%d" % seconds, *wrk], OTHERS).p.wait()
-        info = admin(folder, "show info")
-        out.requests = int(re.search(r"CumReq: (\d+)", info)[1])
-        out.per_request = (haproxy.ticks() - before[0]) / (out.requests - before[1])
+        ticks, out.requests = haproxy.ticks(), requests_of(folder)
+        out.per_request = (ticks - before[0]) / (out.requests - before[1])
         out.rate = (out.requests - before[1]) / seconds
-        out.dropped = int(re.search(r"DroppedLogs: (\d+)", info)[1])
+        out.dropped = int(re.search(r"DroppedLogs: (\d+)", admin(folder, "show info"))[1])
         time.sleep(0.3)
         haproxy.end(signal.SIGUSR1)
         haproxy = None
