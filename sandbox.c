@@ -269,5 +269,7 @@ void sandbox_enter(const struct config *c)
 		log_debug("sandbox: this kernel filters no system calls");
 	else
 		log_warn("sandbox: system calls are not filtered: %m");
+	err_explain_denied(" (by its permissions, or by the sandbox, where only what was configured at start can be used: see "
+			   "--sandbox)");
 	entered = true;
 }

@@ -1,7 +1,9 @@
 #include "core/log.h"
 
+#include "core/err.h"
 #include "core/term.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +15,7 @@ void log_say(enum log_level level, const char *fmt, ...)
 {
 	static const char *const word[] = { "error: ", "warning: ", "", "debug: " };
 	char line[1024];
+	const char *hint = err_denied(fmt, errno);
 	va_list args;
 	int n;
 
@@ -22,6 +25,8 @@ void log_say(enum log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line + n, sizeof(line) - (size_t)n - 2, fmt, args);
 	va_end(args);
+	n = (int)strlen(line);
+	snprintf(line + n, sizeof(line) - (size_t)n - 2, "%s", hint);
 	n = (int)strlen(line);
 	term_mask(line, (size_t)n, "");
 	memcpy(line + n, "\n", 2);

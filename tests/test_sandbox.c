@@ -241,6 +241,27 @@ static bool read_or_write_others(void)
 		   opens("/proc/sys/kernel/core_pattern", O_WRONLY), opens("/dev/vda", O_RDONLY));
 }
 
+static bool say_what_was_refused(void)
+{
+	struct err err = { 0 };
+
+	errno = EACCES;
+	err_set(&err, EXIT_INPUT, "cannot open it: %m");
+	errno = EACCES;
+	log_warn("cannot write: %m");
+	errno = ENOENT;
+	log_warn("not there: %m");
+	return strstr(err.text, "denied (by its permissions, or by the sandbox") != NULL;
+}
+
+static void who_is_refused_a_file_is_told_why(void **state)
+{
+	(void)state;
+	LETS(say_what_was_refused);
+	assert_non_null(strstr(said, "warning: cannot write: Permission denied (by its permissions, or by the sandbox"));
+	assert_non_null(strstr(said, "not there: No such file or directory\n"));
+}
+
 static void other_files_are_out_of_reach(void **state)
 {
 	(void)state;
@@ -392,6 +413,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_was_rotated_is_readable),
 		cmocka_unit_test(sinks_spool_and_state_are_writable),
 		cmocka_unit_test(other_files_are_out_of_reach),
+		cmocka_unit_test(who_is_refused_a_file_is_told_why),
 		cmocka_unit_test(threads_sockets_and_libraries_work),
 		cmocka_unit_test(calls_that_haspan_never_makes_end_it),
 		cmocka_unit_test(nothing_is_typed_into_the_terminal),
