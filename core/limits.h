@@ -222,6 +222,19 @@
 /* How long a port that is due may wait for its turn, in milliseconds; times of live sources are seconds. */
 #define DUE_LOOK_MS 250
 
+/*
+ * --pace: a line that is so far from the one before it counts when one of the next few agrees: a wrong date would stop
+ * a replay for years.
+ */
+#define PACE_DOUBT_US (INT64_C(600) * 1000000)
+#define PACE_AHEAD 16
+
+/* --pace, --rate: how long nobody looks whether something else has come, in milliseconds. */
+#define PACE_LOOK_MS 200
+
+/* --rate: what was missed because the input had nothing may be made up for by so much, in microseconds. */
+#define RATE_BURST_US INT64_C(100000)
+
 /* How long what has arrived is read after a stop was asked for, in milliseconds: a flood would never end. */
 #define STOP_READ_MS 1000
 
@@ -239,6 +252,19 @@
 
 /* --keep and --drop of one run. */
 #define RULES_MAX 64
+
+/* A kafka:// URI with its parameters; a list of thirty brokers and all properties that anybody sets fit. */
+#define KAFKA_URI_MAX ((size_t)16384)
+
+/* A secret in a file (NAME.file): keys in PEM with their chain are a few KiB. */
+#define KAFKA_SECRET_MAX ((size_t)256 * 1024)
+
+/* How long a start waits for a cluster, in steps of: a broker elects a leader in a few seconds. */
+#define KAFKA_PROBE_MS 10000
+#define KAFKA_PROBE_STEP_MS 500
+
+/* How often each kind of librdkafka's messages is repeated. */
+#define LOG_KAFKA_MS 10000
 
 /* Sinks of one run. */
 #define SINKS_MAX 8
