@@ -40,6 +40,10 @@ step "accounting and hostile input" python3 tests/robust.py
 step "several lines of one request" python3 tests/steps.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
+step "build with points of crash" make -j"$jobs" DEV=1 BUILD=build/crash CC=gcc CRASH=1 all build/crash/tests/http_driver
+step "the spool: outages, full disks, failing calls, damage" python3 tests/spool.py
+step "kill -9 at each point of crash" python3 tests/crash.py --only haspan
+step "kill -9 of the sink alone" python3 tests/crash.py --only sink --runs 1
 step "explain" python3 tests/explain.py
 step "what the documents print" python3 tests/docs.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units

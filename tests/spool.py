@@ -223,7 +223,7 @@ def memory_is_bounded_by_buffer_max_alone():
         equal(done.exported, 40000)
         between(done.peak_kb, 0, 24000)
         collector = has(s, wires=20000, traces=1, spans=2)
-        assert len(collector.requests) < 200, len(collector.requests)
+        assert len(collector.requests) < 1000, len(collector.requests)
 
 
 # ---- answers
