@@ -18,13 +18,14 @@ CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export
-LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma
+LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma libmicrohttpd
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith
 STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION:v%=%)"'
 
 ifdef SAN
-CFLAGS   += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+# A CFLAGS of the command line would win over an addition without this word, and nothing be instrumented.
+override CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS  += -fsanitize=$(SAN)
 endif
 ifdef HARD
@@ -44,7 +45,7 @@ endif
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
 SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c explain.c \
-            sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c)
+            sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -82,11 +83,11 @@ $(GEN)/sandbox_filter.h: $(BUILD)/sandbox_filter
 	$(Q)$< > $@
 $(BUILD)/sandbox_seccomp.o: $(GEN)/sandbox_filter.h
 
-# The version is compiled in: a new one rebuilds the two files that say it.
+# The version is compiled in: a new one rebuilds the files that say it.
 $(BUILD)/version: FORCE
 	$(Q)mkdir -p $(BUILD)
 	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
-$(BUILD)/main.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
+$(BUILD)/main.o $(BUILD)/control_show.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
 
 # ---- tests ---------------------------------------------------------------------------------------------
 

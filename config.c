@@ -402,7 +402,7 @@ static bool ends(struct maker *m)
 							   "--from 'file:*.log'", SOURCES_MAX);
 		c->sources[c->nsources++] = slice_str(m->o->operands[i]);
 	}
-	if (c->nsources == 0)
+	if (c->nsources == 0 && live_passed() == 0)
 		c->sources[c->nsources++] = SLICE("-");
 	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
 		if (c->nsinks == SINKS_MAX)
@@ -413,6 +413,8 @@ static bool ends(struct maker *m)
 	if (c->nsinks == 0)
 		c->sinks[c->nsinks++] = SLICE("tree");
 	/* What runs for months does not end because a collector is away. */
+	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
+		c->export.give_up_ms = 0;
 	for (uint32_t i = 0; i < c->nsources; i++)
 		if (live_names(c->sources[i]) && !value(m, OPTION_GIVE_UP_AFTER))
 			c->export.give_up_ms = 0;
@@ -454,12 +456,31 @@ static bool general(struct maker *m)
 	m->c->threads = (unsigned)threads;
 	m->c->timezone = v ? v->text : slice_of("", 0);
 	m->c->rejects = options_text(m->o, OPTION_REJECTS);
+	m->c->admin = options_text(m->o, OPTION_ADMIN);
+	m->c->listen_metrics = options_text(m->o, OPTION_LISTEN_METRICS);
 	m->c->strict = value(m, OPTION_STRICT) != NULL;
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
-	m->c->live = (struct live_config){ .max_connections = CONNECTIONS_DEFAULT, .idle_ms = 0, .max_line = LINE_MAX_BYTES,
-					   .check_only = m->c->check_only, .state = state_folder(m) };
-	if (!zone_prepare(m->c->timezone, m->err))
+	if (!zone_check(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
+	return true;
+}
+
+static bool live(struct maker *m)
+{
+	uint64_t connections = CONNECTIONS_DEFAULT, line = LINE_MAX_BYTES;
+	unsigned idle_ms = IDLE_DEFAULT_MS;
+
+	if (!quantity(m, OPTION_MAX_CONNECTIONS, "", 1, CONNECTIONS_MAX, &connections) ||
+	    !quantity(m, OPTION_MAX_LINE, SIZE_UNITS, 1, LINE_MAX_BYTES, &line) ||
+	    !duration(m, OPTION_IDLE_TIMEOUT, &idle_ms))
+		return false;
+	if (connections == 0)
+		return wrong(m, value(m, OPTION_MAX_CONNECTIONS), 0, "expected 1 to 1000000");
+	if (line < LINE_MIN_BYTES)
+		return wrong(m, value(m, OPTION_MAX_LINE), 0, "expected 80 to 66K");
+	m->c->live = (struct live_config){ .max_connections = (uint32_t)connections, .idle_ms = idle_ms,
+					   .max_line = (size_t)line, .check_only = m->c->check_only,
+					   .state = state_folder(m) };
 	return true;
 }
 
@@ -502,5 +523,5 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 
 	otel_env(o);
 	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
-	       general(&m) && privileges(&m);
+	       general(&m) && live(&m) && privileges(&m);
 }

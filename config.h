@@ -29,6 +29,7 @@ struct config {
 	struct live_config live;
 	struct slice timezone;
 	const char *rejects;			/* path, or NULL */
+	const char *admin, *listen_metrics;	/* as given, or NULL */
 	bool strict, check_only;
 	uint32_t max_open;		/* requests with several lines that may be open at once */
 	int64_t max_age_us;		/* how long, by the log's clock */

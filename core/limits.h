@@ -28,9 +28,11 @@
  */
 #define LINE_MAX_BYTES ((size_t)66 * 1024)
 
-/* The largest count of a counted message, and its digits. It fits into a block with them: one that is too long is skipped whole. */
+/* --max-line, at least: HAProxy's own least `len`. */
+#define LINE_MIN_BYTES ((size_t)80)
+
+/* Digits of a counted message's count. What is too long for a line is skipped whole; a larger count is no count. */
 #define COUNT_DIGITS 6
-#define COUNT_MAX (BLOCK_SIZE - COUNT_DIGITS - 1)
 
 /* The file of --config. Somebody's log, or /dev/zero, is none. */
 #define CONFIG_MAX ((size_t)1024 * 1024)
@@ -261,13 +263,16 @@
 #define BACKLOG_MAX 65535
 
 /* How often a listener looks whose time is up. */
-#define LISTENER_LOOK_MS 1000
+#define LISTENER_LOOK_MS 500
 
 /* How long a TLS peer that must read before more can come is left alone. */
 #define REST_MS 50
 
-/* How long peers that were told to go, because a stop was asked for, are waited for: HAProxy goes at once. */
-#define LEAVE_MS 100
+/*
+ * How long connections that were told to go, because a stop was asked for, may say nothing before they are not waited for
+ * any longer: some round trips. HAProxy goes at once.
+ */
+#define LEAVE_MS 250
 
 /* What a peer can cause is said so often at most. */
 #define LOG_EVERY_MS INT64_C(60000)
@@ -276,13 +281,17 @@
  * How long a message may take from its first byte to its last, and a TLS handshake. A sender writes a message at once, and
  * TCP repeats what was lost for about this long. What takes longer is no sender of logs, and holds memory.
  */
+#ifdef HASPAN_HARD
+#define MESSAGE_MS INT64_C(1500)
+#else
 #define MESSAGE_MS INT64_C(60000)
+#endif
 
 /*
  * A connection that says nothing for so long (--idle-timeout) is told to go. A HAProxy without traffic may be silent
  * for a night, and peers that died without a word are found by TCP's keep-alive, in KEEPALIVE_S + 3 KEEPALIVE_PROBE_S.
  */
-#define IDLE_DEFAULT_MS INT64_C(86400000)
+#define IDLE_DEFAULT_MS 86400000
 #define KEEPALIVE_S 120
 #define KEEPALIVE_PROBE_S 30
 
@@ -341,6 +350,46 @@
 
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)
+
+/* Who waits for the input or a sink to be enabled again looks so often whether a stop was asked for, in milliseconds. */
+#define RELEASE_LOOK_MS 100
+
+/* A message of haspan's about itself: one line of a terminal or of the journal, which cuts at 48 KiB. */
+#define LOG_LINE_MAX ((size_t)1024)
+
+/* Lines that are printed together: the summary has one for each sink, an error its text, a quote and a caret. */
+#define LOG_TEXT_MAX ((size_t)32 * 1024)
+
+/* A message to the service manager: systemd reads at most 4 KiB of one. */
+#define NOTIFY_MAX ((size_t)1024)
+
+/*
+ * --admin: clients at once (further ones wait in the kernel's queue), what one may send before it is answered (HAProxy
+ * takes 16 KiB, but these commands are short), how long it may be silent or not read, and how long one that asked for a
+ * prompt may think.
+ */
+#define ADMIN_CLIENTS_MAX 16
+#define ADMIN_INPUT_MAX ((size_t)4 * 1024)
+#define ADMIN_SILENT_MS 10000
+#define ADMIN_PROMPT_MS 300000
+
+/* What one command answers: every number of 256 sources and 8 sinks, each with a label of LABEL_MAX. */
+#define SHOW_MAX ((size_t)64 * 1024 * 1024)
+
+/* A label's value, escaped: URIs are short; of a longer one the beginning is shown. */
+#define LABEL_MAX ((size_t)512)
+
+/* --listen-metrics: connections at once, memory for each (its request), how long one may be silent. */
+#define METRICS_CONNECTIONS_MAX 32
+#define METRICS_MEMORY ((size_t)16 * 1024)
+#define METRICS_SILENT_S 10
+
+/* A worker that has had one block for so long is stuck: a block takes milliseconds. So is a main loop that does not turn. */
+#define STUCK_MS 10000
+
+/* How often the main loop turns when nothing happens, and how often the service manager is told how things are. */
+#define TURN_MS 500
+#define STATUS_MS 10000
 
 /*
  * follow: the first bytes of a file, by which it is known again under another name: a few log lines, the dates of which

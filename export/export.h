@@ -90,6 +90,12 @@ struct sink {
 	const struct encoder *encoder;
 	char *uri;			/* as the user wrote it, without secrets; owned */
 	_Atomic bool failed;		/* the sink gave up, and takes no more; set in submit or finish */
+	/*
+	 * Disabled by who operates it: nothing is to be sent until it is enabled, or a stop is asked for. A sink that `holds`
+	 * sees to that itself and goes on taking wires; for others the pipeline does not submit.
+	 */
+	_Atomic bool disabled;
+	bool holds;
 };
 
 /* Settings that sinks share; lent by the configuration, already merged by precedence. */

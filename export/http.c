@@ -332,6 +332,7 @@ static struct http_sink *http_new(const struct export_config *cfg)
 	if (!s)
 		return NULL;
 	s->base.ops = &http_ops;
+	s->base.holds = true;
 	s->buffer_max = cfg->buffer_max;
 	s->spool_max = cfg->spool_max;
 	s->delay_ms = cfg->batch_delay_ms;

@@ -178,11 +178,19 @@ static void launch(struct http_sink *s, unsigned i)
 	crash_point("http.send.after");
 }
 
+/* Nothing new is sent while the sink is disabled; at the end everything is. */
+static bool is_held_back(const struct http_sink *s)
+{
+	return s->base.disabled && !stop_requested();
+}
+
 /* Start what may start. Returns how long to sleep if nothing else happens. */
 static int64_t launch_due(struct http_sink *s)
 {
 	int64_t now = clock_ms(), sleep = FOREVER_MS;
 
+	if (is_held_back(s))
+		return TICK_MS;
 	for (unsigned i = 0; i < s->e.connections; i++) {
 		struct lane *lane = &s->lane[i];
 		int64_t due = lane->due_ms > s->gate_ms ? lane->due_ms : s->gate_ms;
@@ -265,7 +273,7 @@ static bool is_over(struct http_sink *s, int64_t *sleep)
 
 	pthread_mutex_lock(&s->lock);
 	over = s->quit || (s->closing && (is_idle(s) || http_drained(s)));
-	if ((s->closing || s->blocked) && !over) {
+	if ((s->closing || s->blocked) && !over && !is_held_back(s)) {
 		/* Giving up counts while the end, or the input, waits for an acknowledgement. */
 		if (s->progress_ms == 0)
 			s->progress_ms = now;

@@ -18,7 +18,7 @@ static size_t count_header(const char *p, size_t left, size_t *count)
 
 	for (; i < left && i < COUNT_DIGITS && p[i] >= '0' && p[i] <= '9'; i++)
 		n = n * 10 + (size_t)(p[i] - '0');
-	if (i == 0 || i == left || p[i] != ' ' || p[0] == '0' || n > COUNT_MAX)
+	if (i == 0 || i == left || p[i] != ' ' || p[0] == '0')
 		return 0;
 	*count = n;
 	return i + 1;
@@ -49,7 +49,7 @@ enum framing frame_stream(const char *p, size_t len, bool last)
 		return last ? FRAMING_LINES : FRAMING_UNKNOWN;
 	if (p[header] == '<')
 		return FRAMING_COUNTED;
-	if (memchr(p, '\n', len < whole ? len : whole))
+	if (whole > LINE_MAX_BYTES || memchr(p, '\n', len < whole ? len : whole))
 		return FRAMING_LINES;
 	if (len < whole)
 		return last ? FRAMING_LINES : FRAMING_UNKNOWN;
@@ -74,11 +74,11 @@ static size_t counted_size(const char *p, size_t left, size_t *header)
 	return lf ? (size_t)(lf - p) + 1 : 0;
 }
 
-size_t frame_missing(const char *p, size_t len, enum framing framing)
+size_t frame_missing(const char *p, size_t len)
 {
-	size_t count, header = framing == FRAMING_COUNTED ? count_header(p, len, &count) : 0;
+	size_t count, header = count_header(p, len, &count);
 
-	return header && header + count > len ? header + count - len : 1;
+	return header && header + count > len ? header + count - len : 0;
 }
 
 /* ---- journalctl -o export ---------------------------------------------------------------------------- */
@@ -262,18 +262,23 @@ static size_t skip_empty(const struct block *b, size_t at)
 static void counted_frame(const struct block *b, size_t *at, struct frame *f)
 {
 	const char *p = b->p + *at;
-	size_t header, size = counted_size(p, b->len - *at, &header);
+	bool torn_head = *at == 0 && b->torn_head && b->torn_len;
+	size_t left = b->len - *at, header = 0, size = torn_head ? b->torn_len : counted_size(p, left, &header);
+	bool open = b->torn_tail && (size == 0 || size == left);
 
 	if (size == 0)
-		size = b->len - *at;
+		size = left;
 	*at += size;
 	f->raw = slice_of(p + header, size > header ? size - header : 0);
-	f->flags = f->raw.len > longest(b) ? FRAME_TORN : 0;
+	f->flags = f->raw.len > longest(b) || torn_head || open ? FRAME_TORN : 0;
+	if (torn_head)
+		f->flags |= FRAME_CONTINUES;
+	if (open)
+		f->flags |= FRAME_OPEN;
 }
 
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max)
 {
-	bool counted = b->framing == FRAMING_COUNTED && !b->torn_head && !b->torn_tail;
 	uint32_t n = 0;
 
 	if (b->framing == FRAMING_EXPORT) {
@@ -281,7 +286,7 @@ uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_
 			export_frame(b, at, &out[n++]);
 		return n;
 	}
-	while (counted && n < max && *at < b->len)
+	while (b->framing == FRAMING_COUNTED && n < max && *at < b->len)
 		counted_frame(b, at, &out[n++]);
 	while (n < max && *at < b->len)
 		line_frame(b, at, &out[n++]);

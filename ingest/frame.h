@@ -25,6 +25,7 @@ struct block {
 	enum framing framing;
 	bool torn_head;		/* starts inside a line that was longer than LINE_MAX_BYTES */
 	bool torn_tail;		/* ends inside such a line */
+	size_t torn_len;	/* FRAMING_COUNTED, torn_head: how many bytes of the first belong to it */
 	bool sole;		/* of one port, which wants no other's bytes in it (ingest/port.h) */
 	uint32_t source;	/* whose `mark` is */
 	size_t max_line;	/* a longer frame is rejected; 0: LINE_MAX_BYTES */

@@ -17,6 +17,7 @@ struct source;
 enum fill {
 	FILL_BLOCK,		/* the block holds at least one byte */
 	FILL_END,		/* nothing more will come */
+	FILL_LATER,		/* nothing came before wake_input (core/stop.h) was called */
 };
 
 /*
@@ -61,8 +62,8 @@ size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framin
  */
 enum framing frame_stream(const char *p, size_t len, bool last);
 
-/* How many more bytes are needed, at least, before the unfinished frame at `p` can be whole. At least 1. Pure. */
-size_t frame_missing(const char *p, size_t len, enum framing framing);
+/* How many more bytes the unfinished counted message at `p` needs; 0: its count doesn't tell, or it is whole. Pure. */
+size_t frame_missing(const char *p, size_t len);
 
 /*
  * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw` and

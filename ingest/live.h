@@ -35,6 +35,15 @@ struct live *live_new(const struct live_config *c, struct err *err);
  */
 bool live_add(struct live *l, struct slice uri, struct err *err);
 
+/*
+ * How many sockets the service manager has passed (LISTEN_FDS; ingest/activation.h). The first call takes them out of the
+ * environment. A source whose address one of them has takes it instead of binding.
+ */
+unsigned live_passed(void);
+
+/* Those that no source has taken become sources, behind the others. false: as live_add. */
+bool live_add_passed(struct live *l, struct err *err);
+
 /* What live_fill did. */
 enum live_fill {
 	LIVE_BLOCK,		/* the block holds whole frames */

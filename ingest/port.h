@@ -71,6 +71,9 @@ struct port *follow_open(struct live *l, struct slice uri, struct slice rest, st
 
 const struct live_config *live_settings(const struct live *l);
 
+/* A stop was asked for, and nothing is awaited any more: what is unfinished is given as it is, and the connection ends. */
+bool live_ending(const struct live *l);
+
 /* Watch a new port: a connection that a listener accepted. false: no memory or descriptor; the caller closes it. */
 bool live_watch(struct live *l, struct port *p);
 
