@@ -4,6 +4,7 @@
 #   make demo           real logs as trees     make fuzz      each fuzzer for FUZZ_SECONDS (600)
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
 #   make deb            a package for Debian   make uninstall
+#   make soak           kill -9 at each point of crash, SOAK (100) times
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
@@ -122,6 +123,12 @@ check:
 check-versions: all
 	$(Q)tests/versions.sh
 
+# Each point of crash, so often; what it prints is the proof.
+soak:
+	$(Q)./setup.sh check
+	$(Q)$(MAKE) --no-print-directory CRASH=1 BUILD=build/crash all build/crash/tests/http_driver
+	$(Q)python3 tests/crash.py --runs $${SOAK:-100} $(SOAK_POINTS)
+
 layers:
 	$(Q)tests/layers.sh
 
@@ -179,7 +186,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
+.PHONY: all units demo check soak check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

@@ -42,6 +42,10 @@ step "syslog by TCP and TLS" python3 tests/stream.py
 step "a followed file, with logrotate and rsyslog" python3 tests/follow.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
+step "build with points of crash" make -j"$jobs" DEV=1 BUILD=build/crash CC=gcc CRASH=1 all build/crash/tests/http_driver
+step "the spool: outages, full disks, failing calls, damage" python3 tests/spool.py
+step "kill -9 at each point of crash" python3 tests/crash.py --only haspan
+step "kill -9 of the sink alone" python3 tests/crash.py --only sink --runs 1
 step "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
 step "explain" python3 tests/explain.py
 step "datagrams, live" python3 tests/dgram.py
