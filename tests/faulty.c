@@ -31,7 +31,7 @@ static int freed(void)
 
 static int overflow(void)
 {
-	return INT_MAX + 1 - zero > 0;
+	return INT_MAX - zero + 1 > 0;
 }
 
 static int shift(void)
