@@ -109,6 +109,11 @@ $(BUILD)/bench_%: tests/bench/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
 
+# For tests/sanitized.sh: by the rule of all objects, with what the sanitizers must find.
+$(BUILD)/faulty: $(BUILD)/tests/faulty.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
+
 units: $(UNITS) $(BUILD)/tests/http_driver
 demo:
 	$(Q)./setup.sh build

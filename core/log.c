@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum log_level log_max = LOG_LEVEL_INFO;
+_Atomic enum log_level log_max = LOG_LEVEL_INFO;
 
 static bool journal;		/* stderr is the journal's: each line begins with its priority */
 

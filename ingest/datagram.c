@@ -38,6 +38,7 @@ struct datagrams {
 	unsigned n, next;		/* messages in the slots, and the first that is in no block yet */
 	int64_t looked_ms;		/* at the kernel's drops */
 	int64_t said_drops_ms, said_errors_ms;
+	uint64_t said_drops;		/* how many were said: whoever asks for the metrics may have counted them first */
 	char *path;			/* of the unix socket that is ours to remove, or NULL; owned */
 	dev_t dev;
 	ino_t ino;
@@ -84,15 +85,16 @@ static uint64_t count_drops(struct datagrams *d, uint32_t *more)
 
 static void look_at_drops(struct datagrams *d, int64_t now)
 {
-	uint64_t said = d->drops, all;
 	uint32_t more;
+	uint64_t all = count_drops(d, &more);
 
 	d->looked_ms = now;
-	all = count_drops(d, &more);
-	if (all != said && log_due(&d->said_drops_ms, DROPS_SAY_MS))
-		log_warn("%s: the kernel has dropped %llu datagrams so far, because haspan did not read them in time: a larger "
-			 "?rcvbuf= takes longer bursts; HAProxy's ring with a TCP server loses none", d->port.uri,
-			 (unsigned long long)all);
+	if (all == d->said_drops || !log_due(&d->said_drops_ms, DROPS_SAY_MS))
+		return;
+	d->said_drops = all;
+	log_warn("%s: the kernel has dropped %llu datagrams so far, because haspan did not read them in time: a larger "
+		 "?rcvbuf= takes longer bursts; HAProxy's ring with a TCP server loses none", d->port.uri,
+		 (unsigned long long)all);
 }
 
 /* ---- receiving --------------------------------------------------------------------------------------- */
