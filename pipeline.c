@@ -81,6 +81,7 @@ struct pipeline {
 	struct sink *sinks[SINKS_MAX];
 	uint32_t nsinks;
 	struct worker *workers;
+	bool relays;			/* one of them wants lines (encoder.lines) */
 	int rejects;			/* descriptor, or -1 */
 	const char *rejects_failed;
 
@@ -226,6 +227,7 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 	}
 	if (p->shift.us)
 		shift_trace(&p->shift, &w->trace, NULL);
+	w->parser.rec.line = f->raw;
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 
@@ -236,6 +238,20 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 		w->wire[k].spans += w->trace.n;
 	}
 	*open = true;
+}
+
+/* The step goes on as it came; which request it is of says its key. Its context is counted when it is joined. */
+static void relay_step(struct worker *w, const struct frame *f)
+{
+	const struct pipeline *p = w->pipeline;
+	uint64_t invalid = w->rebuilder.invalid_contexts;
+
+	rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
+	w->rebuilder.invalid_contexts = invalid;
+	w->parser.rec.line = f->raw;
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (p->sinks[k]->encoder->lines)
+			p->sinks[k]->encoder->trace(&w->wire[k].bytes, &w->parser.rec, &w->trace);
 }
 
 /* A line that is a step of a request waits for the others; false: it is a request of its own. */
@@ -258,6 +274,8 @@ static bool step_taken(struct worker *w, uint32_t i, const struct recent *recent
 	w->steps[i].seq = w->block.seq;
 	w->messages[i] = r->msg.p;
 	f->flags |= FRAME_STEP;
+	if (w->pipeline->relays)
+		relay_step(w, f);
 	return true;
 }
 
@@ -434,13 +452,15 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 		const struct encoder *e = p->sinks[k]->encoder;
 		bool same = *open && (p->host_given || slice_eq(*host, m->frame.host));
 
+		w->wire[k].spans += w->whole.n;
+		if (e->lines)
+			continue;
 		if (*open && !same)
 			e->close(&w->wire[k].bytes, mark[k]);
 		if (!same)
 			e->open(&w->wire[k].bytes, &p->c->resource, p->host_given ? slice_of("", 0) : m->frame.host,
 				&mark[k]);
 		e->trace(&w->wire[k].bytes, &m->rec, &w->whole);
-		w->wire[k].spans += w->whole.n;
 	}
 	*open = true;
 	*host = m->frame.host;
@@ -623,7 +643,7 @@ static void hand_over(struct pipeline *p, struct worker *w)
 
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		w->wire[k].seq = w->block.seq;
-		if (w->wire[k].bytes.len)
+		if (w->wire[k].bytes.len || w->wire[k].spans)
 			p->sinks[k]->ops->submit(p->sinks[k], &w->wire[k]);
 		w->wire[k].spans = 0;
 	}
@@ -678,6 +698,7 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 			p->sinks[k] = sink_open(p->c->sinks[k], &p->c->export, err);
 			ok = p->sinks[k] != NULL;
 			p->nsinks += ok;
+			p->relays |= ok && p->sinks[k]->encoder->lines;
 		}
 		if (!ok)
 			return p->c->sink_from[k] ? options_blame(p->c->sink_from[k], err) : false;

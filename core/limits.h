@@ -261,6 +261,13 @@
 #define KAFKA_PROBE_MS 10000
 #define KAFKA_PROBE_STEP_MS 500
 
+/* The Kafka sink: how late its thread notices a stop, and how long it waits with what a broker may take later. */
+#define KAFKA_TICK_MS 100
+#define KAFKA_HOLD_MS 2000
+
+/* Its messages in memory: --buffer-max is the bound; this is so many that it never bites before. */
+#define KAFKA_MESSAGES_MAX "10000000"
+
 /* How often each kind of librdkafka's messages is repeated. */
 #define LOG_KAFKA_MS 10000
 
