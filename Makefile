@@ -84,7 +84,13 @@ $(BUILD)/gen_lines: tests/bench/gen.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
 
-units: $(UNITS) $(BUILD)/tests/http_driver
+# Asks a Kafka cluster for the tests, and counts for the bench.
+$(BUILD)/kafka_tool: tests/kafka_tool.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) -Wall -Wextra $(CFLAGS) -o $@ $< -lrdkafka
+
+units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool
 demo:
 	$(Q)./setup.sh build
 	$(Q)$(MAKE) --no-print-directory all

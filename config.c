@@ -335,6 +335,28 @@ static bool headers(struct maker *m)
 	return true;
 }
 
+/* --kafka, for sources and sinks. */
+static bool kafka_properties(struct maker *m)
+{
+	const char **list;
+	size_t n = 0;
+
+	for (const struct option_value *v = values(m, OPTION_KAFKA); v; v = v->next)
+		n++;
+	list = arena_alloc(m->arena, (n + 1) * sizeof(*list));
+	n = 0;
+	for (const struct option_value *v = values(m, OPTION_KAFKA); v; v = v->next) {
+		/* Only the name is ever repeated: the value may be a secret. */
+		if (slice_find(v->text, '=') == v->text.len || *v->text.p == '=') {
+			err_set(m->err, EXIT_USAGE, "expected PROPERTY=VALUE");
+			return refuse(m, v);
+		}
+		list[n++] = v->text.p;
+	}
+	m->c->live.kafka = list;
+	return true;
+}
+
 static unsigned terminal_width(void)
 {
 	const char *columns = getenv("COLUMNS");
@@ -429,10 +451,10 @@ static bool general(struct maker *m)
 	m->c->strict = value(m, OPTION_STRICT) != NULL;
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
 	m->c->live = (struct live_config){ .max_connections = CONNECTIONS_DEFAULT, .idle_ms = 0, .max_line = LINE_MAX_BYTES,
-					   .check_only = m->c->check_only };
+					   .drain_ms = m->c->export.drain_ms, .check_only = m->c->check_only };
 	if (!zone_prepare(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
-	return true;
+	return kafka_properties(m);
 }
 
 bool config_make(struct config *c, struct options *o, struct err *err)

@@ -128,6 +128,15 @@ static uint16_t origin_of(struct worker *w, struct slice host)
 	return (uint16_t)w->norigins++;
 }
 
+/* What stands beside the line in its message, where its envelope has no better. */
+static void peel_message(struct frame *f)
+{
+	if (!f->time_us)
+		f->time_us = f->message->time_us;
+	if (!f->host.len && f->message->key_is_host)
+		f->host = f->message->key;
+}
+
 /* Peel all frames and chain them by origin, so that each origin's spans stand together. */
 static void sort_frames(struct worker *w, uint32_t n)
 {
@@ -143,6 +152,8 @@ static void sort_frames(struct worker *w, uint32_t n)
 		} else {
 			record_peel_next(&w->unwrapper, f, i ? f - 1 : NULL);
 		}
+		if (f->message)
+			peel_message(f);
 		f->origin = i && slice_eq(f->host, f[-1].host) ? f[-1].origin : origin_of(w, f->host);
 		f->next = FRAME_NONE;
 		o = &w->origins[f->origin];
@@ -152,6 +163,35 @@ static void sort_frames(struct worker *w, uint32_t n)
 			w->frames[o->last].next = (uint16_t)i;
 		o->last = (uint16_t)i;
 	}
+}
+
+/* What a row of a message's headers sets. */
+static const enum slot header_slots[] = {
+#define HEADER(name, slot, context) SLOT_##slot,
+#include "formats/headers.def"
+#undef HEADER
+};
+
+/* Does the line itself say whose child the request is? */
+static bool has_context(const struct record *r)
+{
+	static const enum slot carriers[] = { SLOT_traceparent, SLOT_b3, SLOT_b3_traceid, SLOT_uber_trace_id, SLOT_xray };
+
+	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
+		if (record_has(r, carriers[i]))
+			return true;
+	return false;
+}
+
+/* What stands beside the line in its message, where the line has no better: trace context, and a key that is a trace id. */
+static void add_message(struct record *r, const struct message *m)
+{
+	if (has_context(r))
+		return;
+	for (uint32_t i = 0; i < m->headers; i++)
+		record_set_text(r, header_slots[m->header[i].row], slice_of(m->header[i].p, m->header[i].len));
+	if (m->key.len && !m->key_is_host && !record_has(r, SLOT_trace_id) && !record_has(r, SLOT_ID))
+		record_set_text(r, SLOT_trace_id, m->key);
 }
 
 /* A request: its spans to every sink. `open`: which sinks have a group open for this origin. */
@@ -216,6 +256,8 @@ static void origin_frames(struct worker *w, const struct origin *o)
 		w->tally.lines += !(f->flags & FRAME_CONTINUES);
 		switch (parse_frame(&w->parser, f, &recent)) {
 		case PARSED_REQUEST:
+			if (f->message)
+				add_message(&w->parser.rec, f->message);
 			if (!steps_possible(w->parser.rec.format) || !step_taken(w, i, &recent))
 				request(w, f, mark, &open);
 			break;
@@ -556,6 +598,7 @@ static void *worker_main(void *arg)
 		join(w->pipeline, w);
 		finish_wires(w);
 		hand_over(w->pipeline, w);
+		block_release(&w->block);
 	}
 	parser_thread_free();
 	return NULL;
@@ -760,6 +803,7 @@ static void *keeper_main(void *arg)
 		pthread_cond_timedwait(&p->keep, &p->keeping, &until);
 		pthread_mutex_unlock(&p->keeping);
 		settle(p);
+		live_keep(p->live);
 		pthread_mutex_lock(&p->keeping);
 	}
 	pthread_mutex_unlock(&p->keeping);
@@ -871,6 +915,8 @@ int pipeline_exit_code(struct pipeline *p)
 		code = EXIT_CONFIG;
 	if (p->err && (int)p->err->code > code)
 		code = (int)p->err->code;
+	if (p->live && (int)live_failed(p->live) > code)
+		code = (int)live_failed(p->live);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		struct sink_tally s;
 

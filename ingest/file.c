@@ -40,11 +40,31 @@ void block_alloc(struct block *b)
 	*b = (struct block){ .p = p + BLOCK_PAD };
 }
 
+void block_messages(struct block *b)
+{
+	char *aside = calloc(1, MESSAGE_ASIDE + 2 * BLOCK_PAD);
+
+	b->message = calloc(MESSAGES_MAX, sizeof(*b->message));
+	b->header = calloc(MESSAGES_HEADERS, sizeof(*b->header));
+	if (!aside || !b->message || !b->header) {
+		fprintf(stderr, "haspan: out of memory: asked for %zu bytes\n",
+			MESSAGES_MAX * sizeof(*b->message) + MESSAGE_ASIDE);
+		abort();
+	}
+	b->aside = aside + BLOCK_PAD;
+}
+
 void block_free(struct block *b)
 {
 	if (b->p)
 		free(b->p - BLOCK_PAD);
-	b->p = NULL;
+	if (b->aside)
+		free(b->aside - BLOCK_PAD);
+	free(b->message);
+	free(b->header);
+	b->p = b->aside = NULL;
+	b->message = NULL;
+	b->header = NULL;
 }
 
 /* ---- one file ---------------------------------------------------------------------------------------- */
@@ -253,21 +273,11 @@ static bool expand(struct source *s, const char *path, struct err *err)
 	return err->code == EXIT_DONE;
 }
 
-/* The one source of the contract that this version does not have yet: say so, do not look for a file. */
-static bool is_later(struct slice uri)
-{
-	return slice_starts(uri, SLICE("kafka://"));
-}
-
 struct source *source_open(struct slice uri, struct err *err)
 {
 	struct source *s;
 	char path[4096];
 
-	if (is_later(uri)) {
-		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such source yet");
-		return NULL;
-	}
 	s = calloc(1, sizeof(*s));
 	if (!s) {
 		err_set(err, EXIT_INPUT, "out of memory");
