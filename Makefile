@@ -90,7 +90,12 @@ $(BUILD)/kafka_tool: tests/kafka_tool.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STD) -Wall -Wextra $(CFLAGS) -o $@ $< -lrdkafka
 
-units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool
+$(BUILD)/otlp_ids: tests/otlp_ids.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) -Wall -Wextra $(CFLAGS) -o $@ $<
+
+units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
 demo:
 	$(Q)./setup.sh build
 	$(Q)$(MAKE) --no-print-directory all

@@ -644,7 +644,6 @@ static bool probe_group(struct kafka_source *k, const struct topics *t, struct e
 	kafka.topic_partition_list_add(list, *t->v[0] == '^' ? "-" : t->v[0], 0);
 	code = kafka.committed(k->rk, list, KAFKA_GROUP_MS);
 	kafka.topic_partition_list_destroy(list);
-	kafka.poll(k->rk, 0);
 	if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED || code == RD_KAFKA_RESP_ERR_INVALID_GROUP_ID)
 		why = kafka.err2str(code);
 	for (int i = 0; !why && code && i < 100; i++) {

@@ -8,6 +8,7 @@
  *     leaders TOPIC              `PARTITION BROKER` a line
  *     allow USER TOPIC|- GROUP|- may read them
  *     members GROUP              how many there are, and its state
+ *     empty TOPIC PARTITION      writes a message of no bytes, and one without a body
  *     count TOPIC                reads it to its end: `MESSAGES BYTES CPU_S WALL_S` from the first message on
  */
 #include <librdkafka/rdkafka.h>
@@ -20,6 +21,7 @@
 #define MS 20000
 
 static rd_kafka_t *rk;
+static const char *brokers;
 static char text[512];
 
 static void die(const char *what, const char *why)
@@ -159,6 +161,21 @@ static void members(rd_kafka_queue_t *q, char **a)
 	printf("%d %s\n", l->group_cnt ? l->groups[0].member_cnt : 0, l->group_cnt ? l->groups[0].state : "");
 }
 
+static void empty(rd_kafka_queue_t *q, char **a)
+{
+	rd_kafka_conf_t *c = rd_kafka_conf_new();
+	rd_kafka_t *p;
+	rd_kafka_topic_t *t;
+
+	(void)q;
+	rd_kafka_conf_set(c, "bootstrap.servers", brokers, NULL, 0);
+	p = rd_kafka_new(RD_KAFKA_PRODUCER, c, text, sizeof(text));
+	t = rd_kafka_topic_new(p, a[0], NULL);
+	rd_kafka_produce(t, atoi(a[1]), RD_KAFKA_MSG_F_COPY, text, 0, NULL, 0, NULL);
+	rd_kafka_produce(t, atoi(a[1]), 0, NULL, 0, "k", 1, NULL);
+	check("empty", rd_kafka_flush(p, MS));
+}
+
 static double cpu(void)
 {
 	struct rusage u;
@@ -214,10 +231,10 @@ static const struct {
 } commands[] = {
 	{ "create", 3, create },   { "grow", 2, grow },	      { "cut", 3, cut },       { "committed", 2, committed },
 	{ "ends", 1, ends },	   { "leaders", 1, leaders }, { "allow", 3, allow },   { "members", 1, members },
-	{ "count", 1, count },
+	{ "count", 1, count },	   { "empty", 2, empty },
 };
 
-static void connect_to(const char *brokers, char ***argv, const char *group)
+static void connect_to(char ***argv, const char *group)
 {
 	rd_kafka_conf_t *c = rd_kafka_conf_new();
 
@@ -246,7 +263,8 @@ int main(int argc, char **argv)
 			group = argv[i + 1];
 	if (argc < 3)
 		die("expected", "BROKERS COMMAND");
-	connect_to(argv[1], &a, group);
+	brokers = argv[1];
+	connect_to(&a, group);
 	for (size_t i = 0; *a && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(commands[i].name, *a) == 0 && argc - (int)(a - argv) == commands[i].arguments + 1) {
 			commands[i].run(rd_kafka_queue_new(rk), a + 1);
