@@ -3,29 +3,35 @@
 #   make                the program            make check     everything that CI runs
 #   make demo           real logs as trees     make fuzz      each fuzzer for FUZZ_SECONDS (600)
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
+#   make deb            a package for Debian   make uninstall
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
-# HARD=1 (tiny buffers, so that every edge is met), BUILD=folder.
+# HARD=1 (tiny buffers, so that every edge is met), CRASH=1 (points of crash, core/crash.h), BUILD=folder.
 
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || cat VERSION)
 BUILD    ?= build
 CC       ?= cc
+HOSTCC   ?= $(CC)
 CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export
-LIBS     := libpcre2-8 jansson libprotobuf-c libcrypto zlib libzstd liblzma
+LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma libmicrohttpd
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith
 STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION:v%=%)"'
 
 ifdef SAN
-CFLAGS   += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+# A CFLAGS of the command line would win over an addition without this word, and nothing be instrumented.
+override CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS  += -fsanitize=$(SAN)
 endif
 ifdef HARD
 STD      += -DHASPAN_HARD
+endif
+ifdef CRASH
+STD      += -DHASPAN_CRASH
 endif
 ifdef DEV
 WARN     += -Werror
@@ -37,7 +43,8 @@ endif
 
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
-SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c explain.c $(wildcard doctor*.c)
+SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c explain.c \
+            sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -63,11 +70,23 @@ $(GEN)/%.pb-c.o: $(GEN)/%.pb-c.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c11 $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-# The version is compiled in: a new one rebuilds the two files that say it.
+# The filter of system calls is made here: at run time it is a table.
+$(BUILD)/sandbox_filter: sandbox_filter.c sandbox.def sandbox_private.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(STD) $(WARN) -o $@ $< $$(pkg-config --cflags --libs libseccomp)
+
+$(GEN)/sandbox_filter.h: $(BUILD)/sandbox_filter
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$< > $@
+$(BUILD)/sandbox_seccomp.o: $(GEN)/sandbox_filter.h
+
+# The version is compiled in: a new one rebuilds the files that say it.
 $(BUILD)/version: FORCE
 	$(Q)mkdir -p $(BUILD)
 	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
-$(BUILD)/main.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
+$(BUILD)/main.o $(BUILD)/control_show.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
 
 # ---- tests ---------------------------------------------------------------------------------------------
 
@@ -95,6 +114,11 @@ $(BUILD)/otlp_ids: tests/otlp_ids.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STD) -Wall -Wextra $(CFLAGS) -o $@ $<
 
+$(BUILD)/bench_%: tests/bench/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
+
 units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
 demo:
 	$(Q)./setup.sh build
@@ -116,7 +140,7 @@ fuzz:
 	$(Q)./setup.sh check
 	$(Q)tests/fuzz/run.sh $${FUZZ_SECONDS:-600}
 
-bench: all $(BUILD)/gen_lines
+bench: all $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink
 	$(Q)python3 tests/bench/bench.py $(BENCH)
 
 golden-update: all
@@ -132,9 +156,33 @@ $(BUILD)/haspan.1: doc/haspan.1.in $(BUILD)/haspan
 
 man: $(BUILD)/haspan.1
 
+# An existing configuration stays as it is. SYSCONFDIR is /etc whatever PREFIX is: that is where operators look.
+SYSCONFDIR ?= /etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+DOCDIR     ?= $(PREFIX)/share/doc/haspan
+
 install: all man
 	install -D -m 755 $(BUILD)/haspan $(DESTDIR)$(PREFIX)/bin/haspan
 	install -D -m 644 $(BUILD)/haspan.1 $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples
+	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/haspan|$(SYSCONFDIR)/haspan|' packaging/haspan.service \
+		> $(DESTDIR)$(UNITDIR)/haspan.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/haspan.service
+	install -D -m 644 packaging/haspan.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/haspan/haspan.conf || \
+		install -D -m 644 packaging/haspan.conf $(DESTDIR)$(SYSCONFDIR)/haspan/haspan.conf
+	install -m 644 README.md CHANGES LICENSE $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)
+	install -m 644 packaging/haspan.socket $(wildcard packaging/*.yaml) $(DESTDIR)$(DOCDIR)/examples
+
+# What runs stays, and so does the configuration.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/haspan $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1 \
+		$(DESTDIR)$(UNITDIR)/haspan.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+# A package of the tree as it stands, for the Debian (or Ubuntu) that it is made on: build/haspan_VERSION_ARCH.deb
+deb:
+	$(Q)packaging/deb.sh $(BUILD) '$(VERSION)'
 
 dist:
 	git archive --prefix=haspan-$(VERSION)/ -o $(BUILD)/haspan-$(VERSION).tar.gz HEAD
@@ -142,7 +190,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-versions layers fuzz bench golden-update man install dist clean FORCE
+.PHONY: all units demo check check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

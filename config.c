@@ -1,7 +1,9 @@
 #include "config.h"
 
+#include "core/limits.h"
 #include "core/log.h"
 #include "core/stop.h"
+#include "core/units.h"
 #include "otel_env.h"
 
 #include <stdio.h>
@@ -59,33 +61,13 @@ static bool quantity(struct maker *m, enum option_id id, const char *units, uint
 {
 	const struct option_value *v = value(m, id);
 	uint64_t n, scale = bare;
-	size_t digits = 0;
-	char *end;
+	size_t at;
 
 	if (!v)
 		return true;
-	while (digits < v->text.len && v->text.p[digits] >= '0' && v->text.p[digits] <= '9')
-		digits++;
-	if (!slice_uint(slice_of(v->text.p, digits), &n))
-		return wrong(m, v, 0, "expected a number");
-	if (digits < v->text.len) {
-		const char *unit = v->text.p + digits, *at = units;
-		size_t len = v->text.len - digits;
-
-		for (scale = 0; *at; at += *at == ' ') {
-			size_t name = strcspn(at, "=");
-			bool same = name == len && memcmp(at, unit, len) == 0;
-
-			scale = strtoull(at + name + 1, &end, 10);
-			at = end;
-			if (same)
-				break;
-			scale = 0;
-		}
-		if (!scale)
-			return wrong(m, v, digits, *units == 'm' ? "unknown unit: expected ms, s, m or h" :
-						   *units ? "unknown unit: expected K, M or G" : "expected a number");
-	}
+	if (!units_read(v->text, units, &n, &scale, &at))
+		return wrong(m, v, at, at == 0 || !*units ? "expected a number" : *units == 'm' ?
+			     "unknown unit: expected ms, s, m or h" : "unknown unit: expected K, M or G");
 	if (n > max / scale) {
 		char text[64];
 
@@ -95,9 +77,6 @@ static bool quantity(struct maker *m, enum option_id id, const char *units, uint
 	*out = n * scale;
 	return true;
 }
-
-#define TIME_UNITS "ms=1 s=1000 m=60000 h=3600000"
-#define SIZE_UNITS "K=1024 M=1048576 G=1073741824 k=1000 KiB=1024 MiB=1048576 GiB=1073741824"
 
 static bool duration(struct maker *m, enum option_id id, unsigned *ms)
 {
@@ -272,6 +251,30 @@ static bool rules(struct maker *m)
 	return true;
 }
 
+/* --keep and --drop, as one row in the order in which they were given. */
+static bool keep_and_drop(struct maker *m)
+{
+	const struct option_value *keep = values(m, OPTION_KEEP), *drop = values(m, OPTION_DROP);
+	struct expr_names names = { m->c->formats.v, m->c->formats.n };
+	struct rules *r = &m->c->rules;
+
+	while (keep || drop) {
+		bool kept = keep && (!drop || keep->order < drop->order);
+		const struct option_value *v = kept ? keep : drop;
+		struct rule *rule = &r->rule[r->nrules];
+
+		if (r->nrules == RULES_MAX)
+			return wrong(m, v, 0, "too many of --keep and --drop (at most 64)");
+		*rule = (struct rule){ .keep = kept, .text = v->text.p };
+		rule->expr = expr_compile(v->text, &names, &r->nmemos, m->arena, m->err);
+		if (!rule->expr)
+			return options_blame(v, m->err);
+		r->nrules++;
+		*(kept ? &keep : &drop) = v->next;
+	}
+	return true;
+}
+
 static void resource_add(struct resource *r, struct slice key, struct slice val)
 {
 	uint32_t at = 0;
@@ -371,18 +374,28 @@ static bool exports(struct maker *m)
 {
 	static const char *const compressions[] = { "none", "gzip", NULL };
 	struct export_config *e = &m->c->export;
-	uint64_t buffer = (uint64_t)16 << 20, connections = 4;
+	uint64_t buffer = (uint64_t)16 << 20, connections = 4, spool_max = (uint64_t)1 << 30;
 	int compression = 0;
 
-	*e = (struct export_config){ .timeout_ms = 10000, .drain_ms = 10000, .give_up_ms = 300000 };
+	*e = (struct export_config){
+		.timeout_ms = 10000, .drain_ms = 10000, .give_up_ms = 300000, .batch_delay_ms = 200,
+	};
 	if (!choose(m, OPTION_COMPRESSION, compressions, &compression, "expected none or gzip") ||
 	    !duration(m, OPTION_TIMEOUT, &e->timeout_ms) || !duration(m, OPTION_DRAIN_TIMEOUT, &e->drain_ms) ||
 	    !duration(m, OPTION_GIVE_UP_AFTER, &e->give_up_ms) ||
+	    !duration(m, OPTION_BATCH_DELAY, &e->batch_delay_ms) ||
+	    !quantity(m, OPTION_SPOOL_MAX, SIZE_UNITS, 1, UINT64_C(1) << 50, &spool_max) ||
 	    !quantity(m, OPTION_BUFFER_MAX, SIZE_UNITS, 1, UINT64_C(1) << 40, &buffer) ||
 	    !quantity(m, OPTION_CONNECTIONS, "", 1, 64, &connections) || !headers(m))
 		return false;
 	if (connections == 0)
 		return wrong(m, value(m, OPTION_CONNECTIONS), 0, "expected 1 to 64");
+	if (spool_max < SPOOL_MAX_LEAST)
+		return wrong(m, value(m, OPTION_SPOOL_MAX), 0, "expected at least 1M");
+	e->spool = options_text(m->o, OPTION_SPOOL);
+	if (e->spool && !*e->spool)
+		return wrong(m, value(m, OPTION_SPOOL), 0, "expected a folder");
+	e->spool_max = spool_max;
 	e->gzip = compression == 1;
 	e->buffer_max = (size_t)buffer;
 	e->connections = (unsigned)connections;
@@ -411,7 +424,7 @@ static bool ends(struct maker *m)
 							   "--from 'file:*.log'", SOURCES_MAX);
 		c->sources[c->nsources++] = slice_str(m->o->operands[i]);
 	}
-	if (c->nsources == 0)
+	if (c->nsources == 0 && live_passed() == 0)
 		c->sources[c->nsources++] = SLICE("-");
 	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
 		if (c->nsinks == SINKS_MAX)
@@ -422,10 +435,27 @@ static bool ends(struct maker *m)
 	if (c->nsinks == 0)
 		c->sinks[c->nsinks++] = SLICE("tree");
 	/* What runs for months does not end because a collector is away. */
+	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
+		c->export.give_up_ms = 0;
 	for (uint32_t i = 0; i < c->nsources; i++)
 		if (live_names(c->sources[i]) && !value(m, OPTION_GIVE_UP_AFTER))
 			c->export.give_up_ms = 0;
 	return true;
+}
+
+/* Of --state, or what systemd made for the service: the first of a list (systemd.exec(5), "StateDirectory="). */
+static const char *state_folder(struct maker *m)
+{
+	const char *text = options_text(m->o, OPTION_STATE), *env = getenv("STATE_DIRECTORY");
+	size_t len = env ? strcspn(env, ":") : 0;
+	char *copy;
+
+	if (text || !len)
+		return text && *text ? text : NULL;
+	copy = arena_alloc(m->arena, len + 1);
+	memcpy(copy, env, len);
+	copy[len] = '\0';
+	return copy;
 }
 
 static bool general(struct maker *m)
@@ -448,13 +478,65 @@ static bool general(struct maker *m)
 	m->c->threads = (unsigned)threads;
 	m->c->timezone = v ? v->text : slice_of("", 0);
 	m->c->rejects = options_text(m->o, OPTION_REJECTS);
+	m->c->admin = options_text(m->o, OPTION_ADMIN);
+	m->c->listen_metrics = options_text(m->o, OPTION_LISTEN_METRICS);
 	m->c->strict = value(m, OPTION_STRICT) != NULL;
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
-	m->c->live = (struct live_config){ .max_connections = CONNECTIONS_DEFAULT, .idle_ms = 0, .max_line = LINE_MAX_BYTES,
-					   .drain_ms = m->c->export.drain_ms, .check_only = m->c->check_only };
-	if (!zone_prepare(m->c->timezone, m->err))
+	if (!zone_check(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
+	return true;
+}
+
+static bool live(struct maker *m)
+{
+	uint64_t connections = CONNECTIONS_DEFAULT, line = LINE_MAX_BYTES;
+	unsigned idle_ms = IDLE_DEFAULT_MS;
+
+	if (!quantity(m, OPTION_MAX_CONNECTIONS, "", 1, CONNECTIONS_MAX, &connections) ||
+	    !quantity(m, OPTION_MAX_LINE, SIZE_UNITS, 1, LINE_MAX_BYTES, &line) ||
+	    !duration(m, OPTION_IDLE_TIMEOUT, &idle_ms))
+		return false;
+	if (connections == 0)
+		return wrong(m, value(m, OPTION_MAX_CONNECTIONS), 0, "expected 1 to 1000000");
+	if (line < LINE_MIN_BYTES)
+		return wrong(m, value(m, OPTION_MAX_LINE), 0, "expected 80 to 66K");
+	m->c->live = (struct live_config){ .max_connections = (uint32_t)connections, .idle_ms = idle_ms,
+					   .max_line = (size_t)line, .check_only = m->c->check_only,
+					   .state = state_folder(m), .drain_ms = m->c->export.drain_ms };
 	return kafka_properties(m);
+}
+
+/* Files of the configuration, and what may be one; the sandbox lets a reload read them. */
+static const char *const *rereads(struct maker *m)
+{
+	static const enum option_id ids[] = { OPTION_CONFIG, OPTION_HAPROXY_CFG, OPTION_FORMAT, OPTION_CA, OPTION_CERT,
+					      OPTION_KEY };
+	const char **list;
+	size_t n = 1;
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		for (const struct option_value *v = values(m, ids[i]); v; v = v->next)
+			n++;
+	list = arena_alloc(m->arena, n * sizeof(*list));
+	n = 0;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		for (const struct option_value *v = values(m, ids[i]); v; v = v->next)
+			if (ids[i] != OPTION_FORMAT || access(v->text.p, F_OK) == 0)
+				list[n++] = v->text.p;
+	return list;
+}
+
+static bool privileges(struct maker *m)
+{
+	static const char *const words[] = { "off", "on", NULL };
+	const struct option_value *v = value(m, OPTION_USER);
+	int on = 1;
+
+	if (!choose(m, OPTION_SANDBOX, words, &on, "expected on or off"))
+		return false;
+	m->c->sandbox = on;
+	m->c->rereads = rereads(m);
+	return !v || user_parse(v->text, m->arena, &m->c->user, m->err) || options_blame(v, m->err);
 }
 
 bool config_make(struct config *c, struct options *o, struct err *err)
@@ -462,5 +544,6 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 	struct maker m = { .c = c, .o = o, .arena = o->arena, .err = err };
 
 	otel_env(o);
-	return maps(&m) && formats(&m) && rules(&m) && resource(&m) && exports(&m) && ends(&m) && general(&m);
+	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
+	       general(&m) && live(&m) && privileges(&m);
 }

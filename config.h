@@ -4,6 +4,7 @@
 #ifndef CONFIG_H
 #define CONFIG_H
 
+#include "core/user.h"
 #include "export/export.h"
 #include "ingest/live.h"
 #include "options.h"
@@ -28,10 +29,14 @@ struct config {
 	struct live_config live;
 	struct slice timezone;
 	const char *rejects;			/* path, or NULL */
+	const char *admin, *listen_metrics;	/* as given, or NULL */
 	bool strict, check_only;
 	uint32_t max_open;		/* requests with several lines that may be open at once */
 	int64_t max_age_us;		/* how long, by the log's clock */
 	unsigned threads;
+	struct user user;		/* whom to become once the sockets are bound */
+	bool sandbox;
+	const char *const *rereads;	/* files and folders that a reload reads again, NULL-terminated */
 };
 
 /* All of it from the options and the OTEL_* variables. false: `err` says where (EXIT_USAGE, EXIT_CONFIG). */

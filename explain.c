@@ -288,10 +288,10 @@ static void say_attributes(struct explainer *x)
 /* ---- a line --------------------------------------------------------------------------------------------- */
 
 /* A step of a request, as if no other line of it had come. */
-static bool rebuild_step(struct explainer *x, const struct part *part)
+static enum verdict rebuild_step(struct explainer *x, const struct part *part)
 {
 	struct merge *m = &x->merge;
-	bool sampled;
+	enum verdict verdict;
 
 	x->line.n = 1;
 	x->line.reason = part->flags & PART_FINAL ? REASON_NONE : REASON_END;
@@ -302,25 +302,25 @@ static bool rebuild_step(struct explainer *x, const struct part *part)
 	merge_add(m, 0, &x->parser.rec);
 	merge_finish(m);
 	x->rebuilder.moments = &m->moments;
-	sampled = rebuild(&x->rebuilder, &m->rec, &m->frame, &x->trace);
+	verdict = rebuild(&x->rebuilder, &m->rec, &m->frame, &x->trace);
 	x->rebuilder.moments = NULL;
 	merge_events(m, &x->trace);
 	x->parser.rec = m->rec;
-	return sampled;
+	return verdict;
 }
 
 /* What the line is: all of a request, or a step of one. false: it makes no tree. */
-static bool rebuild_line(struct explainer *x, bool *sampled)
+static bool rebuild_line(struct explainer *x, enum verdict *verdict)
 {
 	struct part part;
 
 	switch (steps_possible(x->parser.rec.format) ? step_line(&x->parser.rec, &x->frame, &part) : STEP_LINE_NONE) {
 	case STEP_LINE_NONE:
-		*sampled = rebuild(&x->rebuilder, &x->parser.rec, &x->frame, &x->trace);
+		*verdict = rebuild(&x->rebuilder, &x->parser.rec, &x->frame, &x->trace);
 		return true;
 	case STEP_LINE_PART:
 		say(x, "step      one of several lines of a request; what it makes without the others:\n");
-		*sampled = rebuild_step(x, &part);
+		*verdict = rebuild_step(x, &part);
 		return true;
 	case STEP_LINE_OTHER:
 		break;
@@ -332,20 +332,22 @@ static bool rebuild_line(struct explainer *x, bool *sampled)
 static void say_request(struct explainer *x)
 {
 	const struct format *f = x->parser.rec.format;
-	bool sampled;
+	enum verdict verdict;
 
 	say(x, "format    %.*s%s\n", (int)f->name.len, f->name.p,
 	    x->parser.rec.flags & RECORD_TRUNCATED ? ", cut by HAProxy at its length limit" : "");
 	if (f->text.len)
 		say_text(x, "", f->text);
 	say_fields(x);
-	if (!rebuild_line(x, &sampled))
+	if (!rebuild_line(x, &verdict))
 		return;
 	say_timers(x);
 	say_spans(x);
 	say_attributes(x);
 	x->parser.rec.format = f;
-	if (!sampled)
+	if (verdict == VERDICT_FILTERED)
+		say(x, "sampling  this request would not be sent: a --drop says so\n");
+	else if (verdict == VERDICT_UNSAMPLED)
 		say(x, "sampling  this request would not be sent: its caller or --sampler said so\n");
 }
 

@@ -42,7 +42,8 @@ void options_add(struct options *o, enum option_id id, enum level level, const c
 	if (level > o->v[id].level || rows[id].many == ONE)
 		o->v[id].first = o->v[id].last = NULL;
 	v = arena_alloc(o->arena, sizeof(*v));
-	*v = (struct option_value){ .text = arena_copy(o->arena, slice_str(text)), .where = where, .line = line };
+	*v = (struct option_value){ .text = arena_copy(o->arena, slice_str(text)), .where = where, .line = line,
+				    .order = o->nvalues++ };
 	if (o->v[id].last)
 		o->v[id].last->next = v;
 	else
@@ -143,7 +144,7 @@ static bool read_flags(struct options *o, int argc, char **argv, struct err *err
 	int c, id;
 
 	fill_getopt(longs, shorts);
-	opterr = 0;
+	opterr = optind = 0;		/* 0: from the beginning, as for a new configuration (glibc) */
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		if (c == ':')
 			return err_set(err, EXIT_USAGE, "%s wants a value", argv[optind - 1]);

@@ -24,6 +24,7 @@ struct option_value {
 	struct slice text;	/* NUL-terminated */
 	const char *where;	/* "--format", "HASPAN_FORMAT", "haspan.conf" */
 	unsigned line;		/* of a file, else 0 */
+	unsigned order;		/* which of all values it was, in the order in which they were read */
 	unsigned column;	/* how many bytes of that line stand before the text */
 	struct option_value *next;
 };
@@ -35,6 +36,7 @@ struct options {
 		enum level level;
 		struct option_value *first, *last;
 	} v[OPTION_MAX];
+	unsigned nvalues;			/* read so far */
 	const char *command;			/* "run" when none was named */
 	char **operands;			/* what is left; lent by argv */
 	int noperands;

@@ -1,5 +1,5 @@
 /*
- * core/hex.h - lower-case hex digits to numbers, sixteen at once.
+ * core/hex.h - hex digits to numbers: one, and lower-case ones sixteen at once.
  */
 #ifndef CORE_HEX_H
 #define CORE_HEX_H
@@ -11,6 +11,14 @@
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
+
+/* The value of a hex digit of either case; -1: it is none. */
+static inline int hex_value(char c)
+{
+	unsigned d = (unsigned char)c, letter = (d | 0x20) - 'a';
+
+	return d - '0' <= 9 ? (int)(d - '0') : letter <= 5 ? (int)letter + 10 : -1;
+}
 
 /*
  * The 16 bytes at `p` as digits 0-9a-f (upper case is refused: W3C Trace Context section 2.2.2, HEXDIGLC):

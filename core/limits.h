@@ -28,6 +28,12 @@
  */
 #define LINE_MAX_BYTES ((size_t)66 * 1024)
 
+/* --max-line, at least: HAProxy's own least `len`. */
+#define LINE_MIN_BYTES ((size_t)80)
+
+/* Digits of a counted message's count. What is too long for a line is skipped whole; a larger count is no count. */
+#define COUNT_DIGITS 6
+
 /* The file of --config. Somebody's log, or /dev/zero, is none. */
 #define CONFIG_MAX ((size_t)1024 * 1024)
 
@@ -175,8 +181,43 @@
 /* Live sources of one run: sockets and followed files. Connections of streams are not counted. */
 #define LIVE_SOURCES_MAX 64
 
-/* --max-connections: each idle one costs the kernel some KiB and haspan less than one. */
-#define CONNECTIONS_DEFAULT 10000
+/*
+ * Datagrams that one call to the kernel may bring; each has a slot of LINE_MAX_BYTES, of which only what is written to
+ * exists. Calls in one turn: a flood of datagrams that make no bytes must not hold up the other sources.
+ */
+#ifdef HASPAN_HARD
+#define DATAGRAMS 3
+#else
+#define DATAGRAMS 64
+#endif
+#define DATAGRAM_CALLS 64
+
+/*
+ * `rcvbuf`: what arrives while every worker is busy or a sink makes them wait. The kernel takes about 1.3 KB for a line of
+ * 300 bytes and doubles what is asked for: 8 MB are 12,000 lines, 40 ms at 300,000 a second.
+ */
+#define RCVBUF_DEFAULT ((uint64_t)8 * 1024 * 1024)
+#define RCVBUF_MAX ((uint64_t)1024 * 1024 * 1024)
+
+/*
+ * How long datagrams may gather once the socket was found empty, in milliseconds: to be woken for each of them costs as much
+ * again as to read it. Where many came (DATAGRAM_CROWD) it is the shorter time, and where the buffer is smaller than
+ * DATAGRAM_ROOM they are read as they come: at 1,000,000 a second it would be full too soon.
+ */
+#define DATAGRAM_REST_MS 4
+#define DATAGRAM_REST_SHORT_MS 1
+#define DATAGRAM_CROWD 256
+#define DATAGRAM_ROOM (4 * 1024 * 1024)
+
+/* How often the kernel is asked for its drops, and how often they are spoken of, in milliseconds. */
+#define DROPS_LOOK_MS 250
+#define DROPS_SAY_MS 10000
+
+/* A socket that fails is asked again after so long, in milliseconds. */
+#define DATAGRAM_FAILED_MS 100
+
+/* Below this a unix socket loses lines of a busy HAProxy: net.unix.max_dgram_qlen, which systemd sets to 512. */
+#define UNIX_QUEUE_ENOUGH 256
 
 /* How long a port that is due may wait for its turn, in milliseconds; times of live sources are seconds. */
 #define DUE_LOOK_MS 250
@@ -244,9 +285,81 @@
 
 /* How often each kind of librdkafka's messages is repeated. */
 #define LOG_KAFKA_MS 10000
+/* Tests in one expression, parentheses inside each other, values of one `in (…)`: a person writes a few. */
+#define EXPR_TESTS_MAX 1000
+#define EXPR_DEPTH_MAX 64
+#define EXPR_SET_MAX 1000
+
+/* --keep and --drop of one run. */
+#define RULES_MAX 64
 
 /* Sinks of one run. */
 #define SINKS_MAX 8
+
+/* Sockets that systemd may pass (LISTEN_FDS): as many as a configuration can name sources. */
+#define PASSED_MAX 256
+
+/*
+ * Connections of streams, all listeners together: --max-connections, at most. An idle one costs about 300 bytes here
+ * (TLS: about 20 KiB) and a descriptor; the soft limit of those is raised to fit, and some are left for everything else.
+ */
+#define CONNECTIONS_DEFAULT 10000
+#define CONNECTIONS_MAX 1000000
+#define DESCRIPTORS_ELSE 256
+
+/* Connections that are accepted in one turn, before the others are read again; and, once a stop was asked for, in all. */
+#define ACCEPTS_MAX 256
+#define STOP_ACCEPTS_MAX 4096
+
+/* Connections that wait to be accepted (?backlog=). The kernel cuts it at net.core.somaxconn, which is 4096 mostly. */
+#define BACKLOG_DEFAULT 4096
+#define BACKLOG_MAX 65535
+
+/* How often a listener looks whose time is up. */
+#define LISTENER_LOOK_MS 500
+
+/* How long a TLS peer that must read before more can come is left alone. */
+#define REST_MS 50
+
+/*
+ * How long connections that were told to go, because a stop was asked for, may say nothing before they are not waited for
+ * any longer: some round trips. HAProxy goes at once.
+ */
+#define LEAVE_MS 250
+
+/* What a peer can cause is said so often at most. */
+#define LOG_EVERY_MS INT64_C(60000)
+
+/*
+ * How long a message may take from its first byte to its last, and a TLS handshake. A sender writes a message at once, and
+ * TCP repeats what was lost for about this long. What takes longer is no sender of logs, and holds memory.
+ */
+#ifdef HASPAN_HARD
+#define MESSAGE_MS INT64_C(1500)
+#else
+#define MESSAGE_MS INT64_C(60000)
+#endif
+
+/*
+ * A connection that says nothing for so long (--idle-timeout) is told to go. A HAProxy without traffic may be silent
+ * for a night, and peers that died without a word are found by TCP's keep-alive, in KEEPALIVE_S + 3 KEEPALIVE_PROBE_S.
+ */
+#define IDLE_DEFAULT_MS 86400000
+#define KEEPALIVE_S 120
+#define KEEPALIVE_PROBE_S 30
+
+/*
+ * Unfinished messages of all connections together. Four thousand times 4 KiB, or 250 of the longest kind: more is no
+ * sender of logs. Beyond it a message that would have to be kept leaves in pieces, as one rejected line.
+ */
+#ifdef HASPAN_HARD
+#define CARRY_MAX ((size_t)256 * 1024)
+#else
+#define CARRY_MAX ((size_t)16 * 1024 * 1024)
+#endif
+
+/* A read into less room than this isn't worth its call: the block is full. */
+#define READ_MIN ((size_t)4 * 1024)
 
 /* Keys and values of the resource together: it is repeated for each host of a block. */
 #define RESOURCE_MAX ((size_t)16 * 1024)
@@ -254,7 +367,123 @@
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)
 
+/*
+ * A batch leaves at once when it has so many bytes: a block of a file always has, so only lines that come singly wait for
+ * --batch-delay. Batches that wait are sent together up to JOIN_MAX: beyond it a request gains nothing, and proxies'
+ * limits lie near.
+ */
+#define BATCH_TARGET ((size_t)256 * 1024)
+#define JOIN_MAX ((size_t)1024 * 1024)
+
+/*
+ * A file of the spool: an eighth of --spool-max, but not more than this, so that space comes back in pieces. The smallest
+ * --spool-max is of a size at which the pieces still make sense.
+ */
+#define SPOOL_SEGMENTS 8
+#ifdef HASPAN_HARD
+#define SPOOL_SEGMENT_MAX ((uint64_t)64 * 1024)
+#else
+#define SPOOL_SEGMENT_MAX ((uint64_t)16 * 1024 * 1024)
+#endif
+#define SPOOL_MAX_LEAST ((uint64_t)1024 * 1024)
+
+/* Files that were written and not yet synced: as many descriptors. Beyond it the next one waits for the disk. */
+#define SPOOL_UNSYNCED_MAX 8
+
+/* The spool is searched for the next intact record in windows of this size. */
+#define SPOOL_WINDOW ((size_t)64 * 1024)
+
+/* After a failed call the spool is left alone for so long; so often a record that cannot be read is tried. */
+#define SPOOL_RETRY_MS 1000
+#define SPOOL_READ_TRIES 5
+
+/* The mark is written when so many bytes were answered for, or after so long: that is what is sent twice after kill -9. */
+#define SPOOL_MARK_BYTES ((uint64_t)1024 * 1024)
+#define SPOOL_MARK_MS 1000
+
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)
+
+/* Who waits for the input or a sink to be enabled again looks so often whether a stop was asked for, in milliseconds. */
+#define RELEASE_LOOK_MS 100
+
+/* A message of haspan's about itself: one line of a terminal or of the journal, which cuts at 48 KiB. */
+#define LOG_LINE_MAX ((size_t)1024)
+
+/* Lines that are printed together: the summary has one for each sink, an error its text, a quote and a caret. */
+#define LOG_TEXT_MAX ((size_t)32 * 1024)
+
+/* A message to the service manager: systemd reads at most 4 KiB of one. */
+#define NOTIFY_MAX ((size_t)1024)
+
+/*
+ * --admin: clients at once (further ones wait in the kernel's queue), what one may send before it is answered (HAProxy
+ * takes 16 KiB, but these commands are short), how long it may be silent or not read, and how long one that asked for a
+ * prompt may think.
+ */
+#define ADMIN_CLIENTS_MAX 16
+#define ADMIN_INPUT_MAX ((size_t)4 * 1024)
+#define ADMIN_SILENT_MS 10000
+#define ADMIN_PROMPT_MS 300000
+
+/* What one command answers: every number of 256 sources and 8 sinks, each with a label of LABEL_MAX. */
+#define SHOW_MAX ((size_t)64 * 1024 * 1024)
+
+/* A label's value, escaped: URIs are short; of a longer one the beginning is shown. */
+#define LABEL_MAX ((size_t)512)
+
+/* --listen-metrics: connections at once, memory for each (its request), how long one may be silent. */
+#define METRICS_CONNECTIONS_MAX 32
+#define METRICS_MEMORY ((size_t)16 * 1024)
+#define METRICS_SILENT_S 10
+
+/* A worker that has had one block for so long is stuck: a block takes milliseconds. So is a main loop that does not turn. */
+#define STUCK_MS 10000
+
+/* How often the main loop turns when nothing happens, and how often the service manager is told how things are. */
+#define TURN_MS 500
+#define STATUS_MS 10000
+
+/*
+ * follow: the first bytes of a file, by which it is known again under another name: a few log lines, the dates of which
+ * make them unique. Less than a page: a look at them is one read.
+ */
+#define FOLLOW_HEAD ((size_t)1024)
+
+/* Positions of a followed file that wait for their acknowledgement; when there are more, every second one is forgotten. */
+#ifdef HASPAN_HARD
+#define FOLLOW_MARKS 4
+#else
+#define FOLLOW_MARKS 1024
+#endif
+
+/* Rotated predecessors of one file that are looked at: hourly ones of a quarter. */
+#define FOLLOW_ROTATED_MAX 4096
+
+/* The name of a followed file, with its folder (PATH_MAX). */
+#define FOLLOW_PATH ((size_t)4096)
+
+/* How often a followed file is looked at although the kernel announces nothing: NFS does not, and tail -F does the same. */
+#define FOLLOW_POLL_MS 1000
+
+/* Lines that are written one by one make one block in this time, not one each. */
+#define FOLLOW_LINGER_MS 50
+
+/*
+ * A file that was renamed away is left when nobody has written to it for so long: writers are told to open the new one
+ * within a second of that; but it is left after the other time in any case, if there are lines in the new one.
+ */
+#define FOLLOW_GRACE_MS 2000
+#define FOLLOW_GRACE_MAX_MS 60000
+
+/* Bytes of a compressed file that are skipped in one go, on the way to the place where reading goes on. */
+#define FOLLOW_SKIP ((size_t)4 * 1024 * 1024)
+
+/* The text of a checkpoint: a path, each byte of it escaped, and a few lines. Its own path: a folder's, and a name. */
+#define CHECKPOINT_MAX ((size_t)16 * 1024)
+#define CHECKPOINT_PATH (FOLLOW_PATH + 256)
+
+/* How often a checkpoint is written: what is read twice after a kill, against writes to the disk. */
+#define CHECKPOINT_EVERY_MS 1000
 
 #endif

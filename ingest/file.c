@@ -24,6 +24,7 @@ struct source {
 	const char *path;
 	struct stitch stitch;
 	bool ended;			/* the open file has no more bytes */
+	bool later;			/* it was woken while it waited */
 	uint64_t bytes;
 };
 
@@ -75,14 +76,24 @@ struct plain {
 	bool waits;			/* not a regular file: reading may block */
 };
 
-/* A pipe or a terminal may say nothing for hours: a wish to stop must get through. */
-static bool wait_readable(int fd)
+/*
+ * A pipe or a terminal may say nothing for hours: a wish to stop, or to look up, must get through. 1 when there is
+ * something to read, else what is to be returned for it.
+ */
+static ssize_t wait_readable(int fd)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = stop_fd(), .events = POLLIN } };
+	struct pollfd p[3] = { { .fd = fd, .events = POLLIN }, { .fd = stop_fd(), .events = POLLIN },
+			       { .fd = wake_fd(), .events = POLLIN } };
 
-	while (poll(p, 2, -1) < 0 && errno == EINTR)
+	while (poll(p, 3, -1) < 0 && errno == EINTR)
 		;
-	return !p[1].revents;
+	if (p[1].revents)
+		return 0;
+	if (p[2].revents) {		/* also when there is something to read: it may be about not reading it */
+		wake_taken();
+		return READ_LATER;
+	}
+	return 1;
 }
 
 static ssize_t plain_read(struct reader *r, char *p, size_t n, struct err *err)
@@ -91,8 +102,10 @@ static ssize_t plain_read(struct reader *r, char *p, size_t n, struct err *err)
 	ssize_t got;
 
 	do {
-		if (x->waits && !wait_readable(x->fd))
-			return 0;
+		ssize_t ready = x->waits ? wait_readable(x->fd) : 1;
+
+		if (ready <= 0)
+			return ready;
 		got = read(x->fd, p, n);
 	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
 	if (got < 0)
@@ -126,7 +139,7 @@ struct reader *reader_plain(int fd, struct err *err)
 }
 
 /* What compressed it, by its first bytes: names lie, and rotated files lose theirs. */
-static struct reader *reader_for(int fd, struct err *err)
+struct reader *reader_packed(int fd, bool *packed, struct err *err)
 {
 	static const struct {
 		struct slice magic;
@@ -140,9 +153,20 @@ static struct reader *reader_for(int fd, struct err *err)
 	ssize_t n = pread(fd, head, sizeof(head), 0);
 
 	for (size_t i = 0; n > 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (slice_starts(slice_of(head, (size_t)n), kinds[i].magic))
+		if (slice_starts(slice_of(head, (size_t)n), kinds[i].magic)) {
+			*packed = true;
 			return kinds[i].open(fd, err);
-	return reader_plain(fd, err);
+		}
+	*packed = false;
+	return NULL;
+}
+
+static struct reader *reader_for(int fd, struct err *err)
+{
+	bool packed;
+	struct reader *r = reader_packed(fd, &packed, err);
+
+	return packed ? r : reader_plain(fd, err);
 }
 
 static bool open_next(struct source *s, struct err *err)
@@ -200,6 +224,10 @@ static bool read_block(struct source *s, struct block *b, struct err *err)
 		if (b->len && !more_at_once(s) && stitch_whole(&s->stitch, b, 0, false))
 			break;
 		got = s->reader->read(s->reader, b->p + b->len, BLOCK_SIZE - b->len, err);
+		if (got == READ_LATER) {
+			s->later = true;
+			break;
+		}
 		if (got < 0) {
 			s->ended = true;
 			return err_where(err, "%s", s->path);
@@ -218,6 +246,7 @@ enum fill source_fill(struct source *s, struct block *b, struct err *err)
 			return FILL_END;
 		if (!s->reader && !open_next(s, err))
 			continue;
+		s->later = false;
 		b->len = 0;
 		stitch_begin(&s->stitch, b);
 		read_block(s, b, err);
@@ -226,6 +255,8 @@ enum fill source_fill(struct source *s, struct block *b, struct err *err)
 			close_file(s);
 		if (b->len)
 			return FILL_BLOCK;
+		if (s->later)
+			return FILL_LATER;
 	}
 	return FILL_END;
 }

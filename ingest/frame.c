@@ -16,9 +16,9 @@ static size_t count_header(const char *p, size_t left, size_t *count)
 {
 	size_t n = 0, i = 0;
 
-	for (; i < left && i < 6 && p[i] >= '0' && p[i] <= '9'; i++)
+	for (; i < left && i < COUNT_DIGITS && p[i] >= '0' && p[i] <= '9'; i++)
 		n = n * 10 + (size_t)(p[i] - '0');
-	if (i == 0 || i == left || p[i] != ' ' || p[0] == '0' || n > LINE_MAX_BYTES)
+	if (i == 0 || i == left || p[i] != ' ' || p[0] == '0')
 		return 0;
 	*count = n;
 	return i + 1;
@@ -32,6 +32,28 @@ static enum framing framing_guess(const char *p, size_t len)
 	if (slice_starts(slice_of(p, len), SLICE(CURSOR)))
 		return FRAMING_EXPORT;
 	return header && header < len && p[header] == '<' ? FRAMING_COUNTED : FRAMING_LINES;
+}
+
+enum framing frame_stream(const char *p, size_t len, bool last)
+{
+	size_t count, header = count_header(p, len, &count), whole = header + count;
+	bool begins = len < sizeof(CURSOR) - 1 && memcmp(p, CURSOR, len) == 0;
+
+	if (header == 0) {
+		/* The count may not be finished. */
+		for (size_t i = 0; i < len && p[i] >= '0' && p[i] <= '9'; i++)
+			begins |= i + 1 == len && len < COUNT_DIGITS + 1;
+		return begins && !last ? FRAMING_UNKNOWN : framing_guess(p, len);
+	}
+	if (header == len)
+		return last ? FRAMING_LINES : FRAMING_UNKNOWN;
+	if (p[header] == '<')
+		return FRAMING_COUNTED;
+	if (whole > LINE_MAX_BYTES || memchr(p, '\n', len < whole ? len : whole))
+		return FRAMING_LINES;
+	if (len < whole)
+		return last ? FRAMING_LINES : FRAMING_UNKNOWN;
+	return len == whole || (p[whole] >= '1' && p[whole] <= '9') ? FRAMING_COUNTED : FRAMING_LINES;
 }
 
 /*
@@ -50,6 +72,13 @@ static size_t counted_size(const char *p, size_t left, size_t *header)
 		return 0;
 	lf = memchr(p, '\n', left);
 	return lf ? (size_t)(lf - p) + 1 : 0;
+}
+
+size_t frame_missing(const char *p, size_t len)
+{
+	size_t count, header = count_header(p, len, &count);
+
+	return header && header + count > len ? header + count - len : 0;
 }
 
 /* ---- journalctl -o export ---------------------------------------------------------------------------- */
@@ -177,11 +206,16 @@ static void add_pieces(const struct block *b, struct frame *f, size_t *next)
 	*next = end;
 }
 
+static size_t longest(const struct block *b)
+{
+	return b->max_line ? b->max_line : LINE_MAX_BYTES;
+}
+
 static void line_frame(const struct block *b, size_t *at, struct frame *f)
 {
 	const char *p = b->p + *at, *lf = memchr(p, '\n', b->len - *at);
 	size_t len = lf ? (size_t)(lf - p) : b->len - *at;
-	uint8_t flags = len > LINE_MAX_BYTES ? FRAME_TORN : 0;
+	uint8_t flags = len > longest(b) ? FRAME_TORN : 0;
 
 	if (*at == 0 && b->torn_head)
 		flags |= FRAME_TORN | FRAME_CONTINUES;
@@ -230,14 +264,20 @@ static size_t skip_empty(const struct block *b, size_t at)
 static void counted_frame(const struct block *b, size_t *at, struct frame *f)
 {
 	const char *p = b->p + *at;
-	size_t header, size = counted_size(p, b->len - *at, &header);
+	bool torn_head = *at == 0 && b->torn_head && b->torn_len;
+	size_t left = b->len - *at, header = 0, size = torn_head ? b->torn_len : counted_size(p, left, &header);
+	bool open = b->torn_tail && (size == 0 || size == left);
 
 	if (size == 0)
-		size = b->len - *at;
+		size = left;
 	*at += size;
 	f->raw = slice_of(p + header, size > header ? size - header : 0);
 	f->message = NULL;
-	f->flags = 0;
+	f->flags = f->raw.len > longest(b) || torn_head || open ? FRAME_TORN : 0;
+	if (torn_head)
+		f->flags |= FRAME_CONTINUES;
+	if (open)
+		f->flags |= FRAME_OPEN;
 }
 
 /* The first message that ends behind `at`: the last one too has a byte behind it. */
@@ -286,7 +326,6 @@ static uint32_t cut_messages(const struct block *b, size_t *at, struct frame *ou
 
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max)
 {
-	bool counted = b->framing == FRAMING_COUNTED && !b->torn_head && !b->torn_tail;
 	uint32_t n = 0;
 
 	if (b->framing == FRAMING_MESSAGES)
@@ -296,7 +335,7 @@ uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_
 			export_frame(b, at, &out[n++]);
 		return n;
 	}
-	while (counted && n < max && *at < b->len)
+	while (b->framing == FRAMING_COUNTED && n < max && *at < b->len)
 		counted_frame(b, at, &out[n++]);
 	while (n < max && *at < b->len)
 		line_frame(b, at, &out[n++]);

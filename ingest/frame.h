@@ -47,8 +47,10 @@ struct block {
 	enum framing framing;
 	bool torn_head;		/* starts inside a line that was longer than LINE_MAX_BYTES */
 	bool torn_tail;		/* ends inside such a line */
+	size_t torn_len;	/* FRAMING_COUNTED, torn_head: how many bytes of the first belong to it */
 	bool sole;		/* of one port, which wants no other's bytes in it (ingest/port.h) */
 	uint32_t source;	/* whose `mark` is */
+	size_t max_line;	/* a longer frame is rejected; 0: LINE_MAX_BYTES */
 	uint64_t mark;		/* how far it was read, in the source's own terms, growing; 0: it keeps no position */
 
 	/* FRAMING_MESSAGES: `len` counts the texts and one byte for each; those that were copied lie at p + start. */

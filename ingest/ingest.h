@@ -17,6 +17,7 @@ struct source;
 enum fill {
 	FILL_BLOCK,		/* the block holds at least one byte */
 	FILL_END,		/* nothing more will come */
+	FILL_LATER,		/* nothing came before wake_input (core/stop.h) was called */
 };
 
 /*
@@ -66,6 +67,16 @@ static inline void block_release(struct block *b)
  * to 15 bytes behind the end (core/scan.h), as frame_cut does. Pure.
  */
 size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framing);
+
+/*
+ * The framing of a connection that begins with these bytes, which may be few: FRAMING_UNKNOWN until they tell, unless
+ * `last`. Counted are also messages without a PRI (HAProxy's `format raw`): a count, and no LF within what it counts.
+ * Nobody knows a file's framing, so there frame_boundary asks for more. Pure.
+ */
+enum framing frame_stream(const char *p, size_t len, bool last);
+
+/* How many more bytes the unfinished counted message at `p` needs; 0: its count doesn't tell, or it is whole. Pure. */
+size_t frame_missing(const char *p, size_t len);
 
 /*
  * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw`, `flags`

@@ -405,9 +405,12 @@ static void hold(struct kafka_source *k)
 		return;
 }
 
-static void kafka_keep(struct port *p, int64_t now_ms)
+static void kafka_keep(struct port *p, bool last)
 {
 	struct kafka_source *k = (struct kafka_source *)p;
+	int64_t now_ms = clock_ms();
+
+	(void)last;
 
 	pthread_mutex_lock(&k->lock);
 	if (now_ms - k->polled_ms >= KAFKA_POLL_MS) {

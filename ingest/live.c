@@ -1,5 +1,6 @@
 #include "core/log.h"
 #include "core/stop.h"
+#include "ingest/activation.h"
 #include "ingest/port.h"
 
 #include <stdatomic.h>
@@ -23,8 +24,9 @@ struct live {
 	atomic_bool pausing;			/* somebody has changed `paused` */
 	int64_t next_due_ms;			/* no port is due before; 0: none is at all */
 	_Atomic int failed;			/* enum exit_code */
-	bool stopping;
-	int64_t stop_by_ms;
+	uint32_t connections;			/* ports that have a parent */
+	bool stopping, ending;
+	int64_t stop_by_ms, news_ms;		/* once stopping: when to end at the latest; when something came last */
 };
 
 /* ---- kinds ------------------------------------------------------------------------------------------- */
@@ -116,6 +118,7 @@ bool live_watch(struct live *l, struct port *p)
 	if (p->next)
 		p->next->prev = p;
 	l->ports = p;
+	l->connections += p->parent != NULL;
 	note_due(l, p);
 	return true;
 }
@@ -187,6 +190,7 @@ static void retire(struct live *l, struct port *p)
 	*(p->prev ? &p->prev->next : &l->ports) = p->next;
 	if (p->next)
 		p->next->prev = p->prev;
+	l->connections -= p->parent != NULL;
 	p->ops->close(p);
 }
 
@@ -212,6 +216,22 @@ bool live_add(struct live *l, struct slice uri, struct err *err)
 	l->source[p->source] = p;
 	l->nsources++;
 	live_ready(l, p);		/* what was there before is not announced */
+	return true;
+}
+
+unsigned live_passed(void)
+{
+	return activation_count();
+}
+
+bool live_add_passed(struct live *l, struct err *err)
+{
+	for (unsigned i = 0; i < activation_count(); i++) {
+		const char *uri = activation_uri(i);
+
+		if (uri && !l->c->check_only && !live_add(l, slice_str(uri), err))
+			return err_where(err, "LISTEN_FDS");
+	}
 	return true;
 }
 
@@ -289,6 +309,12 @@ static int until_due(const struct live *l, int wait_ms, int64_t now)
 	return left < 0 ? 0 : left > DUE_LOOK_MS ? DUE_LOOK_MS : (int)left;
 }
 
+/* The same, once a stop was asked for. */
+static int leave_ms(const struct live *l)
+{
+	return l->connections ? LEAVE_MS : 0;
+}
+
 static void tick(struct live *l, int64_t now)
 {
 	if (l->next_due_ms == 0 || now < l->next_due_ms)
@@ -318,7 +344,8 @@ static void tick(struct live *l, int64_t now)
 static void begin_stop(struct live *l)
 {
 	l->stopping = true;
-	l->stop_by_ms = clock_ms() + STOP_READ_MS;
+	l->news_ms = clock_ms();
+	l->stop_by_ms = l->news_ms + STOP_READ_MS;
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, stop_fd(), NULL);
 	l->pausing = true;
 	apply_pauses(l);	/* what a paused source has is read now or never */
@@ -330,6 +357,30 @@ static void begin_stop(struct live *l)
 			p->ops->stop(p);
 		live_ready(l, p);
 	}
+}
+
+bool live_ending(const struct live *l)
+{
+	return l->ending;
+}
+
+/*
+ * Has everything been read that will be? Connections have been told to go: they are waited for while something comes, and
+ * those that stay are asked once more for what is unfinished.
+ */
+static bool stop_over(struct live *l, int64_t now)
+{
+	if (l->ending)
+		return !l->ready;
+	if (now <= l->stop_by_ms && (l->ready || (l->connections && now - l->news_ms < LEAVE_MS)))
+		return false;
+	l->ending = true;
+	while (take_ready(l))
+		;
+	for (struct port *p = l->ports; p; p = p->next)
+		if (p->parent)
+			live_ready(l, p);
+	return !l->ready;
 }
 
 /* ---- filling ----------------------------------------------------------------------------------------- */
@@ -377,7 +428,9 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 
 	b->len = 0;
 	b->sole = b->torn_head = b->torn_tail = false;
+	b->torn_len = 0;
 	b->framing = FRAMING_UNKNOWN;
+	b->max_line = l->c->max_line;
 	b->mark = 0;
 	for (;;) {
 		int64_t now = clock_ms();
@@ -388,10 +441,13 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 		if (stop_requested() && !l->stopping)
 			begin_stop(l);
 		tick(l, now);
-		woken |= look(l, l->ready || woken || l->stopping ? 0 : until_due(l, wait_ms, now));
-		if (ask(l, b))
+		if (!l->ending)
+			woken |= look(l, l->ready || woken ? 0 : l->stopping ? leave_ms(l) : until_due(l, wait_ms, now));
+		if (ask(l, b)) {
+			l->news_ms = now;
 			return LIVE_BLOCK;
-		if (l->stopping && (!l->ready || clock_ms() > l->stop_by_ms))
+		}
+		if (l->stopping && stop_over(l, clock_ms()))
 			return LIVE_END;
 		if (woken && !l->stopping)
 			return LIVE_NOTHING;
@@ -422,13 +478,6 @@ void live_acknowledge(struct live *l, uint32_t source, uint64_t mark)
 		p->ops->acknowledge(p, mark);
 }
 
-void live_keep(struct live *l)
-{
-	for (uint32_t i = 0; i < l->nsources; i++)
-		if (l->source[i]->ops->keep)
-			l->source[i]->ops->keep(l->source[i], clock_ms());
-}
-
 void live_fail(struct live *l, enum exit_code code)
 {
 	l->failed = (int)code;
@@ -446,6 +495,13 @@ bool live_progress(struct live *l, uint64_t *done, uint64_t *total)
 		if (l->source[i]->ops->progress)
 			l->source[i]->ops->progress(l->source[i], done, total);
 	return *total > 0;
+}
+
+void live_keep(struct live *l, bool last)
+{
+	for (uint32_t i = 0; i < l->nsources; i++)
+		if (l->source[i]->ops->keep)
+			l->source[i]->ops->keep(l->source[i], last);
 }
 
 bool live_reload(struct live *l, const struct live_config *c, struct err *err)

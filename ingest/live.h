@@ -37,6 +37,15 @@ struct live *live_new(const struct live_config *c, struct err *err);
  */
 bool live_add(struct live *l, struct slice uri, struct err *err);
 
+/*
+ * How many sockets the service manager has passed (LISTEN_FDS; ingest/activation.h). The first call takes them out of the
+ * environment. A source whose address one of them has takes it instead of binding.
+ */
+unsigned live_passed(void);
+
+/* Those that no source has taken become sources, behind the others. false: as live_add. */
+bool live_add_passed(struct live *l, struct err *err);
+
 /* What live_fill did. */
 enum live_fill {
 	LIVE_BLOCK,		/* the block holds whole frames */
@@ -60,11 +69,8 @@ void live_wake(struct live *l);
  */
 void live_acknowledge(struct live *l, uint32_t source, uint64_t mark);
 
-/*
- * Time passes, also while nobody has room for lines: sources that must be asked now and then to keep what they have
- * (the membership of a group) are asked. About five times a second, by the thread that calls live_acknowledge.
- */
-void live_keep(struct live *l);
+/* Let the sources write down what is acknowledged. Often; by live_acknowledge's thread. May block. */
+void live_keep(struct live *l, bool last);
 
 /* A source has ended for a reason that nothing mends, and has said so: the exit code; else EXIT_DONE. Any thread. */
 enum exit_code live_failed(const struct live *l);

@@ -30,8 +30,12 @@ struct port_ops {
 	enum port_left (*tick)(struct port *p, int64_t now_ms);
 	/* May be NULL. As live_acknowledge; another thread than fill's: keep what both touch apart. */
 	void (*acknowledge)(struct port *p, uint64_t mark);
-	/* May be NULL. As live_keep; beside fill. */
-	void (*keep)(struct port *p, int64_t now_ms);
+	/*
+	 * May be NULL. Called several times a second by acknowledge's thread, also while nobody has room for lines: write
+	 * down what has become settled, if it is time; with `last` in any case; keep what must be asked now and then to be
+	 * kept (the membership of a group). It may block.
+	 */
+	void (*keep)(struct port *p, bool last);
 	/* May be NULL. Add what it has read, and what there is, of a source that has an end; any thread. */
 	void (*progress)(struct port *p, uint64_t *done, uint64_t *total);
 	/* May be NULL. As live_reload. */
@@ -73,6 +77,9 @@ struct port *kafka_open(struct live *l, struct slice uri, struct slice rest, str
 void live_fail(struct live *l, enum exit_code code);
 
 const struct live_config *live_settings(const struct live *l);
+
+/* A stop was asked for, and nothing is awaited any more: what is unfinished is given as it is, and the connection ends. */
+bool live_ending(const struct live *l);
 
 /* Watch a new port: a connection that a listener accepted. false: no memory or descriptor; the caller closes it. */
 bool live_watch(struct live *l, struct port *p);

@@ -15,6 +15,7 @@
 struct stitch {
 	enum framing framing;	/* FRAMING_UNKNOWN until the first bytes have told */
 	bool torn;		/* the last block ended inside an over-long frame */
+	size_t skip;		/* torn, FRAMING_COUNTED: so many bytes of it are still to come */
 	char *carry;		/* owned; memory for `room` bytes, at most BLOCK_SIZE */
 	size_t carried, room;
 };
@@ -36,6 +37,22 @@ size_t stitch_whole(struct stitch *s, const struct block *b, size_t start, bool 
  * their own leave in pieces (torn_head, torn_tail). Aborts when out of memory.
  */
 void stitch_end(struct stitch *s, struct block *b, size_t start, bool ended);
+
+/* ---- connections: streams that come in small pieces, many of them side by side --------------------------- */
+
+/* May frames of this stream stand in `b`, behind those of others? */
+bool stitch_fits(const struct stitch *s, const struct block *b);
+
+/*
+ * `n` bytes were read to b->p + b->len + s->carried, of a stream for which stitch_fits: whole frames are appended to the
+ * block, the rest is kept. With `ended` what is unfinished is a frame too. Sets b->sole where nothing may stand behind
+ * them. A frame that comes byte by byte is not looked at from its beginning each time. Which frames come out does not
+ * depend on how the bytes were cut, but for a stream of which nobody can tell the framing (frame_stream).
+ */
+void stitch_take(struct stitch *s, struct block *b, size_t n, bool ended);
+
+/* Between two frames: give the memory back. */
+void stitch_rest(struct stitch *s);
 
 /* Forget the stream, and give its memory back. */
 void stitch_free(struct stitch *s);

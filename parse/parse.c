@@ -3,6 +3,7 @@
  */
 #include "parse/parse.h"
 
+#include "core/pattern.h"
 #include "core/scan.h"
 #include "parse/names.h"
 #include "parse/object.h"
@@ -30,7 +31,7 @@ void parser_free(struct parser *p)
 
 void parser_thread_free(void)
 {
-	regex_thread_free();
+	pattern_thread_free();
 }
 
 /* ---- which format ------------------------------------------------------------------------------------ */

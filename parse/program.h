@@ -169,8 +169,6 @@ enum run program_run(const struct format *f, struct record *r, struct day_memo *
 
 bool regex_compile(struct format *f, struct slice pattern, const struct naming *naming, struct arena *arena,
 		   struct err *err);
-/* Gives back what PCRE2 needed in this thread. */
-void regex_thread_free(void);
 
 enum run regex_run(const struct format *f, struct record *r, struct day_memo *day);
 

@@ -1,15 +1,7 @@
 #include "reconstruct/ids.h"
 
+#include "core/hash.h"
 #include "core/sha256.h"
-
-/* A line's own hash need not be computed by anyone else: take the fast one (xxHash, header only). */
-#define XXH_INLINE_ALL
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wshadow"
-#include <xxhash.h>
-#pragma GCC diagnostic pop
 
 /* All zero is no id (W3C Trace Context, section 3.2.2.3). */
 static uint64_t nonzero(uint64_t id)

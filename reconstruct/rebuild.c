@@ -5,14 +5,16 @@
 #include "reconstruct/http.h"
 #include "reconstruct/ids.h"
 #include "reconstruct/reconstruct.h"
+#include "reconstruct/sample.h"
 #include "reconstruct/timers.h"
 
 #include <stdlib.h>
 
 bool rebuilder_init(struct rebuilder *rb, const struct rules *rules, struct slice zone_name, struct err *err)
 {
-	*rb = (struct rebuilder){ .rules = rules, .scratch = malloc(2 * LINE_MAX_BYTES) };
-	if (!rb->scratch)
+	*rb = (struct rebuilder){ .rules = rules, .scratch = malloc(3 * LINE_MAX_BYTES + SAMPLE_STATE_GROWS),
+				  .memo = calloc(rules->nmemos + 1, sizeof(*rb->memo)) };
+	if (!rb->scratch || !rb->memo)
 		return err_set(err, EXIT_CONFIG, "out of memory");
 	zone_init(&rb->zone, zone_name);
 	return true;
@@ -21,7 +23,9 @@ bool rebuilder_init(struct rebuilder *rb, const struct rules *rules, struct slic
 void rebuilder_free(struct rebuilder *rb)
 {
 	free(rb->scratch);
+	free(rb->memo);
 	rb->scratch = NULL;
+	rb->memo = NULL;
 }
 
 /* ---- trace context ------------------------------------------------------------------------------------- */
@@ -122,11 +126,23 @@ static bool find_parent(struct rebuilder *rb, const struct record *r, struct con
 	return false;
 }
 
-static bool sampled(const struct sampler *s, const struct context *parent, uint64_t id_lo)
+/* The first rule whose expression is true, else the sampler. */
+static enum verdict decide(struct rebuilder *rb, const struct record *r, const struct context *parent, struct trace *t)
 {
-	if (s->parent_based && parent && parent->decision != DECISION_NONE)
-		return parent->decision == DECISION_KEEP;
-	return id_lo >> 1 < s->keep_below;
+	char *buf = rb->scratch + 2 * LINE_MAX_BYTES;
+
+	for (uint32_t i = 0; i < rb->rules->nrules; i++) {
+		const struct rule *rule = &rb->rules->rule[i];
+
+		if (!expr_true(rule->expr, r, t, rb->memo))
+			continue;
+		rb->rule_hits[i]++;
+		if (!rule->keep)
+			return VERDICT_FILTERED;
+		sample_forced(t->id_lo, buf, &t->state);
+		return VERDICT_KEPT;
+	}
+	return sample(&rb->rules->sampler, parent, t->id_lo, buf, &t->state) ? VERDICT_KEPT : VERDICT_UNSAMPLED;
 }
 
 /* ---- when it began ------------------------------------------------------------------------------------- */
@@ -233,11 +249,12 @@ static void name_frontend(struct record *r)
 		record_set_text(r, SLOT_x_frontend, record_text(r, SLOT_f));
 }
 
-bool rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, struct trace *t)
+enum verdict rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, struct trace *t)
 {
 	enum format_mode mode = r->format->mode;
 	struct slice name = SLICE("tcp");
 	struct context parent;
+	enum verdict verdict;
 	bool exact, has_parent;
 	int64_t us;
 
@@ -263,10 +280,7 @@ bool rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, stru
 
 	has_parent = find_parent(rb, r, &parent, &t->state);
 	ids_make(r, has_parent ? &parent : NULL, t);
-	if (!sampled(&rb->rules->sampler, has_parent ? &parent : NULL, t->id_lo)) {
-		t->flags = 0;
-		return false;
-	}
-	t->flags = (uint8_t)(1 | (has_parent ? parent.flags & 2 : 0));
-	return true;
+	verdict = decide(rb, r, has_parent ? &parent : NULL, t);
+	t->flags = verdict == VERDICT_KEPT ? (uint8_t)(1 | (has_parent ? parent.flags & 2 : 0)) : 0;
+	return verdict;
 }

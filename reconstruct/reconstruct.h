@@ -8,6 +8,7 @@
 #include "core/err.h"
 #include "ingest/frame.h"
 #include "parse/format.h"
+#include "reconstruct/expr.h"
 #include "reconstruct/plan.h"
 #include "reconstruct/span.h"
 #include "reconstruct/zone.h"
@@ -21,7 +22,15 @@ enum propagator { PROPAGATOR_W3C, PROPAGATOR_B3, PROPAGATOR_B3_MULTI, PROPAGATOR
 /* --sampler: what becomes of a request whose caller did not decide, and whether the caller may. */
 struct sampler {
 	bool parent_based;
-	uint64_t keep_below;	/* of 2^63: keep if (last 8 bytes of the trace id >> 1) is below it */
+	bool probability;	/* it says in tracestate how much it keeps */
+	uint64_t reject_below;	/* of 2^56: keep if the trace's randomness is not below it */
+};
+
+/* --keep and --drop: the first whose expression is true decides. */
+struct rule {
+	const struct expr *expr;
+	bool keep;
+	const char *text;	/* as the user wrote it */
 };
 
 /* What the user chose; immutable while workers run. Lent by the configuration. */
@@ -30,6 +39,9 @@ struct rules {
 	uint8_t propagators[PROPAGATOR_MAX];	/* enum propagator */
 	uint32_t npropagators;
 	struct sampler sampler;
+	struct rule rule[RULES_MAX];
+	uint32_t nrules;
+	uint32_t nmemos;			/* that the expressions need */
 	struct slice routes[256];		/* --route templates */
 	uint32_t nroutes;
 };
@@ -38,7 +50,9 @@ struct rules {
 struct rebuilder {
 	const struct rules *rules;
 	struct zone zone;
-	char *scratch;				/* LINE_MAX_BYTES: a tracestate without blanks, a redacted query */
+	char *scratch;				/* three LINE_MAX_BYTES: tracestate as it came and as it leaves, a redacted query */
+	struct expr_memo *memo;			/* of the rules' expressions */
+	uint64_t rule_hits[RULES_MAX];		/* requests that each rule has decided */
 	const struct moments *moments;		/* of the next request, when it has several lines; else NULL */
 	uint64_t invalid_contexts;		/* headers that were there but not valid: counted, ignored */
 };
@@ -47,12 +61,18 @@ struct rebuilder {
 bool rebuilder_init(struct rebuilder *rb, const struct rules *rules, struct slice zone_name, struct err *err);
 void rebuilder_free(struct rebuilder *rb);
 
+/* What becomes of a request. */
+enum verdict {
+	VERDICT_KEPT,
+	VERDICT_UNSAMPLED,	/* by the sampler, or by the caller */
+	VERDICT_FILTERED,	/* by a --drop */
+};
+
 /*
- * The spans of the request in `r`, which came in `f`. Fills the derived slots of `r` and all of `t`.
- * Returns whether the request is sampled. A pure function of the record (and, for dates without a zone, of
+ * The spans of the request in `r`, which came in `f`. Fills the derived slots of `r` and all of `t`. A pure function of the record (and, for dates without a zone, of
  * the envelope's); strings in `t` are lent by the record, tables, the rules and `rb`, until the next call.
  */
-bool rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, struct trace *t);
+enum verdict rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, struct trace *t);
 
 /*
  * `parentbased_always_on`, `traceidratio:0.1` and the other values of OTEL_TRACES_SAMPLER, `arg` its

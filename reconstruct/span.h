@@ -68,6 +68,7 @@ struct trace {
 	struct slice state;		/* tracestate of the parent; empty: none */
 	struct slice words;		/* why a phase failed, for a person; empty: none did */
 	uint8_t flags;			/* W3C trace flags: bit 0 sampled, bit 1 random */
+	uint8_t failed;			/* enum span_role: of the phase that failed, drawn or not; 0: none did */
 	bool has_client;
 	const struct moments *moments;	/* of a request with several lines; NULL: by the timers alone */
 	const struct event *event;

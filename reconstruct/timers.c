@@ -321,6 +321,7 @@ static void set_status(struct shape *x, struct record *r)
 		for (int64_t i = 2, n = status; i >= 0; i--, n /= 10)
 			x->t->code[i] = (char)('0' + n % 10);
 	if (x->failed >= 0) {
+		x->t->failed = phases_of[x->failed].role;
 		set_error(server, reason(x)->type);
 		x->t->words = reason(x)->words;
 	}
@@ -383,6 +384,7 @@ void timers_rebuild(struct record *r, enum phases phases, uint64_t start_ns, str
 
 	t->n = 0;
 	t->has_client = false;
+	t->failed = 0;
 	t->words = slice_of("", 0);
 	if (state.len >= 2) {
 		x.cause = state.p[0];

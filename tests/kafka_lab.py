@@ -46,9 +46,9 @@ share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=3000
-controller.quorum.fetch.timeout.ms=1000
-controller.quorum.election.timeout.ms=500
+broker.session.timeout.ms=6000
+controller.quorum.fetch.timeout.ms=3000
+controller.quorum.election.timeout.ms=1500
 log.flush.interval.messages=9223372036854775807
 message.max.bytes=2000000
 '''
@@ -208,7 +208,7 @@ class Kafka:
         self.started[i] = self.said('broker%d' % i).count('Kafka Server started')
         self.process[i] = self.java('kafka.Kafka', self.path('%d.properties' % i), log='broker%d' % i)
 
-    def ready(self, timeout=60):
+    def ready(self, timeout=150):
         """Every broker that runs has said so, and knows the others"""
         end = time.monotonic() + timeout
         while time.monotonic() < end:

@@ -25,7 +25,7 @@ function may(file, inc,    room) {
 	lib = inc ~ /^pcre2/ ? "pcre2" : inc ~ /^openssl\/(ssl|x509|err)/ ? "libssl" : \
 	      inc ~ /^openssl/ ? "libcrypto" : inc ~ /^zstd/ ? "zstd" : \
 	      inc ~ /^lzma/ ? "lzma" : inc ~ /^xxhash/ ? "xxhash" : inc ~ /^curl/ ? "curl" : \
-	      inc ~ /^microhttpd/ ? "microhttpd" : inc ~ /^seccomp/ ? "seccomp" : inc ~ /^librdkafka/ ? "rdkafka" : ""
+	      inc ~ /^microhttpd/ ? "microhttpd" : inc ~ /^seccomp\.h/ ? "libseccomp" : inc ~ /^linux\/landlock/ ? "landlock" : inc ~ /^librdkafka/ ? "rdkafka" : ""
 	if (lib != "" && FILENAME !~ /\.h$/) {
 		if (lib in home && home[lib] != FILENAME) {
 			printf "%s:%d: %s lives in %s already\n", FILENAME, FNR, lib, home[lib]; bad = 1

@@ -210,7 +210,7 @@ static inline struct record *lines_request(struct lines *l, const char *line)
 {
 	struct record *r = lines_record(l, line);
 
-	l->sampled = rebuild(&l->rebuilder, r, &l->frame, &l->trace);
+	l->sampled = rebuild(&l->rebuilder, r, &l->frame, &l->trace) == VERDICT_KEPT;
 	return r;
 }
 

@@ -6,6 +6,7 @@
 
 #include "export/export.h"
 
+#include <math.h>
 #include <openssl/evp.h>
 
 /* The configuration's format for fe_custom and fe_inner of the captures. */
@@ -606,26 +607,26 @@ static void without_a_unique_id_the_line_itself_is_the_seed(void **state)
 
 /* ---- sampling -------------------------------------------------------------------------------- */
 
-#define KEEP_ALL (UINT64_C(1) << 63)
+#define ALL (UINT64_C(1) << 56)
 
 static void samplers_have_the_names_of_the_specification(void **state)
 {
 	static const struct {
 		const char *name, *arg;
 		bool ok, parent_based;
-		uint64_t keep_below;
+		uint64_t reject_below;
 		const char *message;
 	} t[] = {
-		{ "always_on", "", true, false, KEEP_ALL, NULL },
-		{ "always_off", "", true, false, 0, NULL },
-		{ "traceidratio", "0.5", true, false, KEEP_ALL / 2, NULL },
-		{ "traceidratio", "0", true, false, 0, NULL },
-		{ "traceidratio", "1", true, false, KEEP_ALL, NULL },
-		{ "traceidratio", "1.0", true, false, KEEP_ALL, NULL },
-		{ "traceidratio", "", true, false, KEEP_ALL, NULL },
-		{ "parentbased_always_on", "", true, true, KEEP_ALL, NULL },
-		{ "parentbased_always_off", "", true, true, 0, NULL },
-		{ "parentbased_traceidratio", "0.25", true, true, KEEP_ALL / 4, NULL },
+		{ "always_on", "", true, false, 0, NULL },
+		{ "always_off", "", true, false, ALL, NULL },
+		{ "traceidratio", "0.5", true, false, ALL / 2, NULL },
+		{ "traceidratio", "0", true, false, ALL, NULL },
+		{ "traceidratio", "1", true, false, 0, NULL },
+		{ "traceidratio", "1.0", true, false, 0, NULL },
+		{ "traceidratio", "", true, false, 0, NULL },
+		{ "parentbased_always_on", "", true, true, 0, NULL },
+		{ "parentbased_always_off", "", true, true, ALL, NULL },
+		{ "parentbased_traceidratio", "0.25", true, true, ALL / 4 * 3, NULL },
 		{ "traceidratio", "1.5", false, false, 0, "from 0 to 1" },
 		{ "traceidratio", "-0.1", false, false, 0, "from 0 to 1" },
 		{ "traceidratio", "nan", false, false, 0, "from 0 to 1" },
@@ -642,17 +643,17 @@ static void samplers_have_the_names_of_the_specification(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(t); i++) {
-		struct sampler s = { .keep_below = 42 };
+		struct sampler s = { .reject_below = 42 };
 		struct err err = { 0 };
 
 		if (sampler_parse(slice_str(t[i].name), slice_str(t[i].arg), &s, &err) != t[i].ok)
 			fail_msg("%s:%s", t[i].name, t[i].arg);
 		if (t[i].ok) {
 			assert_int_equal(s.parent_based, t[i].parent_based);
-			assert_int_equal(s.keep_below, t[i].keep_below);
+			assert_int_equal(s.reject_below, t[i].reject_below);
 			continue;
 		}
-		assert_int_equal(s.keep_below, 42);
+		assert_int_equal(s.reject_below, 42);
 		assert_int_equal(err.code, EXIT_USAGE);
 		assert_non_null(strstr(err.text, t[i].message));
 	}
@@ -722,10 +723,10 @@ static void a_ratio_keeps_by_the_trace_id_and_a_larger_one_keeps_more(void **sta
 
 			snprintf(line, sizeof(line), "uid-%d fe 21/Nov/2026:08:15:44.900 5", i);
 			lines_request(&l, line);
-			/* what the Go SDK does: the last eight bytes, shifted by one, below ratio *
-			 * 2^63 */
-			assert_int_equal(l.sampled,
-					 (double)(l.trace.id_lo >> 1) < share[k] * 0x1p63);
+			/* the low 56 bits, against a threshold that has four digits of the ratio or more */
+			assert_int_equal(l.sampled, (l.trace.id_lo & (ALL - 1)) >= l.rules.sampler.reject_below);
+			assert_true(fabs((double)l.rules.sampler.reject_below - (1 - share[k]) * (double)ALL) <
+				    (double)ALL * share[k] / 1000);
 			assert_true(l.sampled || !kept[i]);
 			kept[i] = l.sampled;
 			total += l.sampled;

@@ -25,7 +25,8 @@ How to read the report (also in build/bench.txt)
 The lines come from build/gen_lines (tests/bench/gen.c) and are kept under
 ${HASPAN_CACHE:-${XDG_CACHE_HOME:-~/.cache}/haspan}/bench: 450 MB, with --long 3.3 GB. --quick uses 100,000
 lines and 3 pairs and needs half a minute; its numbers are a hint, not a measurement.
-The peer is halog, from HAProxy's own package (Debian: haproxy).
+The peer is halog, from HAProxy's own package (Debian: haproxy). Parts about receiving are in live_bench.py; their peers are
+rsyslog and HAProxy under wrk.
 """
 
 import argparse
@@ -40,6 +41,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import live_bench
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -703,6 +706,7 @@ PARTS = {
     "cfg": ("haproxy.cfg", Bench.cfg),
     "wire": ("Size of the output", Bench.wire),
     "instructions": ("Instructions per line (callgrind)", Bench.instructions),
+    **live_bench.PARTS,
 }
 
 
@@ -714,7 +718,7 @@ def measure(args, bench, report):
             report.title(title)
         try:
             part(bench)
-        except (Failed, OSError, subprocess.CalledProcessError) as e:
+        except (Failed, live_bench.Failed, OSError, subprocess.CalledProcessError) as e:
             report.fail(name, str(e))
 
 
