@@ -7,7 +7,7 @@
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
-# HARD=1 (tiny buffers, so that every edge is met), BUILD=folder.
+# HARD=1 (tiny buffers, so that every edge is met), CRASH=1 (points of crash, core/crash.h), BUILD=folder.
 
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || cat VERSION)
 BUILD    ?= build
@@ -17,17 +17,21 @@ CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export
-LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma
+LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma libmicrohttpd
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith
 STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION:v%=%)"'
 
 ifdef SAN
-CFLAGS   += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+# A CFLAGS of the command line would win over an addition without this word, and nothing be instrumented.
+override CFLAGS += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDFLAGS  += -fsanitize=$(SAN)
 endif
 ifdef HARD
 STD      += -DHASPAN_HARD
+endif
+ifdef CRASH
+STD      += -DHASPAN_CRASH
 endif
 ifdef DEV
 WARN     += -Werror
@@ -40,7 +44,7 @@ endif
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
 SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c linetime.c pace.c explain.c \
-            sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c)
+            sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -78,11 +82,11 @@ $(GEN)/sandbox_filter.h: $(BUILD)/sandbox_filter
 	$(Q)$< > $@
 $(BUILD)/sandbox_seccomp.o: $(GEN)/sandbox_filter.h
 
-# The version is compiled in: a new one rebuilds the two files that say it.
+# The version is compiled in: a new one rebuilds the files that say it.
 $(BUILD)/version: FORCE
 	$(Q)mkdir -p $(BUILD)
 	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
-$(BUILD)/main.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
+$(BUILD)/main.o $(BUILD)/control_show.o $(BUILD)/config.o $(BUILD)/export/post.o: $(BUILD)/version
 
 # ---- tests ---------------------------------------------------------------------------------------------
 
@@ -99,12 +103,23 @@ $(BUILD)/gen_lines: tests/bench/gen.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
 
+# Asks a Kafka cluster for the tests, and counts for the bench.
+$(BUILD)/kafka_tool: tests/kafka_tool.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) -Wall -Wextra $(CFLAGS) -o $@ $< -lrdkafka
+
+$(BUILD)/otlp_ids: tests/otlp_ids.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) -Wall -Wextra $(CFLAGS) -o $@ $<
+
 $(BUILD)/bench_%: tests/bench/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
 
-units: $(UNITS) $(BUILD)/tests/http_driver
+units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
 demo:
 	$(Q)./setup.sh build
 	$(Q)$(MAKE) --no-print-directory all

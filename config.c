@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "core/civil.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/units.h"
@@ -338,6 +339,28 @@ static bool headers(struct maker *m)
 	return true;
 }
 
+/* --kafka, for sources and sinks. */
+static bool kafka_properties(struct maker *m)
+{
+	const char **list;
+	size_t n = 0;
+
+	for (const struct option_value *v = values(m, OPTION_KAFKA); v; v = v->next)
+		n++;
+	list = arena_alloc(m->arena, (n + 1) * sizeof(*list));
+	n = 0;
+	for (const struct option_value *v = values(m, OPTION_KAFKA); v; v = v->next) {
+		/* Only the name is ever repeated: the value may be a secret. */
+		if (slice_find(v->text, '=') == v->text.len || *v->text.p == '=') {
+			err_set(m->err, EXIT_USAGE, "expected PROPERTY=VALUE");
+			return refuse(m, v);
+		}
+		list[n++] = v->text.p;
+	}
+	m->c->live.kafka = list;
+	return true;
+}
+
 static unsigned terminal_width(void)
 {
 	const char *columns = getenv("COLUMNS");
@@ -352,18 +375,28 @@ static bool exports(struct maker *m)
 {
 	static const char *const compressions[] = { "none", "gzip", NULL };
 	struct export_config *e = &m->c->export;
-	uint64_t buffer = (uint64_t)16 << 20, connections = 4;
+	uint64_t buffer = (uint64_t)16 << 20, connections = 4, spool_max = (uint64_t)1 << 30;
 	int compression = 0;
 
-	*e = (struct export_config){ .timeout_ms = 10000, .drain_ms = 10000, .give_up_ms = 300000 };
+	*e = (struct export_config){
+		.timeout_ms = 10000, .drain_ms = 10000, .give_up_ms = 300000, .batch_delay_ms = 200,
+	};
 	if (!choose(m, OPTION_COMPRESSION, compressions, &compression, "expected none or gzip") ||
 	    !duration(m, OPTION_TIMEOUT, &e->timeout_ms) || !duration(m, OPTION_DRAIN_TIMEOUT, &e->drain_ms) ||
 	    !duration(m, OPTION_GIVE_UP_AFTER, &e->give_up_ms) ||
+	    !duration(m, OPTION_BATCH_DELAY, &e->batch_delay_ms) ||
+	    !quantity(m, OPTION_SPOOL_MAX, SIZE_UNITS, 1, UINT64_C(1) << 50, &spool_max) ||
 	    !quantity(m, OPTION_BUFFER_MAX, SIZE_UNITS, 1, UINT64_C(1) << 40, &buffer) ||
 	    !quantity(m, OPTION_CONNECTIONS, "", 1, 64, &connections) || !headers(m))
 		return false;
 	if (connections == 0)
 		return wrong(m, value(m, OPTION_CONNECTIONS), 0, "expected 1 to 64");
+	if (spool_max < SPOOL_MAX_LEAST)
+		return wrong(m, value(m, OPTION_SPOOL_MAX), 0, "expected at least 1M");
+	e->spool = options_text(m->o, OPTION_SPOOL);
+	if (e->spool && !*e->spool)
+		return wrong(m, value(m, OPTION_SPOOL), 0, "expected a folder");
+	e->spool_max = spool_max;
 	e->gzip = compression == 1;
 	e->buffer_max = (size_t)buffer;
 	e->connections = (unsigned)connections;
@@ -449,7 +482,7 @@ static bool ends(struct maker *m)
 							   "--from 'file:*.log'", SOURCES_MAX);
 		c->sources[c->nsources++] = slice_str(m->o->operands[i]);
 	}
-	if (c->nsources == 0)
+	if (c->nsources == 0 && live_passed() == 0)
 		c->sources[c->nsources++] = SLICE("-");
 	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
 		if (c->nsinks == SINKS_MAX)
@@ -460,6 +493,8 @@ static bool ends(struct maker *m)
 	if (c->nsinks == 0)
 		c->sinks[c->nsinks++] = SLICE("tree");
 	/* What runs for months does not end because a collector is away. */
+	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
+		c->export.give_up_ms = 0;
 	for (uint32_t i = 0; i < c->nsources; i++)
 		if (live_names(c->sources[i]) && !value(m, OPTION_GIVE_UP_AFTER))
 			c->export.give_up_ms = 0;
@@ -501,13 +536,32 @@ static bool general(struct maker *m)
 	m->c->threads = (unsigned)threads;
 	m->c->timezone = v ? v->text : slice_of("", 0);
 	m->c->rejects = options_text(m->o, OPTION_REJECTS);
+	m->c->admin = options_text(m->o, OPTION_ADMIN);
+	m->c->listen_metrics = options_text(m->o, OPTION_LISTEN_METRICS);
 	m->c->strict = value(m, OPTION_STRICT) != NULL;
 	m->c->check_only = value(m, OPTION_CHECK) != NULL;
-	m->c->live = (struct live_config){ .max_connections = CONNECTIONS_DEFAULT, .idle_ms = 0, .max_line = LINE_MAX_BYTES,
-					   .check_only = m->c->check_only, .state = state_folder(m) };
-	if (!zone_prepare(m->c->timezone, m->err))
+	if (!zone_check(m->c->timezone, m->err))
 		return v ? options_blame(v, m->err) : false;
 	return true;
+}
+
+static bool live(struct maker *m)
+{
+	uint64_t connections = CONNECTIONS_DEFAULT, line = LINE_MAX_BYTES;
+	unsigned idle_ms = IDLE_DEFAULT_MS;
+
+	if (!quantity(m, OPTION_MAX_CONNECTIONS, "", 1, CONNECTIONS_MAX, &connections) ||
+	    !quantity(m, OPTION_MAX_LINE, SIZE_UNITS, 1, LINE_MAX_BYTES, &line) ||
+	    !duration(m, OPTION_IDLE_TIMEOUT, &idle_ms))
+		return false;
+	if (connections == 0)
+		return wrong(m, value(m, OPTION_MAX_CONNECTIONS), 0, "expected 1 to 1000000");
+	if (line < LINE_MIN_BYTES)
+		return wrong(m, value(m, OPTION_MAX_LINE), 0, "expected 80 to 66K");
+	m->c->live = (struct live_config){ .max_connections = (uint32_t)connections, .idle_ms = idle_ms,
+					   .max_line = (size_t)line, .check_only = m->c->check_only,
+					   .state = state_folder(m), .drain_ms = m->c->export.drain_ms };
+	return kafka_properties(m);
 }
 
 /* Files of the configuration, and what may be one; the sandbox lets a reload read them. */
@@ -549,5 +603,5 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 
 	otel_env(o);
 	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
-	       general(&m) && replay(&m) && privileges(&m);
+	       general(&m) && replay(&m) && live(&m) && privileges(&m);
 }

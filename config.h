@@ -29,6 +29,7 @@ struct config {
 	struct live_config live;
 	struct slice timezone;
 	const char *rejects;			/* path, or NULL */
+	const char *admin, *listen_metrics;	/* as given, or NULL */
 	bool strict, check_only;
 	bool rebase;			/* --rebase, to: */
 	int64_t rebase_us;		/* microseconds since 1970; 0: now */

@@ -1,114 +1,18 @@
 /*
- * main.c - options, pipeline, signals, exit code.
+ * main.c - options, commands, exit code.
  */
+#include "control.h"
 #include "core/log.h"
-#include "core/stop.h"
 #include "doctor.h"
 #include "explain.h"
-#include "pipeline.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #ifndef HASPAN_VERSION
 #define HASPAN_VERSION "0.0.0"
 #endif
-
-/* The pipeline runs beside the thread that takes signals. */
-struct job {
-	struct pipeline *pipeline;
-	struct err err;
-	int done;			/* eventfd */
-};
-
-static void *job_main(void *arg)
-{
-	struct job *job = arg;
-	const uint64_t one = 1;
-
-	pipeline_run(job->pipeline, &job->err);
-	if (write(job->done, &one, sizeof(one)) < 0)
-		abort();
-	return NULL;
-}
-
-/*
- * When the pipeline is about to run, and before its first thread: threads inherit the mask. Until then, and for
- * commands that have no pipeline, a signal does what it always does.
- */
-static int signals_open(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static void take_signals(int fd, struct pipeline *p)
-{
-	struct signalfd_siginfo info;
-
-	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGUSR1) {
-			pipeline_summary(p);
-		} else if (info.ssi_signo != SIGPIPE) {
-			if (stop_requested()) {		/* the second time: at once */
-				pipeline_summary(p);
-				_exit(EXIT_EXPORT);
-			}
-			stop_request();
-		}
-	}
-}
-
-static int run(const struct config *c)
-{
-	struct job job = { .done = eventfd(0, EFD_CLOEXEC) };
-	int signals = signals_open();
-	struct pollfd p[2] = { { .fd = job.done, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
-	pthread_t thread;
-	int code;
-
-	if (job.done < 0 || signals < 0 || !stop_init())
-		err_set(&job.err, EXIT_CONFIG, "no descriptor left: %m");
-	else
-		job.pipeline = pipeline_open(c, &job.err);
-	if (!job.pipeline) {
-		err_print(&job.err);
-		return (int)job.err.code;
-	}
-	if (c->check_only) {
-		pipeline_close(job.pipeline);
-		return EXIT_DONE;
-	}
-	if (pthread_create(&thread, NULL, job_main, &job) != 0) {
-		log_error("cannot start a thread");
-		return EXIT_CONFIG;
-	}
-	while (poll(p, 2, -1) < 0 || !p[0].revents)
-		take_signals(signals, job.pipeline);
-	pthread_join(thread, NULL);
-	if (job.err.code != EXIT_DONE)
-		err_print(&job.err);
-	pipeline_summary(job.pipeline);
-	code = pipeline_exit_code(job.pipeline);
-	pipeline_close(job.pipeline);
-	close(job.done);
-	close(signals);
-	return code;
-}
 
 static int first_words(void)
 {
@@ -120,8 +24,10 @@ static int first_words(void)
 	return EXIT_USAGE;
 }
 
-static int dispatch(struct options *o, struct config *c)
+static int dispatch(struct settings *s, int argc, char **argv)
 {
+	struct options *o = &s->options;
+	struct config *c = &s->config;
 	const char *help = options_text(o, OPTION_HELP);
 	struct err err = { 0 };
 
@@ -146,7 +52,7 @@ static int dispatch(struct options *o, struct config *c)
 		log_error("this version has no `haspan %s` yet", o->command);
 		return EXIT_USAGE;
 	}
-	if (!config_make(c, o, &err)) {
+	if (!config_make(c, o, &err) || !zone_prepare(c->timezone, &err)) {
 		err_print(&err);
 		return (int)err.code;
 	}
@@ -154,7 +60,7 @@ static int dispatch(struct options *o, struct config *c)
 		return explain(c, o->operands, o->noperands);
 	if (o->noperands == 0 && !o->v[OPTION_FROM].first && !c->check_only && isatty(STDIN_FILENO))
 		return first_words();
-	return run(c);
+	return control_run(s, argc, argv);
 }
 
 /*
@@ -171,29 +77,29 @@ static bool standard_fds(void)
 
 int main(int argc, char **argv)
 {
-	static struct arena arena;
-	static struct config config;
-	struct options options = { .arena = &arena };
+	static struct settings settings;
 	struct err err = { 0 };
 	int code;
 
+	log_init();
 	if (!standard_fds()) {
 		log_error("cannot open /dev/null: %m");
 		return EXIT_CONFIG;
 	}
-	if (!options_read(&options, argc, argv, &err)) {
+	settings.options.arena = &settings.arena;
+	if (!options_read(&settings.options, argc, argv, &err)) {
 		err_print(&err);
-		arena_free(&arena);
+		arena_free(&settings.arena);
 		return (int)err.code;
 	}
-	if (options_text(&options, OPTION_VERBOSE))
+	if (options_text(&settings.options, OPTION_VERBOSE))
 		log_max = LOG_LEVEL_DEBUG;
-	code = dispatch(&options, &config);
+	code = dispatch(&settings, argc, argv);
 	/* What failed earlier is no longer in the buffer that is flushed. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && (code == EXIT_DONE || code == EXIT_CHECK)) {
 		log_error("cannot write to standard output");
 		code = EXIT_EXPORT;
 	}
-	arena_free(&arena);
+	arena_free(&settings.arena);
 	return code;
 }

@@ -144,7 +144,7 @@ static bool read_flags(struct options *o, int argc, char **argv, struct err *err
 	int c, id;
 
 	fill_getopt(longs, shorts);
-	opterr = 0;
+	opterr = optind = 0;		/* 0: from the beginning, as for a new configuration (glibc) */
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		if (c == ':')
 			return err_set(err, EXIT_USAGE, "%s wants a value", argv[optind - 1]);

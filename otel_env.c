@@ -158,6 +158,15 @@ static void copies(struct options *o)
 	}
 }
 
+/* The batch processor's own: how long a span may wait for others. */
+static void batch_delay(struct options *o)
+{
+	const char *v = variable("OTEL_BSP_SCHEDULE_DELAY");
+
+	if (v)
+		options_add(o, OPTION_BATCH_DELAY, LEVEL_OTEL, v, "OTEL_BSP_SCHEDULE_DELAY", 0);
+}
+
 /* Names that haspan does not know are left out, with a warning; `none` alone is a list too. */
 static void propagators(struct options *o)
 {
@@ -213,6 +222,7 @@ void otel_env(struct options *o)
 	headers(o);
 	sampler(o);
 	copies(o);
+	batch_delay(o);
 	propagators(o);
 	resource(o);
 }

@@ -25,12 +25,6 @@
 #define SAMPLE_SHOWN 100
 #define SAMPLE_SIZE (4 * SAMPLE_SHOWN + 8)
 
-struct tally {
-#define COUNTER(name, identity, meaning) uint64_t name;
-#include "formats/counters.def"
-#undef COUNTER
-};
-
 /* Who wrote the lines of a pass: one group of spans, one memory of formats. */
 struct origin {
 	struct slice host;
@@ -53,6 +47,8 @@ struct step_ref {
 struct worker {
 	struct pipeline *pipeline;
 	pthread_t thread;
+	_Atomic int64_t busy_ms;	/* since when it has worked at its block; 0: it waits */
+	struct rules rules;		/* the configuration's, with the sampler of the block */
 	struct block block;
 	struct parser parser;
 	struct unwrapper unwrapper;
@@ -76,8 +72,10 @@ struct worker {
 };
 
 struct pipeline {
-	const struct config *c;
+	const struct config *c;		/* replaced by pipeline_reload, while there is no block in flight */
 	struct formats formats;		/* the configuration's, in an order of their own */
+	uint64_t learn_seq;		/* the block that teaches it */
+	unsigned threads;
 	struct sink *sinks[SINKS_MAX];
 	uint32_t nsinks;
 	struct worker *workers;
@@ -86,10 +84,16 @@ struct pipeline {
 	const char *rejects_failed;
 
 	pthread_mutex_t input;		/* who holds it reads the next block */
+	pthread_cond_t released;	/* `hold` ended, or a source was enabled */
+	_Atomic bool hold;		/* a new configuration waits for `input` */
+	char *uri[SOURCES_MAX];		/* of the sources; owned */
+	uint32_t nsources;
+	uint32_t nlive, live_number[SOURCES_MAX];	/* of those without an end: the number in `live` */
+	_Atomic bool disabled[SOURCES_MAX];
 	struct live *live;		/* sources without an end, or NULL */
 	bool live_ended;
 	struct source *source;		/* the file that is being read */
-	uint32_t next_source;
+	_Atomic uint32_t next_source;
 	uint64_t next_seq;
 	bool ended;
 	struct err *err;
@@ -104,8 +108,11 @@ struct pipeline {
 	struct ledger ledger;
 	struct tally total;
 	char sample[SAMPLE_SIZE];
+	struct sampler sampler;		/* of the next block; `output`'s too */
+	bool sampler_set;		/* by pipeline_sample */
 
 	pthread_t keeper;		/* tells sources what is settled */
+	uint64_t settled;		/* blocks below it; the keeper's own */
 	pthread_mutex_t keeping;	/* of `kept` */
 	pthread_cond_t keep;
 	bool kept;
@@ -181,6 +188,15 @@ static uint16_t origin_of(struct worker *w, struct slice host)
 	return (uint16_t)w->norigins++;
 }
 
+/* What stands beside the line in its message, where its envelope has no better. */
+static void peel_message(struct frame *f)
+{
+	if (!f->time_us)
+		f->time_us = f->message->time_us;
+	if (!f->host.len && f->message->key_is_host)
+		f->host = f->message->key;
+}
+
 /* Peel all frames and chain them by origin, so that each origin's spans stand together. */
 static void sort_frames(struct worker *w, uint32_t n)
 {
@@ -196,6 +212,8 @@ static void sort_frames(struct worker *w, uint32_t n)
 		} else {
 			record_peel_next(&w->unwrapper, f, i ? f - 1 : NULL);
 		}
+		if (f->message)
+			peel_message(f);
 		f->origin = i && slice_eq(f->host, f[-1].host) ? f[-1].origin : origin_of(w, f->host);
 		f->next = FRAME_NONE;
 		o = &w->origins[f->origin];
@@ -205,6 +223,35 @@ static void sort_frames(struct worker *w, uint32_t n)
 			w->frames[o->last].next = (uint16_t)i;
 		o->last = (uint16_t)i;
 	}
+}
+
+/* What a row of a message's headers sets. */
+static const enum slot header_slots[] = {
+#define HEADER(name, slot, context) SLOT_##slot,
+#include "formats/headers.def"
+#undef HEADER
+};
+
+/* Does the line itself say whose child the request is? */
+static bool has_context(const struct record *r)
+{
+	static const enum slot carriers[] = { SLOT_traceparent, SLOT_b3, SLOT_b3_traceid, SLOT_uber_trace_id, SLOT_xray };
+
+	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
+		if (record_has(r, carriers[i]))
+			return true;
+	return false;
+}
+
+/* What stands beside the line in its message, where the line has no better: trace context, and a key that is a trace id. */
+static void add_message(struct record *r, const struct message *m)
+{
+	if (has_context(r))
+		return;
+	for (uint32_t i = 0; i < m->headers; i++)
+		record_set_text(r, header_slots[m->header[i].row], slice_of(m->header[i].p, m->header[i].len));
+	if (m->key.len && !m->key_is_host && !record_has(r, SLOT_trace_id) && !record_has(r, SLOT_ID))
+		record_set_text(r, SLOT_trace_id, m->key);
 }
 
 static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
@@ -293,6 +340,8 @@ static void origin_frames(struct worker *w, const struct origin *o)
 		w->tally.lines += !(f->flags & FRAME_CONTINUES);
 		switch (parse_frame(&w->parser, f, &recent)) {
 		case PARSED_REQUEST:
+			if (f->message)
+				add_message(&w->parser.rec, f->message);
 			if (!steps_possible(w->parser.rec.format) || !step_taken(w, i, &recent))
 				request(w, f, mark, &open);
 			break;
@@ -349,7 +398,7 @@ static void process(struct worker *w)
 			keep_rejects(w, n);
 		keep_steps(w, n);
 	}
-	if (w->block.seq == 0)
+	if (w->block.seq == w->pipeline->learn_seq)
 		formats_learn(&w->pipeline->formats, w->parser.matches);
 }
 
@@ -491,13 +540,25 @@ static void finish_wires(struct worker *w)
 
 /* ---- input and output ------------------------------------------------------------------------------------ */
 
+/* Give up the input for a moment: until pipeline_reload or somebody at the admin socket is done, or to look again. */
+static void wait_released(struct pipeline *p)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += RELEASE_LOOK_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(&p->released, &p->input, &until);
+}
+
 /*
  * From the sources without an end: true when there is a block. An empty one, when the time has come for requests that
  * wait for more lines.
  */
 static bool fill_live(struct pipeline *p, struct block *b)
 {
-	bool files = p->source || p->next_source < p->c->nsources;
+	bool files = p->source || p->next_source < p->nsources;
 	int wait_ms = files && !stop_requested() ? 0 : p->final ? (int)(LINGER_US / 1000) : p->open ? IDLE_LOOK_MS : -1;
 
 	switch (live_fill(p->live, b, wait_ms)) {
@@ -511,19 +572,37 @@ static bool fill_live(struct pipeline *p, struct block *b)
 	}
 }
 
+/* A file that is disabled is not read, and none behind it. A wish to stop is looked for now and then. */
+static bool wait_disabled(struct pipeline *p, uint32_t i)
+{
+	if (!p->disabled[i] || stop_requested())
+		return false;
+	if (!p->live || p->live_ended)
+		wait_released(p);
+	return true;
+}
+
 /* From files, one after the other: true when there is a block. */
 static bool fill_files(struct pipeline *p, struct block *b)
 {
 	if (!p->source) {
-		while (p->next_source < p->c->nsources && live_names(p->c->sources[p->next_source]))
+		while (p->next_source < p->nsources && live_names(slice_str(p->uri[p->next_source])))
 			p->next_source++;
-		if (p->next_source == p->c->nsources)
+		if (p->next_source == p->nsources || wait_disabled(p, p->next_source))
 			return false;
-		p->source = source_open(p->c->sources[p->next_source++], p->err);
+		p->source = source_open(slice_str(p->uri[p->next_source++]), p->err);
 		return false;
 	}
-	if (source_fill(p->source, b, p->err) == FILL_BLOCK)
+	if (wait_disabled(p, p->next_source - 1))
+		return false;
+	switch (source_fill(p->source, b, p->err)) {
+	case FILL_BLOCK:
 		return true;
+	case FILL_LATER:
+		return false;
+	case FILL_END:
+		break;
+	}
 	source_close(p->source);
 	p->source = NULL;
 	return false;
@@ -531,9 +610,16 @@ static bool fill_files(struct pipeline *p, struct block *b)
 
 static bool is_over(const struct pipeline *p)
 {
-	bool files = p->source || p->next_source < p->c->nsources;
+	bool files = p->source || p->next_source < p->nsources;
 
 	return (!p->live || p->live_ended) && (!files || stop_requested());
+}
+
+static void take_sampler(struct pipeline *p, struct worker *w)
+{
+	pthread_mutex_lock(&p->output);
+	w->rules.sampler = p->sampler;
+	pthread_mutex_unlock(&p->output);
 }
 
 /* What comes live goes before files, which can wait. */
@@ -570,9 +656,14 @@ static bool next_block(struct pipeline *p, struct worker *w)
 	bool got = false;
 
 	pthread_mutex_lock(&p->input);
-	while (!got && (!is_over(p) || (p->pace && pace_holds(p->pace))))
-		got = p->pace ? paced_block(p, &w->block) : read_block(p, &w->block);
+	while (!got && (!is_over(p) || (p->pace && pace_holds(p->pace)))) {
+		if (p->hold)
+			wait_released(p);
+		else
+			got = p->pace ? paced_block(p, &w->block) : read_block(p, &w->block);
+	}
 	if (got) {
+		take_sampler(p, w);
 		w->block.seq = p->next_seq++;
 		if (p->live)
 			ledger_enter(&p->ledger, w->block.seq, w->block.source, w->block.mark);
@@ -612,7 +703,7 @@ static void tally_add(struct tally *to, struct tally *from)
 static void wait_for_first(struct pipeline *p, uint64_t seq)
 {
 	pthread_mutex_lock(&p->output);
-	while (seq != p->next_out && (p->next_out == 0 || p->linetime))
+	while ((seq > p->learn_seq && p->next_out <= p->learn_seq) || (p->linetime && seq != p->next_out))
 		pthread_cond_wait(&p->turn, &p->output);
 	pthread_mutex_unlock(&p->output);
 }
@@ -624,6 +715,15 @@ static void stop_without_sinks(const struct pipeline *p)
 		if (!p->sinks[k]->failed)
 			return;
 	stop_request();
+}
+
+/* A sink that does not hold what it is given while it is disabled is given nothing. */
+static void wait_enabled(const struct sink *s)
+{
+	const struct timespec moment = { .tv_nsec = RELEASE_LOOK_MS * 1000000L };
+
+	while (s->disabled && !s->holds && !stop_requested())
+		nanosleep(&moment, NULL);
 }
 
 /*
@@ -643,6 +743,7 @@ static void hand_over(struct pipeline *p, struct worker *w)
 
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		w->wire[k].seq = w->block.seq;
+		wait_enabled(p->sinks[k]);
 		if (w->wire[k].bytes.len || w->wire[k].spans)
 			p->sinks[k]->ops->submit(p->sinks[k], &w->wire[k]);
 		w->wire[k].spans = 0;
@@ -662,10 +763,15 @@ static void *worker_main(void *arg)
 
 	while (next_block(w->pipeline, w)) {
 		wait_for_first(w->pipeline, w->block.seq);
+		w->busy_ms = clock_ms();
 		process(w);
+		w->busy_ms = 0;
 		join(w->pipeline, w);
+		w->busy_ms = clock_ms();
 		finish_wires(w);
+		w->busy_ms = 0;
 		hand_over(w->pipeline, w);
+		block_release(&w->block);
 	}
 	parser_thread_free();
 	return NULL;
@@ -684,7 +790,20 @@ static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
 	w->rejects.max = WIRE_MAX;
 	w->parts.max = w->joined.max = WIRE_MAX;
 	merge_init(&w->merge);
-	return rebuilder_init(&w->rebuilder, &p->c->rules, p->c->timezone, err);
+	w->rules = p->c->rules;
+	return rebuilder_init(&w->rebuilder, &w->rules, p->c->timezone, err);
+}
+
+/* `truncate`: what an earlier run left there goes; not at a new configuration, when it may be the same file. */
+static int open_rejects(const char *path, bool truncate, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND | (truncate ? O_TRUNC : 0), 0600);
+
+	if (fd < 0) {
+		err_set(err, EXIT_CONFIG, "cannot write to it: %m");
+		err_where(err, "%s", path);
+	}
+	return fd;
 }
 
 static bool open_sinks(struct pipeline *p, struct err *err)
@@ -709,14 +828,10 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 	}
 	if (p->c->check_only)
 		return true;
-	if (p->c->rejects) {
-		p->rejects = open(p->c->rejects, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		if (p->rejects < 0) {
-			err_set(err, EXIT_CONFIG, "cannot write to it: %m");
-			return err_where(err, "%s", p->c->rejects);
-		}
-	}
-	return true;
+	sinks_opened(&p->c->export);
+	if (p->c->rejects)
+		p->rejects = open_rejects(p->c->rejects, true, err);
+	return !p->c->rejects || p->rejects >= 0;
 }
 
 /* Paths that this run will write, NULL-terminated. */
@@ -756,6 +871,18 @@ static bool check_outputs(const struct config *c, const struct source *s, struct
 	return true;
 }
 
+/* The configuration that names them may be replaced. */
+static bool copy_uris(struct pipeline *p, struct err *err)
+{
+	for (uint32_t i = 0; i < p->c->nsources; i++) {
+		p->uri[i] = strndup(p->c->sources[i].p, p->c->sources[i].len);
+		if (!p->uri[i])
+			return err_set(err, EXIT_CONFIG, "out of memory");
+		p->nsources = i + 1;
+	}
+	return true;
+}
+
 /* To bind may take root's rights; all that comes after does not. */
 static bool is_socket(struct slice uri)
 {
@@ -774,12 +901,13 @@ static bool check_sources(struct pipeline *p, bool sockets, struct err *err)
 		if (is_socket(c->sources[i]) != sockets)
 			continue;
 		s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
+		p->live_number[i] = s ? 0 : p->nlive++;
 		ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
 		source_close(s);
 		if (!ok)
 			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
 	}
-	return true;
+	return !p->live || live_add_passed(p->live, err);
 }
 
 /* From here on nothing takes root's rights, and nothing is opened that the configuration doesn't name. */
@@ -795,7 +923,7 @@ static bool confine(const struct config *c, struct err *err)
 
 static bool open_live(struct pipeline *p, const struct config *c, struct err *err)
 {
-	bool any = false;
+	bool any = live_passed() > 0;
 
 	for (uint32_t i = 0; i < c->nsources; i++)
 		any |= live_names(c->sources[i]);
@@ -805,6 +933,15 @@ static bool open_live(struct pipeline *p, const struct config *c, struct err *er
 		return err_set(err, EXIT_CONFIG, "out of memory");
 	p->live = live_new(&c->live, err);
 	return p->live != NULL;
+}
+
+/* Does the user name the host? Then the envelopes' do not count. */
+static bool gives_host(const struct config *c)
+{
+	for (uint32_t i = 0; i < c->resource.n; i++)
+		if (slice_eq(c->resource.keys[i], SLICE("host.name")))
+			return true;
+	return false;
 }
 
 struct pipeline *pipeline_open(const struct config *c, struct err *err)
@@ -818,9 +955,11 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	}
 	p->c = c;
 	p->formats = c->formats;
+	p->threads = c->threads;
 	p->rejects = -1;
-	for (uint32_t i = 0; i < c->resource.n; i++)
-		p->host_given |= slice_eq(c->resource.keys[i], SLICE("host.name"));
+	p->host_given = gives_host(c);
+	p->sampler = c->rules.sampler;
+	pthread_cond_init(&p->released, NULL);
 	pthread_mutex_init(&p->input, NULL);
 	pthread_mutex_init(&p->output, NULL);
 	pthread_cond_init(&p->turn, NULL);
@@ -830,7 +969,8 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	p->pace = pace_new(c, err);
 	if (c->rebase)
 		p->linetime = linetime_new(c, err);
-	if (p->joiner && err->code == EXIT_DONE && open_live(p, c, err) && check_sources(p, true, err) && confine(c, err) &&
+	if (p->joiner && err->code == EXIT_DONE && copy_uris(p, err) && open_live(p, c, err) &&
+	    check_sources(p, true, err) && confine(c, err) &&
 	    check_sources(p, false, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
@@ -859,12 +999,10 @@ static void leave_open(struct pipeline *p, struct worker *w)
 	parser_thread_free();
 }
 
-/* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p, bool last)
+/* Blocks below this one are settled by all sinks. */
+static uint64_t settled_below(struct pipeline *p)
 {
-	uint32_t source = 0;
-	uint64_t below, mark;
-	bool synced = false;
+	uint64_t below;
 
 	pthread_mutex_lock(&p->output);
 	below = p->next_out;
@@ -874,14 +1012,33 @@ static void settle(struct pipeline *p, bool last)
 
 		below = unsettled < below ? unsettled : below;
 	}
-	ledger_settle(&p->ledger, below);
-	while (ledger_news(&p->ledger, &source, &mark)) {
-		for (uint32_t k = 0; k < p->nsinks && !synced; k++)
-			if (p->sinks[k]->ops->sync)
-				p->sinks[k]->ops->sync(p->sinks[k]);
-		synced = true;
-		live_acknowledge(p->live, source, mark);
+	return below;
+}
+
+/* `below` is settled; what a sync cannot vouch for is not, after all. Returns what remains. */
+static uint64_t sync_sinks(struct pipeline *p, uint64_t below)
+{
+	uint64_t synced;
+
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (p->sinks[k]->ops->sync)
+			p->sinks[k]->ops->sync(p->sinks[k]);
+	synced = settled_below(p);
+	return synced < below ? synced : below;
+}
+
+/* What all sinks have settled need not be read again: tell the sources. */
+static void settle(struct pipeline *p, bool last)
+{
+	uint64_t below = settled_below(p), mark;
+	uint32_t source = 0;
+
+	if (below > p->settled) {
+		p->settled = sync_sinks(p, below);
+		ledger_settle(&p->ledger, p->settled);
 	}
+	while (ledger_news(&p->ledger, &source, &mark))
+		live_acknowledge(p->live, source, mark);
 	live_keep(p->live, last);
 }
 
@@ -923,13 +1080,16 @@ void pipeline_run(struct pipeline *p, struct err *err)
 
 	p->err = err;
 	rebase_files(p);
-	while (started < p->c->threads &&
+	while (started < p->threads &&
 	       pthread_create(&p->workers[started].thread, NULL, worker_main, &p->workers[started]) == 0)
 		started++;
 	if (started == 0)
 		err_set(err, EXIT_CONFIG, "cannot start a thread");
 	for (unsigned i = 0; i < started; i++)
 		pthread_join(p->workers[i].thread, NULL);
+	pthread_mutex_lock(&p->input);
+	p->ended = true;
+	pthread_mutex_unlock(&p->input);
 	leave_open(p, &p->workers[0]);
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		p->sinks[k]->ops->finish(p->sinks[k]);
@@ -937,55 +1097,338 @@ void pipeline_run(struct pipeline *p, struct err *err)
 		keeper_end(p);
 }
 
-static unsigned long long u(uint64_t n)
+/* ---- seen and steered -------------------------------------------------------------------------------------- */
+
+/* `held` is what is left: handed to the sink, or on its way to it, or in its spool, and not answered for. */
+static void sink_account(struct sink_account *a, const struct tally *t, const struct sink_tally *s)
 {
-	return n;
+	a->spans = t->spans;
+	a->restored = s->restored;
+	a->exported = s->exported;
+	a->unsampled = t->unsampled;
+	a->filtered = t->filtered;
+	a->refused = s->refused;
+	a->dropped = s->dropped;
+	a->held = a->spans + a->restored - a->exported - a->unsampled - a->filtered - a->refused - a->dropped;
 }
 
-static int print_lines(char *out, size_t size, const struct tally *t)
+void pipeline_account(struct pipeline *p, struct account *out)
 {
-	return snprintf(out, size, "lines=%llu requests=%llu merged=%llu other=%llu rejected=%llu", u(t->lines),
-			u(t->requests), u(t->merged), u(t->other), u(t->rejected));
-}
-
-/* `held` is what is left: handed to the sink, or on its way to it, and not answered for. */
-static int print_spans(char *out, size_t size, const struct tally *t, const struct sink_tally *s)
-{
-	uint64_t done = s->exported + s->refused + s->dropped + t->unsampled + t->filtered;
-
-	return snprintf(out, size, "spans=%llu restored=%llu exported=%llu unsampled=%llu filtered=%llu refused=%llu "
-				   "dropped=%llu held=%llu", u(t->spans), u(s->restored), u(s->exported),
-			u(t->unsampled), u(t->filtered), u(s->refused), u(s->dropped),
-			u(t->spans + s->restored - done));
-}
-
-void pipeline_summary(struct pipeline *p)
-{
-	char text[2048 + SINKS_MAX * 1024];
 	struct sink_tally s[SINKS_MAX];
-	struct tally total;
-	size_t n;
 
 	/* The sinks first: what they have answered for is in the total by then. */
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		p->sinks[k]->ops->tally(p->sinks[k], &s[k]);
 	pthread_mutex_lock(&p->output);
-	total = p->total;
+	out->total = p->total;
 	pthread_mutex_unlock(&p->output);
+	out->nsinks = p->nsinks;
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		out->sink[k].uri = p->sinks[k]->uri;
+		out->sink[k].disabled = p->sinks[k]->disabled;
+		out->sink[k].failed = p->sinks[k]->failed;
+		sink_account(&out->sink[k], &out->total, &s[k]);
+	}
+}
 
-	n = (size_t)print_lines(text, sizeof(text), &total);
-	if (p->nsinks == 1) {
+void pipeline_metrics(struct pipeline *p, struct metrics *m)
+{
+	if (p->live)
+		live_metrics(p->live, m);
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		m->label = p->sinks[k]->uri;
+		if (p->sinks[k]->ops->metrics)
+			p->sinks[k]->ops->metrics(p->sinks[k], m);
+	}
+	m->label = NULL;
+}
+
+uint32_t pipeline_sources(const struct pipeline *p)
+{
+	return p->nsources;
+}
+
+const char *pipeline_source_uri(const struct pipeline *p, uint32_t i)
+{
+	return p->uri[i];
+}
+
+enum source_state pipeline_source_state(const struct pipeline *p, uint32_t i)
+{
+	uint32_t next = p->next_source;
+
+	if (p->disabled[i])
+		return SOURCE_DISABLED;
+	if (live_names(slice_str(p->uri[i])))
+		return SOURCE_READING;
+	return i + 1 < next ? SOURCE_ENDED : i + 1 == next ? SOURCE_READING : SOURCE_WAITING;
+}
+
+void pipeline_enable_source(struct pipeline *p, uint32_t i, bool enable)
+{
+	p->disabled[i] = !enable;
+	if (live_names(slice_str(p->uri[i])))
+		live_pause(p->live, p->live_number[i], !enable);
+	else
+		wake_input();
+}
+
+void pipeline_enable_sink(struct pipeline *p, uint32_t k, bool enable)
+{
+	p->sinks[k]->disabled = !enable;
+}
+
+void pipeline_sample(struct pipeline *p, const struct sampler *s)
+{
+	pthread_mutex_lock(&p->output);
+	p->sampler_set = s != NULL;
+	p->sampler = s ? *s : p->c->rules.sampler;
+	pthread_mutex_unlock(&p->output);
+}
+
+int64_t pipeline_busy_ms(struct pipeline *p)
+{
+	int64_t longest = 0, now = clock_ms();
+
+	for (unsigned i = 0; i < p->threads; i++) {
+		int64_t since = p->workers[i].busy_ms;
+
+		if (since && now - since > longest)
+			longest = now - since;
+	}
+	return longest;
+}
+
+/* ---- a new configuration ----------------------------------------------------------------------------------- */
+
+static bool same_list(const struct slice *a, uint32_t na, const struct slice *b, uint32_t nb)
+{
+	bool same = na == nb;
+
+	for (uint32_t i = 0; same && i < na; i++)
+		same = slice_eq(a[i], b[i]);
+	return same;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* What is bound, opened or started once. */
+static void warn_of_restart(const struct config *old, const struct config *new)
+{
+	const struct {
+		const char *what;
+		bool same;
+	} fixed[] = {
+		{ "--from", same_list(old->sources, old->nsources, new->sources, new->nsources) },
+		{ "--to", same_list(old->sinks, old->nsinks, new->sinks, new->nsinks) },
+		{ "--threads", old->threads == new->threads },
+		{ "--admin", same_text(old->admin, new->admin) },
+		{ "--listen-metrics", same_text(old->listen_metrics, new->listen_metrics) },
+	};
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		if (!fixed[i].same)
+			log_warn("%s changed: that needs a restart; it stays as it was", fixed[i].what);
+}
+
+/* No block is filled from here on until input_release; false: the input has ended. */
+static bool input_hold(struct pipeline *p)
+{
+	p->hold = true;
+	if (p->live)
+		live_wake(p->live);
+	wake_input();
+	pthread_mutex_lock(&p->input);
+	return !p->ended;
+}
+
+static void input_release(struct pipeline *p)
+{
+	p->hold = false;
+	pthread_cond_broadcast(&p->released);
+	pthread_mutex_unlock(&p->input);
+}
+
+/*
+ * Settings of sources and of sinks. All or none, as far as they go: what was changed before another one failed is
+ * changed back.
+ */
+static bool reload_ends(struct pipeline *p, const struct config *c, struct err *err)
+{
+	struct err again = { 0 };
+	uint32_t k = 0;
+	bool ok = !p->live || live_reload(p->live, &c->live, err);
+
+	for (; ok && k < p->nsinks; k++)
+		ok = !p->sinks[k]->ops->reload || p->sinks[k]->ops->reload(p->sinks[k], &c->export, err);
+	if (ok)
+		return true;
+	while (k-- > 0)
+		if (p->sinks[k]->ops->reload)
+			p->sinks[k]->ops->reload(p->sinks[k], &p->c->export, &again);
+	if (p->live)
+		live_reload(p->live, &p->c->live, &again);
+	return false;
+}
+
+static void wait_handed_over(struct pipeline *p)
+{
+	pthread_mutex_lock(&p->output);
+	while (p->next_out != p->next_seq)
+		pthread_cond_wait(&p->turn, &p->output);
+	pthread_mutex_unlock(&p->output);
+}
+
+/* What takes over, made before anything changes. */
+struct succession {
+	const struct config *c;
+	struct rebuilder *rebuilder;	/* one for each worker; owned */
+	struct joiner *joiner;		/* owned; NULL: the old one goes on */
+	int rejects;			/* descriptor, or -1 */
+};
+
+static void succession_free(struct pipeline *p, struct succession *s)
+{
+	for (unsigned i = 0; s->rebuilder && i < p->threads; i++)
+		rebuilder_free(&s->rebuilder[i]);
+	free(s->rebuilder);
+	joiner_free(s->joiner);
+	if (s->rejects >= 0)
+		close(s->rejects);
+}
+
+static bool succession_make(struct pipeline *p, struct succession *s, struct err *err)
+{
+	const struct config *c = s->c;
+	bool resize = p->c->max_open != c->max_open || p->c->max_age_us != c->max_age_us;
+
+	s->rebuilder = calloc(p->threads, sizeof(*s->rebuilder));
+	if (!s->rebuilder)
+		return err_set(err, EXIT_CONFIG, "out of memory");
+	for (unsigned i = 0; i < p->threads; i++)
+		if (!rebuilder_init(&s->rebuilder[i], &c->rules, c->timezone, err))
+			return false;
+	if (resize && !(s->joiner = joiner_new(c->max_open, c->max_age_us, err)))
+		return false;
+	return !c->rejects || (s->rejects = open_rejects(c->rejects, false, err)) >= 0;
+}
+
+/* What a worker has of its own. The old rebuilder is left in `new`. */
+static void worker_renew(struct worker *w, struct pipeline *p, const struct rules *rules, struct rebuilder *new)
+{
+	struct rebuilder old = w->rebuilder;
+
+	parser_free(&w->parser);
+	parser_init(&w->parser, &p->formats);
+	w->rules = *rules;
+	w->rebuilder = *new;
+	w->rebuilder.rules = &w->rules;
+	*new = old;
+}
+
+/* No block is in flight: no worker looks at anything of this. What was replaced is left in `s`. */
+static void swap(struct pipeline *p, struct succession *s)
+{
+	const struct config *c = s->c;
+	int rejects = p->rejects;
+	struct err ignored = { 0 };
+	bool same = formats_same(&p->c->formats, &c->formats);
+	uint16_t order[FORMATS_MAX];
+
+	memcpy(order, p->formats.order, sizeof(order));
+	p->formats = c->formats;
+	if (same)
+		memcpy(p->formats.order, order, sizeof(order));
+	else
+		p->learn_seq = p->next_seq;
+	zone_prepare(c->timezone, &ignored);	/* it was looked at before */
+	for (unsigned i = 0; i < p->threads; i++)
+		worker_renew(&p->workers[i], p, &c->rules, &s->rebuilder[i]);
+	p->rejects = s->rejects;
+	s->rejects = rejects;
+	p->rejects_failed = NULL;
+	p->host_given = gives_host(c);
+	pthread_mutex_lock(&p->output);
+	p->c = c;
+	if (!p->sampler_set)
+		p->sampler = c->rules.sampler;
+	pthread_mutex_unlock(&p->output);
+}
+
+/* Open requests leave the old way, if they can't be read the new way or are to be kept in another place. */
+static void flush_joiner(struct pipeline *p, struct succession *s)
+{
+	struct joiner *old = p->joiner;
+
+	if (formats_same(&p->c->formats, &s->c->formats) && !s->joiner)
+		return;
+	leave_open(p, &p->workers[0]);
+	if (s->joiner) {
+		p->joiner = s->joiner;
+		s->joiner = old;
+	}
+	p->open = p->final = 0;
+}
+
+bool pipeline_reload(struct pipeline *p, const struct config *c, struct err *err)
+{
+	struct succession s = { .c = c, .rejects = -1 };
+	bool ok = succession_make(p, &s, err);
+
+	if (ok) {
+		ok = input_hold(p) ? reload_ends(p, c, err) : err_set(err, EXIT_CONFIG, "haspan is about to end");
+		if (ok) {
+			warn_of_restart(p->c, c);
+			wait_handed_over(p);
+			flush_joiner(p, &s);
+			swap(p, &s);
+		}
+		input_release(p);
+	}
+	succession_free(p, &s);
+	return ok;
+}
+
+static unsigned long long u(uint64_t n)
+{
+	return n;
+}
+
+static size_t print_spans(char *out, size_t size, const struct sink_account *s)
+{
+	size_t n = 0;
+
+#define ACCOUNT(name, kind, meaning) n += (size_t)snprintf(out + n, size - n, "%s" #name "=%llu", n ? " " : "", u(s->name));
+#include "formats/account.def"
+#undef ACCOUNT
+	return n;
+}
+
+void pipeline_summary(struct pipeline *p)
+{
+	char text[2048 + SINKS_MAX * 1024];
+	struct account a;
+	size_t n;
+
+	pipeline_account(p, &a);
+	n = (size_t)snprintf(text, sizeof(text), "lines=%llu requests=%llu merged=%llu other=%llu rejected=%llu",
+			     u(a.total.lines), u(a.total.requests), u(a.total.merged), u(a.total.other),
+			     u(a.total.rejected));
+	if (a.nsinks == 1) {
 		text[n++] = ' ';
-		n += (size_t)print_spans(text + n, sizeof(text) - n, &total, &s[0]);
+		n += print_spans(text + n, sizeof(text) - n, &a.sink[0]);
 	}
 	n += (size_t)snprintf(text + n, sizeof(text) - n, " truncated=%llu invalid_contexts=%llu\n",
-			      u(total.truncated), u(total.invalid_contexts));
-	for (uint32_t k = 0; p->nsinks > 1 && k < p->nsinks; k++) {
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "sink=%.200s ", p->sinks[k]->uri);
-		n += (size_t)print_spans(text + n, sizeof(text) - n, &total, &s[k]);
+			      u(a.total.truncated), u(a.total.invalid_contexts));
+	for (uint32_t k = 0; a.nsinks > 1 && k < a.nsinks; k++) {
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "sink=%.200s ", a.sink[k].uri);
+		n += print_spans(text + n, sizeof(text) - n, &a.sink[k]);
 		text[n++] = '\n';
 	}
-	fwrite(text, 1, n, stderr);
+	log_lines(LOG_LEVEL_INFO, text, n);
 }
 
 /* Nothing at all was understood: that is a wrong format, not a bad line. */
@@ -1011,6 +1454,8 @@ int pipeline_exit_code(struct pipeline *p)
 		code = EXIT_CONFIG;
 	if (p->err && (int)p->err->code > code)
 		code = (int)p->err->code;
+	if (p->live && (int)live_failed(p->live) > code)
+		code = (int)live_failed(p->live);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		struct sink_tally s;
 
@@ -1024,9 +1469,11 @@ int pipeline_exit_code(struct pipeline *p)
 void pipeline_close(struct pipeline *p)
 {
 	source_close(p->source);
+	for (uint32_t i = 0; i < p->nsources; i++)
+		free(p->uri[i]);
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		p->sinks[k]->ops->free(p->sinks[k]);
-	for (unsigned i = 0; i < p->c->threads; i++) {
+	for (unsigned i = 0; i < p->threads; i++) {
 		struct worker *w = &p->workers[i];
 
 		block_free(&w->block);

@@ -17,6 +17,67 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err);
  */
 void pipeline_run(struct pipeline *p, struct err *err);
 
+/* ---- seen and steered: any thread, any time ----------------------------------------------------------------- */
+
+struct tally {
+#define COUNTER(name, identity, meaning) uint64_t name;
+#include "formats/counters.def"
+#undef COUNTER
+};
+
+/* What became of the spans of one sink. */
+struct sink_account {
+	const char *uri;		/* lent by the pipeline; it is the label of the sink's metrics */
+	bool disabled, failed;
+#define ACCOUNT(name, kind, meaning) uint64_t name;
+#include "formats/account.def"
+#undef ACCOUNT
+};
+
+struct account {
+	struct tally total;
+	uint32_t nsinks;
+	struct sink_account sink[SINKS_MAX];
+};
+
+/* One reading, in which both identities (haspan(1)) hold, the second for each sink. */
+void pipeline_account(struct pipeline *p, struct account *out);
+
+/* What sources and sinks show of themselves, labelled by their URIs. */
+void pipeline_metrics(struct pipeline *p, struct metrics *m);
+
+enum source_state { SOURCE_WAITING, SOURCE_READING, SOURCE_DISABLED, SOURCE_ENDED };
+
+uint32_t pipeline_sources(const struct pipeline *p);
+const char *pipeline_source_uri(const struct pipeline *p, uint32_t i);
+enum source_state pipeline_source_state(const struct pipeline *p, uint32_t i);
+
+/*
+ * Source `i` is not read while it is disabled: what it has waits there, but for datagrams, which the kernel drops when its
+ * buffer is full, and counts. To sink `k` nothing is sent: what it holds in memory or in its spool stays there, and when
+ * there is no room for more the input waits, for all sinks. A stop enables everything, so that nothing is lost.
+ */
+void pipeline_enable_source(struct pipeline *p, uint32_t i, bool enable);
+void pipeline_enable_sink(struct pipeline *p, uint32_t k, bool enable);
+
+/* Sample by `s` from the next block on, whatever the configuration says, also a new one; NULL: as it says. */
+void pipeline_sample(struct pipeline *p, const struct sampler *s);
+
+/* For how many milliseconds the slowest worker has been busy with its block: not waiting for input, sinks or others. */
+int64_t pipeline_busy_ms(struct pipeline *p);
+
+/*
+ * Go on with `c`: formats, rules, resource, limits and certificates of sources, settings of sinks, --rejects, which is
+ * opened again. Blocks that were read before are read the old way, and nothing is read meanwhile. Requests that are
+ * open stay so, but leave as at the end when the formats or --max-open or --max-age changed. What only a restart changes
+ * is said in a warning, and stays.
+ *
+ * Waits until all blocks in flight are handed over, which may take as long as a sink makes them wait; sinks get their
+ * settings before. true: nobody uses the old configuration any more. false: `err` filled, all is as it was, and `c` is
+ * used by nobody. One caller at a time, while pipeline_run runs.
+ */
+bool pipeline_reload(struct pipeline *p, const struct config *c, struct err *err);
+
 /* The accounting identity on stderr (haspan(1)); any thread, any time. */
 void pipeline_summary(struct pipeline *p);
 

@@ -206,6 +206,8 @@ static void inputs(int fence, const struct config *c)
 {
 	for (uint32_t i = 0; i < c->nsources; i++)
 		source(fence, c->sources[i]);
+	if (c->admin)
+		source(fence, slice_str(c->admin));	/* the socket goes at the end */
 	for (const char *const *path = c->rereads; *path; path++)
 		around(fence, *path, FENCE_READ);
 }

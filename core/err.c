@@ -1,5 +1,8 @@
 #include "core/err.h"
 
+#include "core/buf.h"
+#include "core/limits.h"
+#include "core/log.h"
 #include "core/term.h"
 
 #include <stdarg.h>
@@ -68,18 +71,22 @@ bool err_where(struct err *e, const char *fmt, ...)
 
 void err_print(const struct err *e)
 {
-	fprintf(stderr, "haspan: ");
+	struct buf out = { .max = LOG_TEXT_MAX };
+
+	buf_printf(&out, "haspan: ");
 	if (e->where[0]) {
-		fprintf(stderr, "%s:", e->where);
+		buf_printf(&out, "%s:", e->where);
 		if (e->line)
-			fprintf(stderr, "%u:", e->line);
+			buf_printf(&out, "%u:", e->line);
 		if (e->column)
-			fprintf(stderr, "%u:", e->column);
-		fprintf(stderr, " ");
+			buf_printf(&out, "%u:", e->column);
+		buf_char(&out, ' ');
 	} else if (e->column) {
-		fprintf(stderr, "column %u: ", e->column);
+		buf_printf(&out, "column %u: ", e->column);
 	}
-	fprintf(stderr, "%s\n", e->text);
+	buf_printf(&out, "%s\n", e->text);
 	if (e->quoted[0])
-		fprintf(stderr, "    %s\n    %*s^\n", e->quoted, (int)e->caret, "");
+		buf_printf(&out, "    %s\n    %*s^\n", e->quoted, (int)e->caret, "");
+	log_lines(LOG_LEVEL_ERROR, out.p, out.len);
+	buf_free(&out);
 }

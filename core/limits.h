@@ -28,9 +28,11 @@
  */
 #define LINE_MAX_BYTES ((size_t)66 * 1024)
 
-/* The largest count of a counted message, and its digits. It fits into a block with them: one that is too long is skipped whole. */
+/* --max-line, at least: HAProxy's own least `len`. */
+#define LINE_MIN_BYTES ((size_t)80)
+
+/* Digits of a counted message's count. What is too long for a line is skipped whole; a larger count is no count. */
 #define COUNT_DIGITS 6
-#define COUNT_MAX (BLOCK_SIZE - COUNT_DIGITS - 1)
 
 /* The file of --config. Somebody's log, or /dev/zero, is none. */
 #define CONFIG_MAX ((size_t)1024 * 1024)
@@ -243,13 +245,43 @@
 #define LEDGER_MAX 65536
 #endif
 
-/* Tests in one expression, parentheses inside each other, values of one `in (…)`: a person writes a few. */
-#define EXPR_TESTS_MAX 1000
-#define EXPR_DEPTH_MAX 64
-#define EXPR_SET_MAX 1000
+/*
+ * Messages of a queue (Kafka) in one block, and the bytes of what stands beside their text: keys and headers that name
+ * a trace. About as many as fill a block with usual lines.
+ */
+#ifdef HASPAN_HARD
+#define MESSAGES_MAX 3
+#define MESSAGE_ASIDE ((size_t)8 * 1024)
+#else
+#define MESSAGES_MAX 1024
+#define MESSAGE_ASIDE ((size_t)64 * 1024)
+#endif
 
-/* --keep and --drop of one run. */
-#define RULES_MAX 64
+/* Headers of one message that name a trace, and of all messages of a block: more leave with the next one. */
+#define MESSAGE_HEADERS 9
+#define MESSAGES_HEADERS (2 * MESSAGES_MAX + MESSAGE_HEADERS)
+
+/* A header or a key of a message that is longer than this names no trace. tracestate may have 512 bytes. */
+#define MESSAGE_HEADER_MAX 600
+
+/*
+ * Positions of blocks that are not settled, for each Kafka source: one for each partition in a block. Beyond, they move
+ * in larger steps.
+ */
+#ifdef HASPAN_HARD
+#define KAFKA_POSITIONS 16
+#else
+#define KAFKA_POSITIONS 65536
+#endif
+
+/* How often a consumer is polled at least, and how long nobody may have asked for lines before its partitions pause. */
+#define KAFKA_POLL_MS 1000
+
+/* Messages that polling may bring while nobody asks for them: one, and what slips through while partitions pause. */
+#define KAFKA_HELD_MAX 16
+
+/* How long the end waits for the group to let go: an answer of a broker takes milliseconds, or does not come. */
+#define KAFKA_CLOSE_MS 5000
 
 /* A kafka:// URI with its parameters; a list of thirty brokers and all properties that anybody sets fit. */
 #define KAFKA_URI_MAX ((size_t)16384)
@@ -268,8 +300,19 @@
 /* Its messages in memory: --buffer-max is the bound; this is so many that it never bites before. */
 #define KAFKA_MESSAGES_MAX "10000000"
 
+/* How long a start waits for the group's coordinator: a new cluster makes its topic first. It may come later. */
+#define KAFKA_GROUP_MS 3000
+
 /* How often each kind of librdkafka's messages is repeated. */
 #define LOG_KAFKA_MS 10000
+
+/* Tests in one expression, parentheses inside each other, values of one `in (…)`: a person writes a few. */
+#define EXPR_TESTS_MAX 1000
+#define EXPR_DEPTH_MAX 64
+#define EXPR_SET_MAX 1000
+
+/* --keep and --drop of one run. */
+#define RULES_MAX 64
 
 /* Sinks of one run. */
 #define SINKS_MAX 8
@@ -294,13 +337,16 @@
 #define BACKLOG_MAX 65535
 
 /* How often a listener looks whose time is up. */
-#define LISTENER_LOOK_MS 1000
+#define LISTENER_LOOK_MS 500
 
 /* How long a TLS peer that must read before more can come is left alone. */
 #define REST_MS 50
 
-/* How long peers that were told to go, because a stop was asked for, are waited for: HAProxy goes at once. */
-#define LEAVE_MS 100
+/*
+ * How long connections that were told to go, because a stop was asked for, may say nothing before they are not waited for
+ * any longer: some round trips. HAProxy goes at once.
+ */
+#define LEAVE_MS 250
 
 /* What a peer can cause is said so often at most. */
 #define LOG_EVERY_MS INT64_C(60000)
@@ -309,13 +355,17 @@
  * How long a message may take from its first byte to its last, and a TLS handshake. A sender writes a message at once, and
  * TCP repeats what was lost for about this long. What takes longer is no sender of logs, and holds memory.
  */
+#ifdef HASPAN_HARD
+#define MESSAGE_MS INT64_C(1500)
+#else
 #define MESSAGE_MS INT64_C(60000)
+#endif
 
 /*
  * A connection that says nothing for so long (--idle-timeout) is told to go. A HAProxy without traffic may be silent
  * for a night, and peers that died without a word are found by TCP's keep-alive, in KEEPALIVE_S + 3 KEEPALIVE_PROBE_S.
  */
-#define IDLE_DEFAULT_MS INT64_C(86400000)
+#define IDLE_DEFAULT_MS 86400000
 #define KEEPALIVE_S 120
 #define KEEPALIVE_PROBE_S 30
 
@@ -338,8 +388,82 @@
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)
 
+/*
+ * A batch leaves at once when it has so many bytes: a block of a file always has, so only lines that come singly wait for
+ * --batch-delay. Batches that wait are sent together up to JOIN_MAX: beyond it a request gains nothing, and proxies'
+ * limits lie near.
+ */
+#define BATCH_TARGET ((size_t)256 * 1024)
+#define JOIN_MAX ((size_t)1024 * 1024)
+
+/*
+ * A file of the spool: an eighth of --spool-max, but not more than this, so that space comes back in pieces. The smallest
+ * --spool-max is of a size at which the pieces still make sense.
+ */
+#define SPOOL_SEGMENTS 8
+#ifdef HASPAN_HARD
+#define SPOOL_SEGMENT_MAX ((uint64_t)64 * 1024)
+#else
+#define SPOOL_SEGMENT_MAX ((uint64_t)16 * 1024 * 1024)
+#endif
+#define SPOOL_MAX_LEAST ((uint64_t)1024 * 1024)
+
+/* Files that were written and not yet synced: as many descriptors. Beyond it the next one waits for the disk. */
+#define SPOOL_UNSYNCED_MAX 8
+
+/* The spool is searched for the next intact record in windows of this size. */
+#define SPOOL_WINDOW ((size_t)64 * 1024)
+
+/* After a failed call the spool is left alone for so long; so often a record that cannot be read is tried. */
+#define SPOOL_RETRY_MS 1000
+#define SPOOL_READ_TRIES 5
+
+/* The mark is written when so many bytes were answered for, or after so long: that is what is sent twice after kill -9. */
+#define SPOOL_MARK_BYTES ((uint64_t)1024 * 1024)
+#define SPOOL_MARK_MS 1000
+
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)
+
+/* Who waits for the input or a sink to be enabled again looks so often whether a stop was asked for, in milliseconds. */
+#define RELEASE_LOOK_MS 100
+
+/* A message of haspan's about itself: one line of a terminal or of the journal, which cuts at 48 KiB. */
+#define LOG_LINE_MAX ((size_t)1024)
+
+/* Lines that are printed together: the summary has one for each sink, an error its text, a quote and a caret. */
+#define LOG_TEXT_MAX ((size_t)32 * 1024)
+
+/* A message to the service manager: systemd reads at most 4 KiB of one. */
+#define NOTIFY_MAX ((size_t)1024)
+
+/*
+ * --admin: clients at once (further ones wait in the kernel's queue), what one may send before it is answered (HAProxy
+ * takes 16 KiB, but these commands are short), how long it may be silent or not read, and how long one that asked for a
+ * prompt may think.
+ */
+#define ADMIN_CLIENTS_MAX 16
+#define ADMIN_INPUT_MAX ((size_t)4 * 1024)
+#define ADMIN_SILENT_MS 10000
+#define ADMIN_PROMPT_MS 300000
+
+/* What one command answers: every number of 256 sources and 8 sinks, each with a label of LABEL_MAX. */
+#define SHOW_MAX ((size_t)64 * 1024 * 1024)
+
+/* A label's value, escaped: URIs are short; of a longer one the beginning is shown. */
+#define LABEL_MAX ((size_t)512)
+
+/* --listen-metrics: connections at once, memory for each (its request), how long one may be silent. */
+#define METRICS_CONNECTIONS_MAX 32
+#define METRICS_MEMORY ((size_t)16 * 1024)
+#define METRICS_SILENT_S 10
+
+/* A worker that has had one block for so long is stuck: a block takes milliseconds. So is a main loop that does not turn. */
+#define STUCK_MS 10000
+
+/* How often the main loop turns when nothing happens, and how often the service manager is told how things are. */
+#define TURN_MS 500
+#define STATUS_MS 10000
 
 /*
  * follow: the first bytes of a file, by which it is known again under another name: a few log lines, the dates of which

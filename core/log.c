@@ -1,24 +1,50 @@
 #include "core/log.h"
 
+#include "core/buf.h"
+#include "core/limits.h"
 #include "core/term.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum log_level log_max = LOG_LEVEL_INFO;
+
+static bool journal;		/* stderr is the journal's: each line begins with its priority */
+
+void log_init(void)
+{
+	const char *said = getenv("JOURNAL_STREAM");
+	struct stat st;
+	char mine[64];
+
+	if (!said || fstat(STDERR_FILENO, &st) != 0)
+		return;
+	snprintf(mine, sizeof(mine), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	journal = strcmp(said, mine) == 0;
+}
+
+/* syslog's priorities, as sd-daemon(3) writes them. */
+static const char *priority(enum log_level level)
+{
+	static const char *const prefix[] = { "<3>", "<4>", "<6>", "<7>" };
+
+	return journal ? prefix[level] : "";
+}
 
 void log_say(enum log_level level, const char *fmt, ...)
 {
 	static const char *const word[] = { "error: ", "warning: ", "", "debug: " };
-	char line[1024];
+	char line[LOG_LINE_MAX];
 	va_list args;
 	int n;
 
 	if (level > log_max)
 		return;
-	n = snprintf(line, sizeof(line), "haspan: %s", word[level]);
+	n = snprintf(line, sizeof(line), "%shaspan: %s", priority(level), word[level]);
 	va_start(args, fmt);
 	vsnprintf(line + n, sizeof(line) - (size_t)n - 2, fmt, args);
 	va_end(args);
@@ -27,6 +53,24 @@ void log_say(enum log_level level, const char *fmt, ...)
 	memcpy(line + n, "\n", 2);
 	/* One write per message: lines of several threads do not mix. */
 	fputs(line, stderr);
+}
+
+void log_lines(enum log_level level, const char *text, size_t len)
+{
+	struct buf out = { .max = LOG_TEXT_MAX };
+	struct slice rest = slice_of(text, len < LOG_TEXT_MAX / 2 ? len : LOG_TEXT_MAX / 2);
+
+	while (rest.len) {
+		struct slice line = slice_cut(&rest, '\n');
+
+		if (out.len + line.len + 8 > LOG_TEXT_MAX)
+			break;
+		buf_slice(&out, slice_str(priority(level)));
+		buf_slice(&out, line);
+		buf_char(&out, '\n');
+	}
+	fwrite(out.p, 1, out.len, stderr);
+	buf_free(&out);
 }
 
 int64_t clock_ms(void)

@@ -5,14 +5,24 @@
 #define CORE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/*
+ * Once, before the first message: when stderr is the journal's (JOURNAL_STREAM names it), each line begins with its
+ * priority from now on, as sd-daemon(3) says.
+ */
+void log_init(void);
 
 /* Messages above this level are dropped; LOG_LEVEL_INFO unless -v says more. Set once at start. */
 extern enum log_level log_max;
 
 void log_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Several lines that belong together, as they are but for the priority; in one write. At most LOG_TEXT_MAX bytes. */
+void log_lines(enum log_level level, const char *text, size_t len);
 
 #define log_error(...) log_say(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_say(LOG_LEVEL_WARN, __VA_ARGS__)

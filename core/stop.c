@@ -6,12 +6,13 @@
 #include <unistd.h>
 
 static atomic_bool wished;
-static int fd = -1;
+static int fd = -1, wake = -1;
 
 bool stop_init(void)
 {
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return fd >= 0;
+	wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return fd >= 0 && wake >= 0;
 }
 
 void stop_request(void)
@@ -32,4 +33,25 @@ bool stop_requested(void)
 int stop_fd(void)
 {
 	return fd;
+}
+
+void wake_input(void)
+{
+	const uint64_t one = 1;
+
+	if (write(wake, &one, sizeof(one)) < 0)
+		return;
+}
+
+int wake_fd(void)
+{
+	return wake;
+}
+
+void wake_taken(void)
+{
+	uint64_t n;
+
+	if (read(wake, &n, sizeof(n)) < 0)
+		return;
 }

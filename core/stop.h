@@ -17,4 +17,12 @@ bool stop_requested(void);
 /* Becomes readable with the wish and stays so: for poll(2). */
 int stop_fd(void);
 
+/*
+ * Who waits for input shall look up, once: wake_fd becomes readable until wake_taken. From any thread. A new
+ * configuration waits for that.
+ */
+void wake_input(void);
+int wake_fd(void);
+void wake_taken(void);
+
 #endif

@@ -95,6 +95,12 @@ struct sink {
 	const struct encoder *encoder;
 	char *uri;			/* as the user wrote it, without secrets; owned */
 	_Atomic bool failed;		/* the sink gave up, and takes no more; set in submit or finish */
+	/*
+	 * Disabled by who operates it: nothing is to be sent until it is enabled, or a stop is asked for. A sink that `holds`
+	 * sees to that itself and goes on taking wires; for others the pipeline does not submit.
+	 */
+	_Atomic bool disabled;
+	bool holds;
 };
 
 /* Settings that sinks share; lent by the configuration, already merged by precedence. */
@@ -120,6 +126,9 @@ struct export_config {
  * Open the sink that `uri` names (haspan(1)). Returns an owned sink, or NULL with `err` filled.
  */
 struct sink *sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
+
+/* All sinks of the configuration are open: warn of spools that none of them has. */
+void sinks_opened(const struct export_config *cfg);
 
 /* Would sink_open succeed? Looks, but writes and sends nothing. */
 bool sink_check(struct slice uri, const struct export_config *cfg, struct err *err);

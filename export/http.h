@@ -7,7 +7,10 @@
 
 #include "export/retry.h"
 
+#include <stddef.h>
+
 /* For tests: set before a sink is opened. */
 extern struct retry_timing http_timing;
+extern size_t http_join_max;	/* JOIN_MAX */
 
 #endif

@@ -21,8 +21,12 @@
 /* An answer's buffer that is not given back: most answers are empty. */
 #define POST_ANSWER_KEPT ((size_t)64 * 1024)
 
+/* For whom a request's headers are. */
+enum whom { WHOM_ANYONE, WHOM_ENDPOINT, WHOM_ENDPOINT_ASKED, WHOM_MAX };
+
 struct post_slot {
 	CURL *easy;
+	bool json;			/* the body */
 	struct buf body;		/* of the answer */
 	bool cut;
 	unsigned hops;
@@ -32,9 +36,8 @@ struct post_slot {
 struct post {
 	const struct endpoint *e;
 	CURLM *multi;
-	struct curl_slist *ours;	/* what describes the body: for other hosts */
-	struct curl_slist *all;		/* and the user's headers */
-	struct curl_slist *careful;	/* and asking first */
+	/* Of protobuf and JSON: what describes the body; and the user's headers; and asking first. */
+	struct curl_slist *headers[2][WHOM_MAX];
 	struct post_slot slot[];
 };
 
@@ -62,17 +65,26 @@ static bool add_user(struct curl_slist **list, const char *header)
 	return add(list, name);
 }
 
-static bool make_list(const struct endpoint *e, bool user, const char *expect,
-		      struct curl_slist **list)
+static bool make_list(const struct endpoint *e, bool json, enum whom whom, struct curl_slist **list)
 {
-	bool ok = add(list, e->json ? "Content-Type: application/json"
-				    : "Content-Type: application/x-protobuf");
+	bool ok = add(list, json ? "Content-Type: application/json"
+				 : "Content-Type: application/x-protobuf");
 
 	if (e->gzip)
 		ok = ok && add(list, "Content-Encoding: gzip");
-	for (unsigned i = 0; user && i < e->headers; i++)
+	for (unsigned i = 0; whom != WHOM_ANYONE && i < e->headers; i++)
 		ok = ok && add_user(list, e->header[i]);
-	return ok && add(list, expect);
+	/* "Expect:" keeps curl from asking of its own accord: a round trip per request. */
+	return ok && add(list, whom == WHOM_ENDPOINT_ASKED ? "Expect: 100-continue" : "Expect:");
+}
+
+static bool make_lists(struct post *p)
+{
+	for (int json = 0; json < 2; json++)
+		for (int whom = 0; whom < WHOM_MAX; whom++)
+			if (!make_list(p->e, json, (enum whom)whom, &p->headers[json][whom]))
+				return false;
+	return true;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -149,10 +161,7 @@ struct post *post_open(const struct endpoint *e, const struct export_config *cfg
 	}
 	p->e = e;
 	p->multi = curl.multi_init();
-	/* "Expect:" keeps curl from asking of its own accord: a round trip per request. */
-	ok = p->multi && make_list(e, false, "Expect:", &p->ours) &&
-	     make_list(e, true, "Expect:", &p->all) &&
-	     make_list(e, true, "Expect: 100-continue", &p->careful);
+	ok = p->multi && make_lists(p);
 	for (unsigned i = 0; ok && i < e->connections; i++)
 		ok = set_slot(&p->slot[i], e, cfg);
 	if (ok)
@@ -164,10 +173,9 @@ struct post *post_open(const struct endpoint *e, const struct export_config *cfg
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static void launch(struct post *p, struct post_slot *slot, const char *url,
-		   struct curl_slist *headers)
+static void launch(struct post *p, struct post_slot *slot, const char *url, enum whom whom)
 {
-	bool own = headers != p->ours;
+	bool own = whom != WHOM_ANYONE;
 
 	slot->cut = false;
 	slot->fault[0] = '\0';
@@ -175,20 +183,26 @@ static void launch(struct post *p, struct post_slot *slot, const char *url,
 	if (slot->body.cap > POST_ANSWER_KEPT)
 		buf_free(&slot->body);
 	curl.easy_setopt(slot->easy, CURLOPT_URL, url);
-	curl.easy_setopt(slot->easy, CURLOPT_HTTPHEADER, headers);
+	curl.easy_setopt(slot->easy, CURLOPT_HTTPHEADER, p->headers[slot->json][whom]);
 	curl.easy_setopt(slot->easy, CURLOPT_USERNAME, own ? p->e->user : NULL);
 	curl.easy_setopt(slot->easy, CURLOPT_PASSWORD, own ? p->e->password : NULL);
 	curl.multi_add_handle(p->multi, slot->easy);
 }
 
-void post_start(struct post *p, unsigned slot, struct slice body, bool careful)
+void post_attach(struct post *p, const struct endpoint *e)
+{
+	p->e = e;
+}
+
+void post_start(struct post *p, unsigned slot, struct slice body, unsigned flags)
 {
 	struct post_slot *s = &p->slot[slot];
 
 	s->hops = 0;
+	s->json = flags & POST_JSON;
 	curl.easy_setopt(s->easy, CURLOPT_POSTFIELDS, body.p);
 	curl.easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-	launch(p, s, p->e->url, careful ? p->careful : p->all);
+	launch(p, s, p->e->url, flags & POST_CAREFUL ? WHOM_ENDPOINT_ASKED : WHOM_ENDPOINT);
 }
 
 /* scheme://host:port, as far as the path. */
@@ -222,7 +236,7 @@ const char *post_follow(struct post *p, unsigned slot)
 	url = strdup(place);
 	if (!url)
 		return "out of memory";
-	launch(p, s, url, home ? p->all : p->ours);
+	launch(p, s, url, home ? WHOM_ENDPOINT : WHOM_ANYONE);
 	free(url);
 	return NULL;
 }
@@ -318,8 +332,8 @@ void post_close(struct post *p)
 	}
 	if (p->multi)
 		curl.multi_cleanup(p->multi);
-	curl.slist_free_all(p->ours);
-	curl.slist_free_all(p->all);
-	curl.slist_free_all(p->careful);
+	for (int json = 0; json < 2; json++)
+		for (int whom = 0; whom < WHOM_MAX; whom++)
+			curl.slist_free_all(p->headers[json][whom]);
 	free(p);
 }

@@ -29,12 +29,19 @@ struct post_answer {
  */
 struct post *post_open(const struct endpoint *e, const struct export_config *cfg, struct err *err);
 
+/* The endpoint has moved; it is the same otherwise. */
+void post_attach(struct post *p, const struct endpoint *e);
+
+enum post_flags {
+	POST_JSON = 1,		/* the body is JSON, whatever the endpoint's protocol is now */
+	POST_CAREFUL = 2,	/* ask before sending it (Expect: 100-continue) */
+};
+
 /*
- * Send `body`, which is lent until the answer, in an idle slot (0 … e->connections - 1). `careful`:
- * ask before sending it (Expect: 100-continue), so that a server which does not want it can say so
- * instead of hanging up.
+ * Send `body`, which is lent until the answer, in an idle slot (0 … e->connections - 1). With
+ * POST_CAREFUL a server which does not want it can say so instead of hanging up.
  */
-void post_start(struct post *p, unsigned slot, struct slice body, bool careful);
+void post_start(struct post *p, unsigned slot, struct slice body, unsigned flags);
 
 /*
  * Send the body of the slot's last request to where its answer pointed. NULL: done; otherwise the

@@ -2,6 +2,7 @@
  * export/sink.c - which sink a URI means.
  */
 #include "export/export.h"
+#include "export/spool.h"
 #include "export/tree.h"
 
 #include <stdlib.h>
@@ -53,15 +54,26 @@ struct sink *sink_open(struct slice uri, const struct export_config *cfg, struct
 	return s;
 }
 
+void sinks_opened(const struct export_config *cfg)
+{
+	if (cfg->spool)
+		spool_strays(cfg->spool);
+}
+
 bool sink_check(struct slice uri, const struct export_config *cfg, struct err *err)
 {
+	struct export_config look = *cfg;
 	char path[4096], *slash;
 	struct sink *s;
 
 	if (has_scheme(uri, SLICE("kafka://")))
 		return kafka_sink_check(uri, cfg, err);
 	if (!slice_starts(uri, SLICE("file:"))) {
-		s = sink_open(uri, cfg, err);
+		/* A spool is made and locked by being opened; a running haspan may have it. */
+		look.spool = NULL;
+		if (cfg->spool && !spool_check(cfg->spool, err))
+			return false;
+		s = sink_open(uri, &look, err);
 		if (s)
 			s->ops->free(s);
 		return s != NULL;

@@ -26,6 +26,7 @@ struct source {
 	bool ended;			/* the open file has no more bytes */
 	bool looks;			/* source_look: standard input is left where it stands */
 	off_t stood;			/* there */
+	bool later;			/* it was woken while it waited */
 	uint64_t bytes;
 };
 
@@ -42,11 +43,31 @@ void block_alloc(struct block *b)
 	*b = (struct block){ .p = p + BLOCK_PAD };
 }
 
+void block_messages(struct block *b)
+{
+	char *aside = calloc(1, MESSAGE_ASIDE + 2 * BLOCK_PAD);
+
+	b->message = calloc(MESSAGES_MAX, sizeof(*b->message));
+	b->header = calloc(MESSAGES_HEADERS, sizeof(*b->header));
+	if (!aside || !b->message || !b->header) {
+		fprintf(stderr, "haspan: out of memory: asked for %zu bytes\n",
+			MESSAGES_MAX * sizeof(*b->message) + MESSAGE_ASIDE);
+		abort();
+	}
+	b->aside = aside + BLOCK_PAD;
+}
+
 void block_free(struct block *b)
 {
 	if (b->p)
 		free(b->p - BLOCK_PAD);
-	b->p = NULL;
+	if (b->aside)
+		free(b->aside - BLOCK_PAD);
+	free(b->message);
+	free(b->header);
+	b->p = b->aside = NULL;
+	b->message = NULL;
+	b->header = NULL;
 }
 
 /* ---- one file ---------------------------------------------------------------------------------------- */
@@ -57,14 +78,24 @@ struct plain {
 	bool waits;			/* not a regular file: reading may block */
 };
 
-/* A pipe or a terminal may say nothing for hours: a wish to stop must get through. */
-static bool wait_readable(int fd)
+/*
+ * A pipe or a terminal may say nothing for hours: a wish to stop, or to look up, must get through. 1 when there is
+ * something to read, else what is to be returned for it.
+ */
+static ssize_t wait_readable(int fd)
 {
-	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = stop_fd(), .events = POLLIN } };
+	struct pollfd p[3] = { { .fd = fd, .events = POLLIN }, { .fd = stop_fd(), .events = POLLIN },
+			       { .fd = wake_fd(), .events = POLLIN } };
 
-	while (poll(p, 2, -1) < 0 && errno == EINTR)
+	while (poll(p, 3, -1) < 0 && errno == EINTR)
 		;
-	return !p[1].revents;
+	if (p[1].revents)
+		return 0;
+	if (p[2].revents) {		/* also when there is something to read: it may be about not reading it */
+		wake_taken();
+		return READ_LATER;
+	}
+	return 1;
 }
 
 static ssize_t plain_read(struct reader *r, char *p, size_t n, struct err *err)
@@ -73,8 +104,10 @@ static ssize_t plain_read(struct reader *r, char *p, size_t n, struct err *err)
 	ssize_t got;
 
 	do {
-		if (x->waits && !wait_readable(x->fd))
-			return 0;
+		ssize_t ready = x->waits ? wait_readable(x->fd) : 1;
+
+		if (ready <= 0)
+			return ready;
 		got = read(x->fd, p, n);
 	} while (got < 0 && (errno == EINTR || errno == EAGAIN));
 	if (got < 0)
@@ -202,6 +235,10 @@ static bool read_block(struct source *s, struct block *b, struct err *err)
 		if (b->len && !more_at_once(s) && stitch_whole(&s->stitch, b, 0, false))
 			break;
 		got = s->reader->read(s->reader, b->p + b->len, BLOCK_SIZE - b->len, err);
+		if (got == READ_LATER) {
+			s->later = true;
+			break;
+		}
 		if (got < 0) {
 			s->ended = true;
 			return err_where(err, "%s", s->path);
@@ -232,8 +269,11 @@ enum fill source_fill(struct source *s, struct block *b, struct err *err)
 			return FILL_END;
 		if (!s->reader && !open_next(s, err))
 			continue;
+		s->later = false;
 		if (fill_open(s, b, err))
 			return FILL_BLOCK;
+		if (s->later)
+			return FILL_LATER;
 	}
 	return FILL_END;
 }
@@ -335,21 +375,11 @@ static bool expand(struct source *s, const char *path, struct err *err)
 	return err->code == EXIT_DONE;
 }
 
-/* The one source of the contract that this version does not have yet: say so, do not look for a file. */
-static bool is_later(struct slice uri)
-{
-	return slice_starts(uri, SLICE("kafka://"));
-}
-
 struct source *source_open(struct slice uri, struct err *err)
 {
 	struct source *s;
 	char path[4096];
 
-	if (is_later(uri)) {
-		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such source yet");
-		return NULL;
-	}
 	s = calloc(1, sizeof(*s));
 	if (!s) {
 		err_set(err, EXIT_INPUT, "out of memory");

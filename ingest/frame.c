@@ -18,7 +18,7 @@ static size_t count_header(const char *p, size_t left, size_t *count)
 
 	for (; i < left && i < COUNT_DIGITS && p[i] >= '0' && p[i] <= '9'; i++)
 		n = n * 10 + (size_t)(p[i] - '0');
-	if (i == 0 || i == left || p[i] != ' ' || p[0] == '0' || n > COUNT_MAX)
+	if (i == 0 || i == left || p[i] != ' ' || p[0] == '0')
 		return 0;
 	*count = n;
 	return i + 1;
@@ -49,7 +49,7 @@ enum framing frame_stream(const char *p, size_t len, bool last)
 		return last ? FRAMING_LINES : FRAMING_UNKNOWN;
 	if (p[header] == '<')
 		return FRAMING_COUNTED;
-	if (memchr(p, '\n', len < whole ? len : whole))
+	if (whole > LINE_MAX_BYTES || memchr(p, '\n', len < whole ? len : whole))
 		return FRAMING_LINES;
 	if (len < whole)
 		return last ? FRAMING_LINES : FRAMING_UNKNOWN;
@@ -74,11 +74,11 @@ static size_t counted_size(const char *p, size_t left, size_t *header)
 	return lf ? (size_t)(lf - p) + 1 : 0;
 }
 
-size_t frame_missing(const char *p, size_t len, enum framing framing)
+size_t frame_missing(const char *p, size_t len)
 {
-	size_t count, header = framing == FRAMING_COUNTED ? count_header(p, len, &count) : 0;
+	size_t count, header = count_header(p, len, &count);
 
-	return header && header + count > len ? header + count - len : 1;
+	return header && header + count > len ? header + count - len : 0;
 }
 
 /* ---- journalctl -o export ---------------------------------------------------------------------------- */
@@ -222,6 +222,7 @@ static void line_frame(const struct block *b, size_t *at, struct frame *f)
 	if (!lf && b->torn_tail)
 		flags |= FRAME_TORN | FRAME_OPEN;
 	f->raw = slice_of(p, len);
+	f->message = NULL;
 	f->flags = flags;
 	*at += len + (lf != NULL);
 	if (!flags && goes_on(f->raw))
@@ -237,6 +238,7 @@ static void export_frame(const struct block *b, size_t *at, struct frame *f)
 	size_t size = torn_head ? export_resync(p, left) : export_size(p, left, true);
 
 	f->flags = FRAME_EXPORT;
+	f->message = NULL;
 	if (torn_head)
 		f->flags |= FRAME_TORN | FRAME_CONTINUES;
 	if (size == 0 && b->torn_tail)
@@ -262,26 +264,78 @@ static size_t skip_empty(const struct block *b, size_t at)
 static void counted_frame(const struct block *b, size_t *at, struct frame *f)
 {
 	const char *p = b->p + *at;
-	size_t header, size = counted_size(p, b->len - *at, &header);
+	bool torn_head = *at == 0 && b->torn_head && b->torn_len;
+	size_t left = b->len - *at, header = 0, size = torn_head ? b->torn_len : counted_size(p, left, &header);
+	bool open = b->torn_tail && (size == 0 || size == left);
 
 	if (size == 0)
-		size = b->len - *at;
+		size = left;
 	*at += size;
 	f->raw = slice_of(p + header, size > header ? size - header : 0);
-	f->flags = f->raw.len > longest(b) ? FRAME_TORN : 0;
+	f->message = NULL;
+	f->flags = f->raw.len > longest(b) || torn_head || open ? FRAME_TORN : 0;
+	if (torn_head)
+		f->flags |= FRAME_CONTINUES;
+	if (open)
+		f->flags |= FRAME_OPEN;
+}
+
+/* The first message that ends behind `at`: the last one too has a byte behind it. */
+static uint32_t message_at(const struct block *b, size_t at)
+{
+	uint32_t low = 0, high = b->messages;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (b->message[middle].start + b->message[middle].text.len < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Frames of one message from `*at` on, which lies in it. An empty message is an empty line. */
+static uint32_t cut_message(const struct message *m, size_t *at, struct frame *out, uint32_t max)
+{
+	/* frame_cut writes nothing into a block. */
+	const struct block b = { .p = (char *)(uintptr_t)m->text.p, .len = m->text.len, .framing = m->framing,
+				 .torn_head = m->torn_head, .torn_tail = m->torn_tail };
+	size_t inside = *at - m->start;
+	uint32_t n = 0;
+
+	if (b.len == 0)
+		out[n++] = (struct frame){ .raw = m->text };
+	else
+		n = frame_cut(&b, &inside, out, max);
+	for (uint32_t i = 0; i < n; i++)
+		out[i].message = m;
+	*at = m->start + (inside < b.len ? inside : b.len + 1);
+	return n;
+}
+
+static uint32_t cut_messages(const struct block *b, size_t *at, struct frame *out, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = message_at(b, *at); i < b->messages && n < max; i += *at > b->message[i].start + b->message[i].text.len)
+		n += cut_message(&b->message[i], at, out + n, max - n);
+	return n;
 }
 
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max)
 {
-	bool counted = b->framing == FRAMING_COUNTED && !b->torn_head && !b->torn_tail;
 	uint32_t n = 0;
 
+	if (b->framing == FRAMING_MESSAGES)
+		return cut_messages(b, at, out, max);
 	if (b->framing == FRAMING_EXPORT) {
 		while (n < max && (*at = skip_empty(b, *at)) < b->len)
 			export_frame(b, at, &out[n++]);
 		return n;
 	}
-	while (counted && n < max && *at < b->len)
+	while (b->framing == FRAMING_COUNTED && n < max && *at < b->len)
 		counted_frame(b, at, &out[n++]);
 	while (n < max && *at < b->len)
 		line_frame(b, at, &out[n++]);

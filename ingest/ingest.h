@@ -17,6 +17,7 @@ struct source;
 enum fill {
 	FILL_BLOCK,		/* the block holds at least one byte */
 	FILL_END,		/* nothing more will come */
+	FILL_LATER,		/* nothing came before wake_input (core/stop.h) was called */
 };
 
 /*
@@ -57,6 +58,19 @@ void source_close(struct source *src);
 void block_alloc(struct block *b);
 void block_free(struct block *b);
 
+/* Room for messages, once; aborts when out of memory. */
+void block_messages(struct block *b);
+
+/* The worker is done with what the block holds. */
+static inline void block_release(struct block *b)
+{
+	if (b->release)
+		b->release(b);
+	b->release = NULL;
+	b->messages = b->headers = 0;
+	b->aside_used = 0;
+}
+
 /* ---- frames ------------------------------------------------------------------------------------------ */
 
 /*
@@ -73,12 +87,12 @@ size_t frame_boundary(const char *p, size_t len, bool last, enum framing *framin
  */
 enum framing frame_stream(const char *p, size_t len, bool last);
 
-/* How many more bytes are needed, at least, before the unfinished frame at `p` can be whole. At least 1. Pure. */
-size_t frame_missing(const char *p, size_t len, enum framing framing);
+/* How many more bytes the unfinished counted message at `p` needs; 0: its count doesn't tell, or it is whole. Pure. */
+size_t frame_missing(const char *p, size_t len);
 
 /*
- * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw` and
- * `flags` only. Returns how many; 0 means that the block is used up. Pure; every byte of a block belongs to
+ * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw`, `flags`
+ * and `message` only. Returns how many; 0 means that the block is used up. Pure; every byte of a block belongs to
  * exactly one frame or to framing. A record of several lines (FRAME_PIECES, FRAME_EXPORT) is one frame.
  */
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max);

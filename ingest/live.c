@@ -1,5 +1,6 @@
 #include "core/log.h"
 #include "core/stop.h"
+#include "ingest/activation.h"
 #include "ingest/port.h"
 
 #include <stdatomic.h>
@@ -22,8 +23,10 @@ struct live {
 	_Atomic uint32_t nsources;
 	atomic_bool pausing;			/* somebody has changed `paused` */
 	int64_t next_due_ms;			/* no port is due before; 0: none is at all */
-	bool stopping;
-	int64_t stop_by_ms;
+	_Atomic int failed;			/* enum exit_code */
+	uint32_t connections;			/* ports that have a parent */
+	bool stopping, ending;
+	int64_t stop_by_ms, news_ms;		/* once stopping: when to end at the latest; when something came last */
 };
 
 /* ---- kinds ------------------------------------------------------------------------------------------- */
@@ -34,6 +37,7 @@ static const struct {
 } kinds[] = {
 	{ { "udp://", 6 }, udp_open },	 { { "unix:", 5 }, unix_open },	    { { "tcp://", 6 }, tcp_open },
 	{ { "tls://", 6 }, tls_open },	 { { "follow:", 7 }, follow_open },
+	{ { "kafka://", 8 }, kafka_open },
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -114,6 +118,7 @@ bool live_watch(struct live *l, struct port *p)
 	if (p->next)
 		p->next->prev = p;
 	l->ports = p;
+	l->connections += p->parent != NULL;
 	note_due(l, p);
 	return true;
 }
@@ -185,6 +190,7 @@ static void retire(struct live *l, struct port *p)
 	*(p->prev ? &p->prev->next : &l->ports) = p->next;
 	if (p->next)
 		p->next->prev = p->prev;
+	l->connections -= p->parent != NULL;
 	p->ops->close(p);
 }
 
@@ -199,7 +205,8 @@ bool live_add(struct live *l, struct slice uri, struct err *err)
 	if (!p)
 		return false;
 	p->source = l->nsources;
-	p->uri = strndup(uri.p, uri.len);
+	if (!p->uri)
+		p->uri = strndup(uri.p, uri.len);
 	if (!p->uri || !live_watch(l, p)) {
 		err_set(err, EXIT_INPUT, "cannot watch it: %m");
 		free(p->uri);
@@ -209,6 +216,22 @@ bool live_add(struct live *l, struct slice uri, struct err *err)
 	l->source[p->source] = p;
 	l->nsources++;
 	live_ready(l, p);		/* what was there before is not announced */
+	return true;
+}
+
+unsigned live_passed(void)
+{
+	return activation_count();
+}
+
+bool live_add_passed(struct live *l, struct err *err)
+{
+	for (unsigned i = 0; i < activation_count(); i++) {
+		const char *uri = activation_uri(i);
+
+		if (uri && !l->c->check_only && !live_add(l, slice_str(uri), err))
+			return err_where(err, "LISTEN_FDS");
+	}
 	return true;
 }
 
@@ -286,6 +309,12 @@ static int until_due(const struct live *l, int wait_ms, int64_t now)
 	return left < 0 ? 0 : left > DUE_LOOK_MS ? DUE_LOOK_MS : (int)left;
 }
 
+/* The same, once a stop was asked for. */
+static int leave_ms(const struct live *l)
+{
+	return l->connections ? LEAVE_MS : 0;
+}
+
 static void tick(struct live *l, int64_t now)
 {
 	if (l->next_due_ms == 0 || now < l->next_due_ms)
@@ -315,7 +344,8 @@ static void tick(struct live *l, int64_t now)
 static void begin_stop(struct live *l)
 {
 	l->stopping = true;
-	l->stop_by_ms = clock_ms() + STOP_READ_MS;
+	l->news_ms = clock_ms();
+	l->stop_by_ms = l->news_ms + STOP_READ_MS;
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, stop_fd(), NULL);
 	l->pausing = true;
 	apply_pauses(l);	/* what a paused source has is read now or never */
@@ -327,6 +357,30 @@ static void begin_stop(struct live *l)
 			p->ops->stop(p);
 		live_ready(l, p);
 	}
+}
+
+bool live_ending(const struct live *l)
+{
+	return l->ending;
+}
+
+/*
+ * Has everything been read that will be? Connections have been told to go: they are waited for while something comes, and
+ * those that stay are asked once more for what is unfinished.
+ */
+static bool stop_over(struct live *l, int64_t now)
+{
+	if (l->ending)
+		return !l->ready;
+	if (now <= l->stop_by_ms && (l->ready || (l->connections && now - l->news_ms < LEAVE_MS)))
+		return false;
+	l->ending = true;
+	while (take_ready(l))
+		;
+	for (struct port *p = l->ports; p; p = p->next)
+		if (p->parent)
+			live_ready(l, p);
+	return !l->ready;
 }
 
 /* ---- filling ----------------------------------------------------------------------------------------- */
@@ -358,26 +412,42 @@ static bool ask(struct live *l, struct block *b)
 	return b->len > 0;
 }
 
+/* Sources that have an end have come to it. */
+static bool all_gone(const struct live *l)
+{
+	uint32_t i = 0;
+
+	while (i < l->nsources && l->source[i]->gone)
+		i++;
+	return l->nsources && i == l->nsources;
+}
+
 enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 {
 	bool woken = false;
 
 	b->len = 0;
 	b->sole = b->torn_head = b->torn_tail = false;
+	b->torn_len = 0;
 	b->framing = FRAMING_UNKNOWN;
 	b->max_line = l->c->max_line;
 	b->mark = 0;
 	for (;;) {
 		int64_t now = clock_ms();
 
+		if (all_gone(l))
+			return LIVE_END;
 		apply_pauses(l);
 		if (stop_requested() && !l->stopping)
 			begin_stop(l);
 		tick(l, now);
-		woken |= look(l, l->ready || woken || l->stopping ? 0 : until_due(l, wait_ms, now));
-		if (ask(l, b))
+		if (!l->ending)
+			woken |= look(l, l->ready || woken ? 0 : l->stopping ? leave_ms(l) : until_due(l, wait_ms, now));
+		if (ask(l, b)) {
+			l->news_ms = now;
 			return LIVE_BLOCK;
-		if (l->stopping && (!l->ready || clock_ms() > l->stop_by_ms))
+		}
+		if (l->stopping && stop_over(l, clock_ms()))
 			return LIVE_END;
 		if (woken && !l->stopping)
 			return LIVE_NOTHING;
@@ -406,6 +476,25 @@ void live_acknowledge(struct live *l, uint32_t source, uint64_t mark)
 
 	if (p->ops->acknowledge)
 		p->ops->acknowledge(p, mark);
+}
+
+void live_fail(struct live *l, enum exit_code code)
+{
+	l->failed = (int)code;
+}
+
+enum exit_code live_failed(const struct live *l)
+{
+	return (enum exit_code)l->failed;
+}
+
+bool live_progress(struct live *l, uint64_t *done, uint64_t *total)
+{
+	*done = *total = 0;
+	for (uint32_t i = 0; i < l->nsources; i++)
+		if (l->source[i]->ops->progress)
+			l->source[i]->ops->progress(l->source[i], done, total);
+	return *total > 0;
 }
 
 void live_keep(struct live *l, bool last)

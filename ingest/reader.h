@@ -9,9 +9,12 @@
 #include "core/err.h"
 #include "core/slice.h"
 
+/* Nothing yet, and wake_input (core/stop.h) was called. */
+#define READ_LATER (-2)
+
 /* First member of every reader's own struct. */
 struct reader {
-	/* Up to `n` bytes: how many, 0 at the end, -1 with `err` filled (EXIT_INPUT). */
+	/* Up to `n` bytes: how many, 0 at the end, -1 with `err` filled (EXIT_INPUT), or READ_LATER. */
 	ssize_t (*read)(struct reader *r, char *p, size_t n, struct err *err);
 	void (*close)(struct reader *r);	/* frees it, closes its descriptor */
 };

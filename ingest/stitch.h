@@ -15,6 +15,7 @@
 struct stitch {
 	enum framing framing;	/* FRAMING_UNKNOWN until the first bytes have told */
 	bool torn;		/* the last block ended inside an over-long frame */
+	size_t skip;		/* torn, FRAMING_COUNTED: so many bytes of it are still to come */
 	char *carry;		/* owned; memory for `room` bytes, at most BLOCK_SIZE */
 	size_t carried, room;
 };
@@ -37,14 +38,18 @@ size_t stitch_whole(struct stitch *s, const struct block *b, size_t start, bool 
  */
 void stitch_end(struct stitch *s, struct block *b, size_t start, bool ended);
 
-/* The framing isn't known yet: carry all of the block from `start` on, which is less than a whole one. */
-void stitch_hold(struct stitch *s, struct block *b, size_t start);
+/* ---- connections: streams that come in small pieces, many of them side by side --------------------------- */
+
+/* May frames of this stream stand in `b`, behind those of others? */
+bool stitch_fits(const struct stitch *s, const struct block *b);
 
 /*
- * Can these `n` bytes, which were read behind what is carried, not end a frame? Then they are carried as well, and nothing
- * else is to be done (true): a frame that comes byte by byte is not looked at from its beginning each time.
+ * `n` bytes were read to b->p + b->len + s->carried, of a stream for which stitch_fits: whole frames are appended to the
+ * block, the rest is kept. With `ended` what is unfinished is a frame too. Sets b->sole where nothing may stand behind
+ * them. A frame that comes byte by byte is not looked at from its beginning each time. Which frames come out does not
+ * depend on how the bytes were cut, but for a stream of which nobody can tell the framing (frame_stream).
  */
-bool stitch_keep(struct stitch *s, const char *p, size_t n);
+void stitch_take(struct stitch *s, struct block *b, size_t n, bool ended);
 
 /* Between two frames: give the memory back. */
 void stitch_rest(struct stitch *s);

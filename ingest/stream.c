@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -49,7 +48,6 @@ struct listener {
 	struct port port;
 	uint32_t refs;			/* its own, and one for each connection */
 	struct list list[MOOD_MAX];
-	bool stopping;
 	bool starved;			/* no descriptor was left: it rests until the next tick */
 	int fd;
 	struct tls_files files;		/* owned texts; cert NULL: tcp:// */
@@ -211,34 +209,6 @@ static struct gain read_tls(struct conn *c, char *p, size_t room)
 	return g;
 }
 
-/* The block belongs to this stream alone, or holds frames of the same kind. */
-static bool fits(const struct stitch *s, const struct block *b)
-{
-	if (b->len == 0)
-		return true;
-	return s->framing != FRAMING_UNKNOWN && s->framing == b->framing && !s->torn && !b->sole &&
-	       BLOCK_SIZE - b->len >= s->carried + READ_MIN;
-}
-
-/* What the bytes behind `at`, where what is carried belongs, are: whole frames into the block, the rest is kept. */
-static void take(struct stitch *s, struct block *b, const struct gain *g)
-{
-	size_t start;
-
-	if (!g->ended && stitch_keep(s, b->p + b->len + s->carried, g->n))
-		return;
-	start = stitch_begin(s, b);
-	b->len += g->n;
-	if (s->framing == FRAMING_UNKNOWN)
-		s->framing = frame_stream(b->p + start, b->len - start, g->ended);
-	if (s->framing == FRAMING_UNKNOWN)
-		stitch_hold(s, b, start);
-	else
-		stitch_end(s, b, start, g->ended);
-	if (b->torn_head || b->torn_tail)
-		b->sole = true;
-}
-
 /* Memory for unfinished messages of all: beyond its bound the one goes that has been at it for longest. */
 static void account(struct conn *c)
 {
@@ -284,14 +254,14 @@ static enum port_left conn_fill(struct port *p, struct block *b)
 	size_t before = b->len, at = before + c->stitch.carried;
 	struct gain g;
 
-	if (!fits(&c->stitch, b))
+	if (!stitch_fits(&c->stitch, b))
 		return PORT_FULL;
 	g = c->tls ? read_tls(c, b->p + at, BLOCK_SIZE - at) : read_plain(c, b->p + at, BLOCK_SIZE - at);
 	/* What is unfinished when everybody goes is a line, as it is at the end of a file. */
-	g.ended |= (l->stopping || c->cut) && g.all;
+	g.ended |= (live_ending(p->live) || c->cut) && g.all;
 	count(&l->bytes, g.n);
 	if (g.n || (g.ended && c->stitch.carried)) {
-		take(&c->stitch, b, &g);
+		stitch_take(&c->stitch, b, g.n, g.ended);
 		set_mood(c, b->len > before);
 		account(c);
 	} else if (c->mood == MOOD_GREETING && tls_established(c->tls)) {
@@ -463,25 +433,6 @@ static enum port_left listener_tick(struct port *p, int64_t now_ms)
 
 /* ---- the end ----------------------------------------------------------------------------------------- */
 
-/* All peers are told to go. Those that understand do so at once, and what they had sent by then is here. */
-static void wait_for_leavers(struct listener *l)
-{
-	int64_t until = clock_ms() + LEAVE_MS, left;
-	struct pollfd *wait = calloc(l->refs, sizeof(*wait));
-	nfds_t n = 0;
-
-	for (int mood = 0; wait && mood < MOOD_MAX; mood++)
-		for (struct conn *c = l->list[mood].first; c && n < l->refs; c = c->next) {
-			half_close(c);
-			wait[n++] = (struct pollfd){ .fd = c->fd, .events = POLLRDHUP };
-		}
-	while (n && (left = until - clock_ms()) > 0 && poll(wait, n, (int)left) > 0)
-		for (nfds_t i = n; i-- > 0;)
-			if (wait[i].revents)
-				wait[i] = wait[--n];
-	free(wait);
-}
-
 static void listener_stop(struct port *p)
 {
 	struct listener *l = (struct listener *)p;
@@ -493,8 +444,10 @@ static void listener_stop(struct port *p)
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
-	wait_for_leavers(l);
-	l->stopping = true;
+	/* Peers that understand go at once; live.c waits for them a little. */
+	for (int mood = 0; mood < MOOD_MAX; mood++)
+		for (struct conn *c = l->list[mood].first; c; c = c->next)
+			half_close(c);
 }
 
 static void listener_close(struct port *p)

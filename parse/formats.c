@@ -93,6 +93,52 @@ void formats_learn(struct formats *set, const uint32_t *matches)
 	}
 }
 
+/* ---- is it the same? ------------------------------------------------------------------------------------- */
+
+static bool same_captures(const struct format *a, const struct format *b)
+{
+	for (int side = 0; side < CAPTURE_SIDES; side++) {
+		if (a->ncap[side] != b->ncap[side])
+			return false;
+		for (uint32_t i = 0; i < a->ncap[side]; i++) {
+			const struct capture *x = &a->cap[side][i], *y = &b->cap[side][i];
+
+			if (!slice_eq(x->name, y->name) || !slice_eq(x->key, y->key) || x->slot != y->slot)
+				return false;
+		}
+	}
+	return true;
+}
+
+static bool same_extras(const struct format *a, const struct format *b)
+{
+	if (a->nextra != b->nextra)
+		return false;
+	for (uint32_t i = 0; i < a->nextra; i++)
+		if (!slice_eq(a->extra[i].name, b->extra[i].name) || !slice_eq(a->extra[i].key, b->extra[i].key) ||
+		    a->extra[i].type != b->extra[i].type)
+			return false;
+	return true;
+}
+
+static bool same_format(const struct format *a, const struct format *b)
+{
+	return slice_eq(a->name, b->name) && slice_eq(a->text, b->text) && a->mode == b->mode && a->step == b->step &&
+	       a->chosen_id == b->chosen_id && a->behind == b->behind && memcmp(a->slots, b->slots, sizeof(a->slots)) == 0 &&
+	       a->nprog == b->nprog && a->nvariants == b->nvariants && same_captures(a, b) && same_extras(a, b);
+}
+
+bool formats_same(const struct formats *a, const struct formats *b)
+{
+	bool same = a->n == b->n && a->nfirst == b->nfirst && a->norder == b->norder && a->nplanned == b->nplanned && a->log_len == b->log_len;
+
+	for (uint32_t i = 0; same && i < a->n; i++)
+		same = same_format(a->v[i], b->v[i]);
+	for (uint32_t i = 0; same && i < a->nplanned; i++)
+		same = same_format(a->planned[i], b->planned[i]);
+	return same;
+}
+
 bool formats_add_auto(struct formats *set, const struct naming *naming, struct err *err)
 {
 	for (size_t i = 0; i < BUILTINS; i++)

@@ -80,6 +80,12 @@ void formats_learn(struct formats *set, const uint32_t *matches);
  */
 struct format *formats_families(struct formats *set);
 
+/*
+ * Do both sets read every line the same way, format for format, so that lines that were read with one can be read again
+ * with the other? Pure.
+ */
+bool formats_same(const struct formats *a, const struct formats *b);
+
 /* `haspan formats`: all that is known, on standard output. */
 void formats_print(void);
 

@@ -1,16 +1,8 @@
 #include "reconstruct/ids.h"
 
+#include "core/hash.h"
 #include "core/sha256.h"
 #include "reconstruct/mix.h"
-
-/* A line's own hash need not be computed by anyone else: take the fast one (xxHash, header only). */
-#define XXH_INLINE_ALL
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wshadow"
-#include <xxhash.h>
-#pragma GCC diagnostic pop
 
 /* What the ids of one request are made of. */
 struct seeds {

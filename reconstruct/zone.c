@@ -46,15 +46,22 @@ static bool is_zone_file(const char *path)
 	return is;
 }
 
-bool zone_prepare(struct slice name, struct err *err)
+#define TZ_MAX 256
+
+/* Is it a zone that libc must know? Else it is the system's, or an offset. */
+static bool is_named(struct slice name)
 {
-	char path[512], tz[256];
 	int32_t seconds;
 
-	if (name.len == 0 || parse_offset(name, &seconds)) {
-		tzset();
+	return name.len && !parse_offset(name, &seconds);
+}
+
+bool zone_check(struct slice name, struct err *err)
+{
+	char path[512], tz[TZ_MAX];
+
+	if (!is_named(name))
 		return true;
-	}
 	if (name.len >= sizeof(tz))
 		return err_set(err, EXIT_USAGE, "this is no time zone");
 	memcpy(tz, name.p, name.len);
@@ -64,7 +71,33 @@ bool zone_prepare(struct slice name, struct err *err)
 	if (strchr(tz, ',') == NULL && (tz[0] == '/' || strstr(tz, "..") || !is_zone_file(path)))
 		return err_at(err, EXIT_USAGE, name.p, name.len, 0,
 			      "no such time zone: expected a name such as Europe/Paris (package tzdata), UTC or +02:00");
-	setenv("TZ", tz, 1);
+	return true;
+}
+
+bool zone_prepare(struct slice name, struct err *err)
+{
+	static bool changed, had;
+	static char before[TZ_MAX];
+	const char *system = getenv("TZ");
+	char tz[TZ_MAX];
+
+	if (!zone_check(name, err))
+		return false;
+	if (!changed && system && strlen(system) < sizeof(before)) {
+		had = true;
+		memcpy(before, system, strlen(system) + 1);
+	}
+	if (is_named(name)) {
+		changed = true;
+		snprintf(tz, sizeof(tz), "%.*s", (int)name.len, name.p);
+		setenv("TZ", tz, 1);
+	} else if (changed) {		/* a new configuration has no zone any more: the system's again */
+		changed = false;
+		if (had)
+			setenv("TZ", before, 1);
+		else
+			unsetenv("TZ");
+	}
 	tzset();
 	return true;
 }

@@ -18,8 +18,11 @@ struct zone {
 
 /*
  * `name`: empty (the system's zone, unless an envelope tells), `UTC`, an offset such as `+02:00`, or an IANA
- * name, or POSIX TZ. Sets the process's TZ; call before the first thread. false: no such zone (EXIT_USAGE).
+ * name, or POSIX TZ. false: no such zone (EXIT_USAGE).
  */
+bool zone_check(struct slice name, struct err *err);
+
+/* Set the process's TZ for it, while no other thread asks for the time of a place. false: as zone_check. */
 bool zone_prepare(struct slice name, struct err *err);
 
 /* Set up `z` for the same `name`. */

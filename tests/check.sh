@@ -38,10 +38,14 @@ step "the oracle itself" python3 tests/oracle/test_oracle.py -q
 step "command line" tests/cli.sh
 step "accounting and hostile input" python3 tests/robust.py
 step "several lines of one request" python3 tests/steps.py
+step "syslog by TCP and TLS" python3 tests/stream.py
+step "a followed file, with logrotate and rsyslog" python3 tests/follow.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
+step "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
 step "explain" python3 tests/explain.py
 step "what the documents print" python3 tests/docs.py
+step "service, installation, package" python3 tests/service.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
 step "unit tests (clang)" units build/clang
 step "samples (clang)" env HASPAN=build/clang/haspan tests/golden.sh
@@ -50,11 +54,13 @@ step "unit tests (ASan, UBSan)" units build/san
 step "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
 step "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/robust.py
 step "several lines of one request (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/steps.py
+step "syslog by TCP and TLS (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stream.py loris long random garbage cut
 step "haspan doctor (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/doctor.py samples errors
 step "explain (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/explain.py
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh
 step "records (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/robust.py record
+step "syslog by TCP and TLS (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/stream.py loris long memory garbage
 step "fuzzers over their seeds" tests/fuzz/run.sh smoke
 step "manual" sh -c 'make man && mandoc -Tlint -Werror build/haspan.1'
 echo "$passed passed, 0 failed"

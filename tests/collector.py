@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A small OTLP/HTTP collector for tests: real HTTP, its own decoder, and misbehaviour on request.
 
-    collector.py [--port 0] [--out SPANS] [--log REQUESTS] [--script TEXT|FILE]
+    collector.py [--port 0] [--out SPANS] [--log REQUESTS] [--bodies FOLDER] [--script TEXT|FILE]
                  [--decoder own|package] [--cert PEM --key PEM [--client-ca PEM]]
 
 Prints `listening PORT` when it is ready. Takes protobuf and JSON, gzip or not, on any path that
@@ -19,6 +19,7 @@ The script is a list of behaviours for consecutive requests, then 200 for ever:
     garbage              200 with a body that is no OTLP
     big                  200 with a body of 5 MiB
     slow=500ms           200, later
+    drip=500ms           200, its body byte by byte over that time
     reset                the connection is reset instead of an answer
     close                the connection is closed instead of an answer
     lost                 the spans are taken, then the connection is closed
@@ -93,7 +94,7 @@ def parts(data, number):
             yield value
 
 
-def span_of(trace_id, span_id, parent, name, kind):
+def span_of(trace_id, span_id, parent, name, kind, raw=b""):
     if len(trace_id) != 32 or len(span_id) != 16 or len(parent) not in (0, 16):
         raise ValueError("ids of a wrong length")
     return {
@@ -102,6 +103,7 @@ def span_of(trace_id, span_id, parent, name, kind):
         "parent_span_id": parent,
         "name": name,
         "kind": kind,
+        "same": hashlib.sha256(raw).hexdigest()[:16],
     }
 
 
@@ -118,6 +120,7 @@ def decode_own(body):
                         got.get(4, b"").hex(),
                         got.get(5, b"").decode(),
                         got.get(6, 0),
+                        span,
                     )
                 )
     return spans
@@ -128,7 +131,14 @@ def decode_package(body):
 
     request = ExportTraceServiceRequest.FromString(body)
     return [
-        span_of(s.trace_id.hex(), s.span_id.hex(), s.parent_span_id.hex(), s.name, s.kind)
+        span_of(
+            s.trace_id.hex(),
+            s.span_id.hex(),
+            s.parent_span_id.hex(),
+            s.name,
+            s.kind,
+            s.SerializeToString(),
+        )
         for rs in request.resource_spans
         for ss in rs.scope_spans
         for s in ss.spans
@@ -145,6 +155,7 @@ def decode_json(body):
             s.get("parentSpanId", ""),
             s.get("name", ""),
             s.get("kind", 0),
+            json.dumps(s, sort_keys=True).encode(),
         )
         for rs in json.loads(body)["resourceSpans"]
         for ss in rs["scopeSpans"]
@@ -222,6 +233,7 @@ class State:
         self.limit, self.manner = None, ""
         self.out = open(args.out, "a", buffering=1) if args.out else None
         self.log = open(args.log, "a", buffering=1) if args.log else None
+        self.bodies = args.bodies
         self.decode = decode_package if args.decoder == "package" else decode_own
         self.stop = threading.Event()
         self.connections = self.requests = 0
@@ -237,7 +249,11 @@ class State:
             self.take_limits()
             return Step(self.script.pop(0) if self.script else "200")
 
-    def record(self, spans, rejected, digest):
+    def record(self, spans, rejected, body):
+        digest = hashlib.sha256(body).hexdigest()
+        if self.bodies:
+            with open(os.path.join(self.bodies, digest), "wb") as f:
+                f.write(body)
         lines = []
         for i, span in enumerate(spans):
             span = dict(span, sha256=digest)
@@ -328,21 +344,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
         rejected = int(step.arg) if step.name == "partial" else 0
         if step.name == "slow":
             time.sleep(int(step.arg.removesuffix("ms")) / 1000)
-        self.state.record(
-            self.spans,
-            min(max(rejected, 0), len(self.spans)),
-            hashlib.sha256(self.body).hexdigest(),
-        )
+        self.state.record(self.spans, min(max(rejected, 0), len(self.spans)), self.body)
+        if step.name == "drip":
+            words = success(self.as_json, 0, "word by word")
+            return self.drip(words, int(step.arg.removesuffix("ms")) / 1000)
         wordy = step.name in ("partial", "warn")
         body = success(self.as_json, rejected, step.message("scripted" if wordy else ""))
         body = {"garbage": b"<html>\xff\x00", "big": b"\x12" * (5 << 20)}.get(step.name, body)
         self.answer(int(step.name) if step.name.isdigit() else 200, body, step.text, step.options)
 
+    def drip(self, body, seconds):
+        self.send_response(200)
+        self.send_header("Content-Type", self.headers.get("Content-Type", "text/plain"))
+        self.send_header("Content-Length", str(len(body)))
+        self.note(200, "drip")
+        try:
+            self.end_headers()
+            for byte in body:
+                time.sleep(seconds / len(body))
+                self.wfile.write(bytes([byte]))
+        except OSError:
+            self.close_connection = True
+
     def vanish(self, step):
         self.note(0, step.text)
         self.close_connection = True
         if step.name == "lost":
-            self.state.record(self.spans, 0, hashlib.sha256(self.body).hexdigest())
+            self.state.record(self.spans, 0, self.body)
         elif step.name == "hang":
             self.state.stop.wait()
         elif step.name == "reset":
@@ -415,6 +443,7 @@ def main():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--out")
     parser.add_argument("--log")
+    parser.add_argument("--bodies")
     parser.add_argument("--script", default="")
     parser.add_argument("--decoder", choices=["own", "package"], default="own")
     parser.add_argument("--cert")

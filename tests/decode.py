@@ -25,35 +25,16 @@ import tempfile
 import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CACHE = os.environ.get('HASPAN_CACHE') or os.path.join(
-    os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'haspan')
-VENV = os.path.join(CACHE, 'venv')
-WANTED = 'opentelemetry-proto==1.38.0'
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(ROOT, 'tests'))
+import packages                                                         # noqa: E402
 
-
-def decoder():
-    """Continue in the virtual environment that has the decoder; make it first if need be"""
-    python = os.path.join(VENV, 'bin', 'python3')
-    probe = [python, '-c', 'import opentelemetry.proto.collector.trace.v1.trace_service_pb2']
-    if not os.path.exists(python) or subprocess.run(probe, stderr=subprocess.DEVNULL).returncode:
-        os.makedirs(CACHE, exist_ok=True)
-        subprocess.run([sys.executable, '-m', 'venv', VENV], check=True)
-        pip = [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check']
-        if subprocess.run(pip + [WANTED]).returncode and subprocess.run(pip + [WANTED.split('=')[0]]).returncode:
-            sys.exit('decode.py: cannot install %s into %s' % (WANTED, VENV))
-    os.execv(python, [python, os.path.abspath(__file__), *sys.argv[1:]])
-
-
-try:
-    from google.protobuf import json_format
-    from google.protobuf.unknown_fields import UnknownFieldSet
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-        ExportTraceServiceRequest, ExportTraceServiceResponse)
-    from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
-except ImportError:
-    if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
-        raise
-    decoder()
+packages.need('opentelemetry.proto.collector.trace.v1.trace_service_pb2', 'opentelemetry-proto==1.38.0')
+from google.protobuf import json_format                                 # noqa: E402
+from google.protobuf.unknown_fields import UnknownFieldSet              # noqa: E402
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: E402
+    ExportTraceServiceRequest, ExportTraceServiceResponse)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData     # noqa: E402
 
 
 class Failure(Exception):

@@ -195,7 +195,10 @@ class Place:
     def settled(self, n):
         """Until it has read n lines in this run, and nothing is held"""
         self.ready()
-        until(lambda: (s := self.ask())['lines'] >= n and s['held'] == 0, '%d lines: %s' % (n, self.numbers()))
+        try:
+            until(lambda: (s := self.ask())['lines'] >= n and s['held'] == 0, '%d lines' % n)
+        except Failure as why:
+            raise Failure('%s: %s' % (why, self.numbers())) from None
         return self
 
     def stop(self, sig=signal.SIGTERM, code=0):
@@ -746,12 +749,6 @@ def crash_tests():
 
 # ---------------------------------------------------------------- HAProxy, rsyslog, logrotate
 
-RSYSLOG = '''
-module(load="imudp")
-input(type="imudp" address="127.0.0.1" port="%(port)d")
-template(name="as_it_came" type="string" string="<%%PRI%%>%%TIMESTAMP%% %%HOSTNAME%% %%syslogtag%%%%msg%%\\n")
-action(type="omfile" file="%(log)s" template="RSYSLOG_TraditionalFileFormat")
-'''
 HAPROXY = '''
     log 127.0.0.1:%(port)d local0
 defaults
@@ -769,13 +766,15 @@ backend back
 '''
 
 
-def haproxy_and_rsyslog(directives):
+def haproxy_and_rsyslog(*more):
+    """The recipe of doc/follow.md, with other places and ports"""
     with Place() as p, haproxy.Lab() as lab:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.bind(('127.0.0.1', 0))
             port = s.getsockname()[1]
         with open(p.path('rsyslog.conf'), 'w', encoding='utf-8') as f:
-            f.write(RSYSLOG % {'port': port, 'log': p.log})
+            text = haproxy.document('doc/follow.md', 'rsyslog')
+            f.write(text.replace('"514"', '"%d"' % port).replace('/var/log/haproxy.log', p.log))
         daemon = subprocess.Popen(['/usr/sbin/rsyslogd', '-n', '-f', p.path('rsyslog.conf'), '-i', p.path('rsyslog.pid')],
                                   cwd=p.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -788,7 +787,9 @@ def haproxy_and_rsyslog(directives):
                 if turn == 2:
                     p.stop()                # the third rotation happens while nobody follows
                 if turn < 3:
-                    p.logrotate(*directives, 'postrotate', 'kill -HUP %d' % daemon.pid, 'endscript')
+                    text = haproxy.document('doc/follow.md', 'logrotate').replace(
+                        '/usr/lib/rsyslog/rsyslog-rotate', 'kill -HUP %d' % daemon.pid)
+                    p.logrotate(*text.strip().splitlines()[1:-1], *more)
                 if turn == 2:
                     p.start()
             lab.stop()
@@ -810,12 +811,12 @@ def haproxy_and_rsyslog(directives):
 
 @test
 def haproxy_rsyslog_create():
-    haproxy_and_rsyslog(('nocreate', 'compress', 'delaycompress'))
+    haproxy_and_rsyslog()
 
 
 @test
 def haproxy_rsyslog_dateext():
-    haproxy_and_rsyslog(('create', 'compress', 'dateext', 'dateformat -%Y%m%d-%s'))
+    haproxy_and_rsyslog('create', 'nodelaycompress', 'dateext', 'dateformat -%Y%m%d-%s')
 
 
 def main():
@@ -835,7 +836,7 @@ def main():
             why = str(e)[:3000] if isinstance(e, Failure) else traceback.format_exc()
             return 'FAILED %s: %s' % (t.__name__, why), time.monotonic() - begin
 
-    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
         for t, (wrong, took) in zip(chosen, pool.map(one, chosen)):
             print(wrong or '   %-46s %5.1f s' % (t.__name__, took), flush=True)
             passed, failed = passed + (wrong is None), failed + (wrong is not None)

@@ -4,7 +4,9 @@
  *
  *     http_driver URI [name=number]…
  *
- * Prints `submitted=… exported=… refused=… dropped=… held=… failed=… peak_kb=… submit_ms=…
+ * The wires of JSON are not joined unless `join` says up to how many bytes. The spool is in the folder $DRIVER_SPOOL.
+ *
+ * Prints `submitted=… restored=… exported=… refused=… dropped=… held=… failed=… peak_kb=… submit_ms=…
  * finish_ms=…`. Trace ids are 1, 2, 3…; the spans of trace T have the ids T * 256 + 1, + 2…, so
  * that a test knows them all.
  */
@@ -30,7 +32,7 @@ static const char *const headers[] = { "X-Token: s3cret", "X-Empty:", NULL };
 	X(wires, 4) X(traces, 10) X(spans, 3) X(pad, 0) X(json, 0) X(gzip, 0) X(timeout, 2000) \
 	X(connections, 2) X(buffer, 16000000) X(drain, 1000) X(give_up, 2000) X(backoff, 20) \
 	X(backoff_max, 200) X(hold, 300) X(after_max, 300000) X(stop_ms, 0) X(pause_ms, 0) \
-	X(user_headers, 0)
+	X(user_headers, 0) X(join, 0) X(delay, 0) X(spool_max, 1 << 30) X(first, 1)
 
 struct settings {
 #define X(name, value) unsigned long name;
@@ -144,6 +146,44 @@ static void fill(struct wire *w, uint64_t first, const struct settings *set)
 	otlp__export_trace_service_request__free_unpacked(q, NULL);
 }
 
+/* ---- positions ------------------------------------------------------------------------------- */
+
+/*
+ * As sources do: what is settled, and has survived a sync, is not submitted again by the next run. The number of the
+ * first wire that is not settled stands in the file $DRIVER_STATE.
+ */
+static uint64_t state_read(void)
+{
+	FILE *f = getenv("DRIVER_STATE") ? fopen(getenv("DRIVER_STATE"), "r") : NULL;
+	char line[32] = "";
+	uint64_t n = 0;
+
+	if (f && fgets(line, sizeof(line), f))
+		n = strtoull(line, NULL, 10);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void state_write(struct sink *sink, uint64_t start, uint64_t submitted)
+{
+	const char *path = getenv("DRIVER_STATE");
+	uint64_t below = sink->ops->unsettled(sink), again;
+	char next[4096];
+	FILE *f;
+
+	if (!path)
+		return;
+	sink->ops->sync(sink);
+	again = sink->ops->unsettled(sink);
+	below = again < below ? again : below;
+	below = below < submitted ? below : submitted;
+	snprintf(next, sizeof(next), "%s.next", path);
+	f = fopen(next, "w");
+	if (!f || fprintf(f, "%" PRIu64 "\n", start + below) < 0 || fclose(f) != 0 || rename(next, path) != 0)
+		abort();
+}
+
 /* ---- the account, while it moves ------------------------------------------------------------- */
 
 struct watch {
@@ -170,7 +210,7 @@ static void *watch(void *arg)
 	while (!atomic_load(&w->over)) {
 		low = atomic_load(&w->after);
 		w->sink->ops->tally(w->sink, &t);
-		sum = t.exported + t.refused + t.dropped + t.held;
+		sum = t.exported + t.refused + t.dropped + t.held - t.restored;
 		if (sum < low || sum > atomic_load(&w->before)) {
 			fprintf(stderr, "the account is wrong: %" PRIu64 "\n", sum);
 			abort();
@@ -192,16 +232,18 @@ static void *stop_later(void *arg)
 static void submit_all(struct watch *w, const struct settings *set)
 {
 	struct wire wire = { .bytes = { .max = WIRE_MAX } };
+	uint64_t start = state_read();
 
-	for (unsigned long i = 0; i < set->wires && !stop_requested(); i++) {
-		fill(&wire, 1 + i * set->traces, set);
-		wire.seq = i;
+	for (unsigned long i = start; i < set->wires && !stop_requested(); i++) {
+		fill(&wire, set->first + i * set->traces, set);
+		wire.seq = i - start;
 		atomic_fetch_add(&w->before, wire.spans);
 		w->sink->ops->submit(w->sink, &wire);
 		if (wire.bytes.len || wire.spans || wire.bytes.max != WIRE_MAX)
 			abort();
 		atomic_fetch_add(&w->after, set->traces * set->spans);
 		nap(set->pause_ms);
+		state_write(w->sink, start, i - start + 1);
 	}
 	buf_free(&wire.bytes);
 }
@@ -213,10 +255,10 @@ static void report(struct watch *w, int64_t submit_ms, int64_t finish_ms)
 
 	w->sink->ops->tally(w->sink, &t);
 	getrusage(RUSAGE_SELF, &use);
-	printf("submitted=%" PRIu64 " exported=%" PRIu64 " refused=%" PRIu64 " dropped=%" PRIu64
+	printf("submitted=%" PRIu64 " restored=%" PRIu64 " exported=%" PRIu64 " refused=%" PRIu64 " dropped=%" PRIu64
 	       " held=%" PRIu64 " failed=%d peak_kb=%ld submit_ms=%" PRId64 " finish_ms=%" PRId64
 	       "\n",
-	       (uint64_t)atomic_load(&w->after), t.exported, t.refused, t.dropped, t.held,
+	       (uint64_t)atomic_load(&w->after), t.restored, t.exported, t.refused, t.dropped, t.held,
 	       w->sink->failed, use.ru_maxrss, submit_ms, finish_ms);
 }
 
@@ -266,8 +308,12 @@ static struct sink *open_sink(const char *uri, const struct settings *set, struc
 		.buffer_max = set->buffer,
 		.drain_ms = (unsigned)set->drain,
 		.give_up_ms = (unsigned)set->give_up,
+		.batch_delay_ms = (unsigned)set->delay,
+		.spool = getenv("DRIVER_SPOOL"),
+		.spool_max = set->spool_max,
 	};
 
+	http_join_max = set->join ? set->join : set->json ? 1 : JOIN_MAX;
 	http_timing.first_ms = (uint32_t)set->backoff;
 	http_timing.max_ms = (uint32_t)set->backoff_max;
 	http_timing.hold_ms = (uint32_t)set->hold;

@@ -133,7 +133,7 @@ class Run:
     def read(self, stdout, twice):
         for name, value in re.findall(r"(\w+)=(\d+)", stdout):
             setattr(self, name, int(value))
-        equal(self.exported + self.refused + self.dropped + self.held, self.submitted)
+        equal(self.exported + self.refused + self.dropped + self.held, self.submitted + self.restored)
         equal(self.failed, int(self.held > 0))
         if not self.collector:
             equal(self.exported, 0)
@@ -198,6 +198,34 @@ def json_is_one_wire_per_request():
     all_exported(run)
     equal([r["spans"] for r in run.requests], [30] * 20)
     equal({r["headers"]["content-type"] for r in run.requests}, {"application/json"})
+
+
+@case
+def json_is_joined_too():
+    run = Run("slow=700ms", wires=20, json=1, join=1 << 20, connections=1)
+    all_exported(run)
+    between(len(run.requests), 1, 10)
+    # The arrays of one request can be cut again, and nobody but us is to read what we made.
+    run = Run("slow=300ms 413>4000", wires=20, json=1, join=1 << 20, connections=1)
+    all_exported(run)
+    traces_are_whole(run, 3)
+
+
+@case
+def small_wires_wait_for_others_but_not_for_long():
+    run = Run(wires=40, delay=400, pause_ms=10, connections=4)
+    all_exported(run)
+    between(len(run.requests), 1, 6)
+    run = Run(wires=1, delay=300, pause_ms=1000)
+    all_exported(run)
+    assert run.finish_ms < 500, run.finish_ms
+    # The end does not wait, nor does what is large enough.
+    run = Run(wires=1, delay=60000)
+    all_exported(run)
+    assert run.finish_ms < 2000, run.finish_ms
+    run = Run(wires=3, delay=60000, pad=20000, traces=50, pause_ms=100, connections=1)
+    all_exported(run)
+    equal(len(run.requests), 3)
 
 
 @case

@@ -219,7 +219,8 @@ def stopped():
     run('systemctl', 'stop', 'haspan.socket', 'haspan.service')
     claim('systemctl stop is no failure', show('ActiveState') == 'inactive' and show('Result') == 'success',
           show('ActiveState'), show('Result'), journal())
-    os.unlink('/etc/systemd/system/haspan.socket')
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink('/etc/systemd/system/haspan.socket')
     shutil.rmtree('/etc/systemd/system/haspan.service.d', ignore_errors=True)
     said = run('dpkg', '--purge', 'haspan')
     left = [p for p in ('/etc/haspan', '/var/lib/haspan', '/usr/bin/haspan', '/lib/systemd/system/haspan.service')

@@ -86,6 +86,7 @@ for suite in ${*:-trixie sid}; do
 	test_that "$version: the recipe" python3 tests/recipe.py
 	test_that "$version: what haspan doctor mends" python3 tests/doctor.py
 	test_that "$version: every kind of line" python3 tests/live.py
+	test_that "$version: its rings and log tcp@" python3 tests/stream.py haproxy
 	# log-profile came with 3.1
 	if [ "$(printf '%s\n' 3.1 "$version" | sort -V | head -1)" = 3.1 ]; then
 		test_that "$version: several lines a request" python3 tests/profile.py

@@ -32,6 +32,13 @@ seeds() {
 			{ printf '%s~' $k; cat tests/fuzz/seeds/counted.log; } > "$to/counted-$k"
 			{ printf '%s0' $k; head -n 7 tests/fuzz/seeds/lines.log; } > "$to/lines-$k"
 		done ;;
+	stream)		# framing, how it is cut; a byte 1 stands for 50,000
+		for k in 0 1 2; do
+			{ printf '%s~' $k; cat tests/fuzz/seeds/counted.log; } > "$to/counted-$k"
+			{ printf '%s0' $k; head -n 7 tests/fuzz/seeds/lines.log; } > "$to/lines-$k"
+			{ printf '%sA<134>1 a\n<134>2 \001\001\001\001 b\n<134>3 c' $k; } > "$to/long-lines-$k"
+			{ printf '%sB9 <134>1 a200005 <134>\001\001\001\0019 <134>3 c' $k; } > "$to/long-counted-$k"
+		done ;;
 	records)	# framing, place of the split
 		for k in 00 0~ 17; do
 			each "$to" $k < tests/fuzz/seeds/records.log
@@ -81,6 +88,9 @@ seeds() {
 	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
 	json_line)	for k in 0 1 2; do each "$to" $k < tests/fuzz/seeds/objects.log; done ;;
 	cbor)		for k in 0 1; do each "$to" $k < tests/fuzz/seeds/cbor.log; done ;;
+	checkpoint)	cp tests/fuzz/seeds/checkpoint.txt "$to/whole"
+		head -n 7 tests/fuzz/seeds/checkpoint.txt > "$to/without-sum"
+		awk -v to="$to" '{ f = to "/name-" NR; printf "%s\n%s", $1, $2 > f; close(f) }' tests/fuzz/seeds/rotated.txt ;;
 	json_read)	each "$to" "" < tests/fuzz/seeds/json.txt ;;
 	esac
 }
@@ -127,7 +137,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor
+[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor checkpoint
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do

@@ -1,0 +1,381 @@
+/*
+ * control.c - the main loop: signals, the admin socket, new configurations, the service manager.
+ */
+#include "control_private.h"
+
+#include "core/log.h"
+#include "core/notify.h"
+#include "core/stop.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* The pipeline runs beside the thread that takes signals. */
+struct job {
+	struct pipeline *pipeline;
+	struct err err;
+	int done;			/* eventfd */
+};
+
+/* A new configuration takes over in a thread of its own: sinks may let it wait, and the main loop must turn. */
+struct reload {
+	struct pipeline *pipeline;
+	struct settings *next;		/* NULL: none is on its way */
+	pthread_t thread;
+	struct err err;
+	bool taken, again;		/* `again`: another SIGHUP came meanwhile */
+	int done;			/* eventfd */
+};
+
+/* What the main loop waits for, in this order. */
+enum { FD_JOB, FD_SIGNALS, FD_RELOAD, FD_ADMIN, FD_MAX = FD_ADMIN + ADMIN_FDS };
+
+struct loop {
+	struct control control;
+	struct job job;
+	struct reload reload;
+	struct admin *admin;
+	struct metrics_port *metrics;
+	int signals;
+	int64_t watchdog_ms, status_ms;	/* when the service manager was last told */
+};
+
+static void announce(int done)
+{
+	const uint64_t one = 1;
+
+	if (write(done, &one, sizeof(one)) < 0)
+		abort();
+}
+
+static void *job_main(void *arg)
+{
+	struct job *job = arg;
+
+	pipeline_run(job->pipeline, &job->err);
+	announce(job->done);
+	return NULL;
+}
+
+/* ---- a new configuration ------------------------------------------------------------------------------------- */
+
+static void settings_free(struct settings *s, const struct settings *first)
+{
+	arena_free(&s->arena);
+	if (s != first)
+		free(s);
+}
+
+static struct settings *settings_make(int argc, char **argv, struct err *err)
+{
+	struct settings *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		err_set(err, EXIT_CONFIG, "out of memory");
+		return NULL;
+	}
+	s->options.arena = &s->arena;
+	if (options_read(&s->options, argc, argv, err) && config_make(&s->config, &s->options, err))
+		return s;
+	settings_free(s, NULL);
+	return NULL;
+}
+
+static void reload_refused(struct control *c, const struct err *err)
+{
+	err_print(err);
+	log_warn("this configuration is not taken: the old one goes on");
+	c->reloads_failed++;
+}
+
+static void *reload_main(void *arg)
+{
+	struct reload *r = arg;
+
+	r->taken = pipeline_reload(r->pipeline, &r->next->config, &r->err);
+	announce(r->done);
+	return NULL;
+}
+
+static void say_ready(struct control *c)
+{
+	if (c->state == STATE_STOPPING)
+		return;
+	c->state = STATE_RUNNING;
+	notify_say("READY=1");
+}
+
+static void reload_begin(struct loop *l)
+{
+	struct control *c = &l->control;
+	struct reload *r = &l->reload;
+
+	if (c->state == STATE_STOPPING || (r->again = r->next != NULL))
+		return;
+	c->state = STATE_RELOADING;
+	notify_say("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, notify_monotonic_us());
+	r->err = (struct err){ 0 };
+	r->pipeline = c->pipeline;
+	r->next = settings_make(c->argc, c->argv, &r->err);
+	if (r->next && pthread_create(&r->thread, NULL, reload_main, r) == 0)
+		return;
+	if (r->next)
+		settings_free(r->next, NULL);
+	r->next = NULL;
+	err_set(&r->err, EXIT_CONFIG, "cannot start a thread");
+	reload_refused(c, &r->err);
+	say_ready(c);
+}
+
+/* The thread has ended: what nobody uses any more is given back. */
+static void reload_end(struct loop *l, const struct settings *first)
+{
+	struct control *c = &l->control;
+	struct reload *r = &l->reload;
+	struct settings *next = r->next;
+	uint64_t n;
+
+	pthread_join(r->thread, NULL);
+	r->next = NULL;
+	if (read(r->done, &n, sizeof(n)) < 0)
+		log_debug("reload: %m");
+	if (r->taken) {
+		settings_free(c->now, first);
+		c->now = next;
+		log_max = options_text(&next->options, OPTION_VERBOSE) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+		c->reloads++;
+		log_info("the new configuration is taken");
+	} else {
+		reload_refused(c, &r->err);
+		settings_free(next, NULL);
+	}
+	say_ready(c);
+	if (r->again) {
+		r->again = false;
+		reload_begin(l);
+	}
+}
+
+/* ---- signals ------------------------------------------------------------------------------------------------- */
+
+/*
+ * When the pipeline is about to run, and before its first thread: threads inherit the mask. Until then, and for
+ * commands that have no pipeline, a signal does what it always does.
+ */
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void stop(struct control *c)
+{
+	if (stop_requested() && c->state == STATE_STOPPING) {		/* the second time: at once */
+		pipeline_summary(c->pipeline);
+		_exit(EXIT_EXPORT);
+	}
+	c->state = STATE_STOPPING;
+	notify_say("STOPPING=1\nSTATUS=sending what is left");
+	stop_request();
+}
+
+/* Is SIGHUP to be ignored (nohup)? A blocked signal comes all the same. */
+static bool hangup_ignored(void)
+{
+	struct sigaction now;
+
+	return sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+static void take_signals(struct loop *l)
+{
+	struct control *c = &l->control;
+	struct signalfd_siginfo info;
+
+	while (read(l->signals, &info, sizeof(info)) == sizeof(info)) {
+		bool hangup = info.ssi_signo == SIGHUP && info.ssi_code == SI_KERNEL;
+
+		if (info.ssi_signo == SIGUSR1)
+			pipeline_summary(c->pipeline);
+		else if (info.ssi_signo == SIGHUP && !hangup)
+			reload_begin(l);
+		else if (hangup ? !hangup_ignored() : info.ssi_signo != SIGPIPE)	/* the terminal went away */
+			stop(c);
+	}
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------ */
+
+bool control_alive(const struct control *c)
+{
+	return clock_ms() - c->turned_ms < STUCK_MS && pipeline_busy_ms(c->pipeline) < STUCK_MS;
+}
+
+static void say_status(struct control *c)
+{
+	struct account a;
+	uint64_t held = 0;
+
+	pipeline_account(c->pipeline, &a);
+	for (uint32_t k = 0; k < a.nsinks; k++)
+		held += a.sink[k].held;
+	notify_say("STATUS=%" PRIu64 " lines, %" PRIu64 " requests, %" PRIu64 " rejected; %" PRIu64 " spans held", a.total.lines,
+		   a.total.requests, a.total.rejected, held);
+}
+
+/* What the service manager wants to hear. A watchdog that hears nothing starts haspan anew. */
+static void tell_manager(struct loop *l)
+{
+	int64_t every = notify_watchdog_ms();
+
+	if (every && log_due(&l->watchdog_ms, every) && pipeline_busy_ms(l->control.pipeline) < STUCK_MS)
+		notify_say("WATCHDOG=1");
+	if (l->control.state == STATE_RUNNING && log_due(&l->status_ms, STATUS_MS))
+		say_status(&l->control);
+}
+
+/* In time for the watchdog, though poll(2) and the clock round. */
+static int turn_ms(void)
+{
+	int64_t every = notify_watchdog_ms() / 2;
+
+	return every && every < TURN_MS ? (int)(every ? every : 1) : TURN_MS;
+}
+
+static void turn(struct loop *l, const struct settings *first)
+{
+	struct pollfd p[FD_MAX] = {
+		[FD_JOB] = { .fd = l->job.done, .events = POLLIN },
+		[FD_SIGNALS] = { .fd = l->signals, .events = POLLIN },
+		[FD_RELOAD] = { .fd = l->reload.done, .events = POLLIN },
+	};
+	size_t n = FD_ADMIN;
+	int ready;
+
+	if (l->admin) {
+		admin_fds(l->admin, p + FD_ADMIN);
+		n = FD_MAX;
+	}
+	ready = poll(p, n, turn_ms());
+	l->control.turned_ms = clock_ms();
+	if (ready > 0 && p[FD_RELOAD].revents)
+		reload_end(l, first);
+	take_signals(l);
+	if (l->admin && ready >= 0)
+		admin_turn(l->admin, p + FD_ADMIN, &l->control);
+	tell_manager(l);
+}
+
+static bool job_ended(const struct loop *l)
+{
+	struct pollfd p = { .fd = l->job.done, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------------- */
+
+static bool check_doors(const struct config *c, struct err *err)
+{
+	return (!c->admin || admin_check(c->admin, err)) && (!c->listen_metrics || metrics_check(c->listen_metrics, err));
+}
+
+/* Sockets and ports are there before anything is read; nothing of that is done for --check-config. */
+static bool open_doors(struct loop *l, const struct config *c, struct err *err)
+{
+	if (c->admin && !(l->admin = admin_open(c->admin, err)))
+		return err_where(err, "--admin");
+	if (c->listen_metrics && !(l->metrics = metrics_open(c->listen_metrics, err)))
+		return err_where(err, "--listen-metrics");
+	return true;
+}
+
+static bool open_all(struct loop *l, const struct config *c, struct err *err)
+{
+	l->job.done = eventfd(0, EFD_CLOEXEC);
+	l->reload.done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	l->signals = signals_open();
+	if (l->job.done < 0 || l->reload.done < 0 || l->signals < 0 || !stop_init())
+		return err_set(err, EXIT_CONFIG, "no descriptor left: %m");
+	if (!check_doors(c, err))
+		return false;
+	/* The doors first: the pipeline gives up root's rights when its own sockets are bound. */
+	if (!c->check_only && !open_doors(l, c, err))
+		return false;
+	l->control.pipeline = l->job.pipeline = pipeline_open(c, err);
+	return l->control.pipeline != NULL;
+}
+
+static void close_all(struct loop *l)
+{
+	const int fds[] = { l->job.done, l->reload.done, l->signals };
+
+	metrics_close(l->metrics);
+	admin_close(l->admin);
+	if (l->control.pipeline)
+		pipeline_close(l->control.pipeline);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static int run(struct loop *l, const struct settings *first)
+{
+	struct err err = { 0 };
+	pthread_t thread;
+
+	l->control.turned_ms = clock_ms();
+	if ((l->metrics && !metrics_start(l->metrics, &l->control, &err)) ||
+	    (pthread_create(&thread, NULL, job_main, &l->job) != 0 && !err_set(&err, EXIT_CONFIG, "cannot start a thread"))) {
+		err_print(&err);
+		return (int)err.code;
+	}
+	say_ready(&l->control);
+	while (!job_ended(l))
+		turn(l, first);
+	pthread_join(thread, NULL);
+	if (l->reload.next) {
+		l->reload.again = false;
+		reload_end(l, first);
+	}
+	l->control.state = STATE_STOPPING;
+	if (l->job.err.code != EXIT_DONE)
+		err_print(&l->job.err);
+	pipeline_summary(l->control.pipeline);
+	return pipeline_exit_code(l->control.pipeline);
+}
+
+int control_run(struct settings *first, int argc, char **argv)
+{
+	static struct loop l;		/* the metrics' thread looks at it until it is closed */
+	const struct config *c = &first->config;
+	struct err err = { 0 };
+	int code = EXIT_DONE;
+
+	l.control = (struct control){ .now = first, .argc = argc, .argv = argv, .started = time(NULL), .started_ms = clock_ms() };
+	notify_init();
+	if (!open_all(&l, c, &err)) {
+		err_print(&err);
+		code = (int)err.code;
+	} else if (!c->check_only) {
+		code = run(&l, first);
+	}
+	close_all(&l);
+	if (l.control.now != first)
+		settings_free(l.control.now, first);
+	return code;
+}

@@ -1,0 +1,23 @@
+/*
+ * control.h - a run as the world sees it: signals, the service manager, the admin socket, the metrics' port, new
+ * configurations. The pipeline runs in threads of its own; all of this is the main thread's.
+ */
+#ifndef CONTROL_H
+#define CONTROL_H
+
+#include "config.h"
+
+/* What the options meant when they were last read. SIGHUP makes another one. Zero it before use. */
+struct settings {
+	struct arena arena;
+	struct options options;
+	struct config config;
+};
+
+/*
+ * Run the pipeline of `first`, which is what `argv` said at the start, to its end, and return the exit code. `argv` is
+ * read again with each new configuration. What `first` points to may be gone afterwards.
+ */
+int control_run(struct settings *first, int argc, char **argv);
+
+#endif

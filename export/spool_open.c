@@ -1,0 +1,323 @@
+/*
+ * export/spool_open.c - the spool's folder: who has it, and what a run before this one left in it.
+ */
+#include "export/spool_private.h"
+
+#include "core/hash.h"
+#include "core/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Characters of a sink's URL that its folder shows. */
+#define FOLDER_SHOWN 60
+
+/* ---- names --------------------------------------------------------------------------------------------------- */
+
+/* DIR/collector_4318_v1_traces-0123456789abcdef; owned. */
+static char *folder(const char *dir, const char *shown, const char *url)
+{
+	struct slice rest = slice_str(shown);
+	struct buf out = { .max = 64 * 1024 };
+	size_t scheme = slice_find(rest, '/');
+
+	while (scheme < rest.len && rest.p[scheme] == '/')
+		scheme++;
+	rest = slice_skip(rest, scheme);
+	buf_printf(&out, "%s/", dir);
+	for (size_t i = 0; i < rest.len && i < FOLDER_SHOWN; i++) {
+		char c = slice_lower(rest.p[i]);
+
+		buf_char(&out, (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || (c == '.' && i) ? c : '_');
+	}
+	buf_printf(&out, "-%016" PRIx64, (uint64_t)XXH3_64bits(url, strlen(url)));
+	buf_char(&out, '\0');
+	return out.p;
+}
+
+/* Is `name` a segment's? */
+static bool segment_base(const char *name, uint64_t *base)
+{
+	char *end;
+
+	*base = strtoull(name, &end, 16);
+	return end == name + 16 && strcmp(end, ".spool") == 0;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------- */
+
+static bool fails(const char *path, const char *what, struct err *err)
+{
+	err_set(err, EXIT_CONFIG, "%s: %m", what);
+	return err_where(err, "--spool %s", path);
+}
+
+static bool make_folder(struct spool *s, const char *dir, struct err *err)
+{
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+		return fails(dir, "cannot make this folder", err);
+	if (mkdir(s->path, 0700) != 0 && errno != EEXIST)
+		return fails(s->path, "cannot make this folder", err);
+	s->dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return s->dir >= 0 || fails(s->path, "cannot open this folder", err);
+}
+
+static bool lock_folder(struct spool *s, struct err *err)
+{
+	char pid[32] = "";
+	ssize_t n;
+
+	s->lock_fd = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return fails(s->path, "cannot write into this folder", err);
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+		n = pread(s->lock_fd, pid, sizeof(pid) - 1, 0);
+		if (n > 0 && pid[0] >= '1' && pid[0] <= '9')
+			err_set(err, EXIT_CONFIG, "another haspan has this spool: process %ld; two need a --spool each",
+				strtol(pid, NULL, 10));
+		else
+			err_set(err, EXIT_CONFIG, "another haspan has this spool; two need a --spool each");
+		return err_where(err, "--spool %s", s->path);
+	}
+	/* Only for whoever comes second: it may fail. */
+	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+	if (pwrite(s->lock_fd, pid, (size_t)n, 0) != n || ftruncate(s->lock_fd, n) != 0)
+		log_debug("spool %s: %m", s->path);
+	return true;
+}
+
+/* Both places of the mark; the later one that is intact counts. None: everything there is to be sent. */
+static bool read_mark(struct spool *s, struct err *err)
+{
+	char marks[2 * SPOOL_MARK] = { 0 };
+	uint64_t generation, at;
+	ssize_t n;
+
+	s->mark_fd = openat(s->dir, "mark", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	n = s->mark_fd < 0 ? -1 : pread(s->mark_fd, marks, sizeof(marks), 0);
+	/* A mark that shows up again one day would let newer records pass for answered. */
+	if (n < 0)
+		return fails(s->path, "cannot open the mark", err);
+	for (int i = 0; i < 2; i++)
+		if (spool_mark_read(marks + (size_t)i * SPOOL_MARK, &generation, &at) && generation > s->generation) {
+			s->generation = generation;
+			s->head = s->marked = at;
+		}
+	return true;
+}
+
+/* ---- what is there ----------------------------------------------------------------------------------------------- */
+
+static int by_base(const void *a, const void *b)
+{
+	const struct segment *x = a, *y = b;
+
+	return (x->base > y->base) - (x->base < y->base);
+}
+
+static bool list_segments(struct spool *s, struct err *err)
+{
+	DIR *d = fdopendir(fcntl(s->dir, F_DUPFD_CLOEXEC, 3));
+	struct dirent *e;
+	struct stat st;
+	uint64_t base;
+
+	if (!d)
+		return fails(s->path, "cannot read this folder", err);
+	rewinddir(d);
+	while ((e = readdir(d)))
+		if (segment_base(e->d_name, &base) && fstatat(s->dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode) && !spool_add_segment(s, base, (uint64_t)st.st_size, -1)) {
+			closedir(d);
+			return fails(s->path, "out of memory for its files", err);
+		}
+	closedir(d);
+	if (s->n)
+		qsort(s->segment, s->n, sizeof(*s->segment), by_base);
+	/* What stands behind the beginning of the next one is what a failed write left. */
+	for (size_t i = 0; i + 1 < s->n; i++) {
+		struct segment *g = &s->segment[i];
+
+		if (g->size > g[1].base - g->base)
+			g->size = g[1].base - g->base;
+	}
+	return true;
+}
+
+/* Is what stands from `from` to `limit` what a write leaves that did not end: too little for a header, or zeros? */
+static bool is_torn(int fd, uint64_t base, uint64_t from, uint64_t limit)
+{
+	char some[4096];
+
+	if (limit - from < SPOOL_HEADER)
+		return true;
+	while (from < limit) {
+		uint64_t n = limit - from < sizeof(some) ? limit - from : sizeof(some);
+
+		if (!spool_pread(fd, some, n, from - base))
+			return false;
+		for (uint64_t i = 0; i < n; i++)
+			if (some[i])
+				return false;
+		from += n;
+	}
+	return true;
+}
+
+/* Does an intact header stand at `at`, whose payload ends behind `limit`? */
+static bool is_cut(int fd, uint64_t base, uint64_t at, uint64_t limit)
+{
+	struct spool_record r;
+	char header[SPOOL_HEADER];
+
+	return limit - at >= SPOOL_HEADER && spool_pread(fd, header, sizeof(header), at - base) &&
+	       spool_record_read(header, at, &r) && r.len > limit - at - SPOOL_HEADER;
+}
+
+/*
+ * Count the spans from the head on; by the headers alone, payloads are looked at when they are sent. The last segment's
+ * torn end is forgotten.
+ */
+static void scan_segment(struct spool *s, struct segment *g, bool last)
+{
+	uint64_t limit = g->base + g->size, at = s->head > g->base ? s->head : g->base, whole = at;
+	struct spool_record r;
+	char name[SEGMENT_NAME_LEN + 1];
+	int fd;
+
+	segment_name(g->base, name);
+	fd = at < limit ? openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	while (fd >= 0 && spool_seek(s, fd, g->base, limit, &at, &r) > 0) {
+		g->spans += r.spans;
+		at += SPOOL_HEADER + r.len;
+		whole = at;
+	}
+	if (fd >= 0 && last && whole < limit && (is_torn(fd, g->base, whole, limit) || is_cut(fd, g->base, whole, limit))) {
+		s->bytes -= limit - whole;
+		g->size = whole - g->base;
+	}
+	if (fd >= 0)
+		close(fd);
+	s->window_len = 0;
+	s->restored += g->spans;
+}
+
+/* The head may stand in the middle of a segment, and segments may be missing. New records begin behind all of them. */
+static void scan(struct spool *s)
+{
+	s->end = s->head;
+	s->bytes = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		struct segment *g = &s->segment[i];
+
+		s->bytes += g->size;
+		scan_segment(s, g, i + 1 == s->n);
+		s->end = g->base + g->size > s->end ? g->base + g->size : s->end;
+	}
+	s->cursor = s->head;
+}
+
+uint64_t spool_restored(const struct spool *s)
+{
+	return s->restored;
+}
+
+struct spool *spool_open(const char *dir, const char *shown, const char *url, uint64_t max, struct err *err)
+{
+	struct spool *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		err_set(err, EXIT_CONFIG, "out of memory for a spool");
+		return NULL;
+	}
+	s->dir = s->lock_fd = s->mark_fd = s->read_fd = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	s->max = max;
+	s->segment_max = max / SPOOL_SEGMENTS < SPOOL_SEGMENT_MAX ? max / SPOOL_SEGMENTS : SPOOL_SEGMENT_MAX;
+	s->path = folder(dir, shown, url);
+	if (make_folder(s, dir, err) && lock_folder(s, err) && read_mark(s, err) && list_segments(s, err)) {
+		scan(s);
+		/* Answered for, or empty. */
+		spool_settle(s, s->head);
+		if (s->restored)
+			log_info("spool %s: %" PRIu64 " spans of an earlier run (%.1f MB) are to be sent", s->path,
+				 s->restored, (double)(s->end - s->head) / 1e6);
+		return s;
+	}
+	/* What is there is somebody else's, or not readable: it stays as it is. */
+	if (s->mark_fd >= 0)
+		close(s->mark_fd);
+	s->mark_fd = -1;
+	spool_close(s);
+	return NULL;
+}
+
+bool spool_check(const char *dir, struct err *err)
+{
+	char parent[4096], *slash;
+
+	if (access(dir, F_OK) == 0)
+		return access(dir, W_OK | X_OK) == 0 || fails(dir, "cannot write into this folder", err);
+	snprintf(parent, sizeof(parent), "%s", dir);
+	slash = strrchr(parent, '/');
+	if (!slash)
+		memcpy(parent, ".", 2);
+	else
+		slash[slash == parent] = '\0';
+	return access(parent, W_OK | X_OK) == 0 || fails(dir, "cannot make this folder", err);
+}
+
+/* ---- those that nobody asks for any more ---------------------------------------------------------------------------- */
+
+static uint64_t bytes_in(int dir)
+{
+	DIR *d = fdopendir(fcntl(dir, F_DUPFD_CLOEXEC, 3));
+	uint64_t bytes = 0, base;
+	struct dirent *e;
+	struct stat st;
+
+	while (d && (e = readdir(d)))
+		if (segment_base(e->d_name, &base) && fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			bytes += (uint64_t)st.st_size;
+	if (d)
+		closedir(d);
+	return bytes;
+}
+
+static void look_at(int root, const char *dir, const char *name)
+{
+	int sub = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int lock = sub < 0 ? -1 : openat(sub, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	uint64_t bytes;
+
+	/* A spool that is in use is locked, by us or by others. */
+	if (lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) == 0) {
+		bytes = bytes_in(sub);
+		if (bytes)
+			log_warn("spool %s/%s: %.1f MB of spans for a sink that is not configured; they are kept", dir, name,
+				 (double)bytes / 1e6);
+	}
+	if (lock >= 0)
+		close(lock);
+	if (sub >= 0)
+		close(sub);
+}
+
+void spool_strays(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			look_at(dirfd(d), dir, e->d_name);
+	if (d)
+		closedir(d);
+}
