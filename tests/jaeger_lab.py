@@ -202,8 +202,8 @@ class Jaeger:
         if found is None:
             return None
         found = found.get('result', found)
-        return [(r.get('resource', {}), s) for r in found['resourceSpans'] for scope in r['scopeSpans']
-                for s in scope['spans']]
+        return [(r.get('resource', {}), s) for r in found['resourceSpans'] for scope in r.get('scopeSpans', [])
+                for s in scope.get('spans', [])]
 
 
 if __name__ == '__main__':
