@@ -44,15 +44,18 @@ def attributes(thing):
 
 
 def form(resource, span):
-    """Everything that a span says, as a text"""
+    """Everything that a span says, as a text; without what Jaeger remarks on it, and does: a span of no length gets 1 ns"""
     kind, status = span.get('kind', 0), span.get('status', {})
+    all_attributes = dict(attributes(span))
+    remarks = all_attributes.pop('@jaeger@warnings', '')
+    end = int(span['endTimeUnixNano']) - ('Negative duration detected' in remarks)
     return json.dumps({
         'resource': attributes(resource), 'trace': span['traceId'], 'id': span['spanId'],
         'parent': span.get('parentSpanId') or '', 'name': span['name'], 'kind': KINDS.get(kind, kind),
-        'start': int(span['startTimeUnixNano']), 'end': int(span['endTimeUnixNano']),
+        'start': int(span['startTimeUnixNano']), 'end': end,
         'status': CODES.get(status.get('code', 0), status.get('code', 0)), 'message': status.get('message', ''),
-        'state': span.get('traceState', ''), 'attributes': attributes(span),
-        'events': [(int(e['timeUnixNano']), e['name'], attributes(e)) for e in span.get('events', [])],
+        'state': span.get('traceState', ''), 'attributes': sorted(all_attributes.items()),
+        'events': sorted((int(e['timeUnixNano']), e['name'], attributes(e)) for e in span.get('events', [])),
     }, sort_keys=True)
 
 
@@ -126,7 +129,7 @@ def spans_of_400_days_ago_are_found(folder):
         expect(same(jaeger, wanted) >= 400, 'spans')
         stamp = [time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(then // 10**6 + s)) for s in (-60, 60)]
         found = jaeger.get('/api/v3/traces?query.service_name=haproxy&query.start_time_min=%s&query.start_time_max=%s&'
-                           'query.search_depth=1000' % tuple(stamp))
+                           'query.num_traces=1000' % tuple(stamp))
         found = found.get('result', found)
         ids = {s['traceId'] for r in found['resourceSpans'] for scope in r.get('scopeSpans', []) for s in scope.get('spans', [])}
         expect(ids == set(wanted), 'the search found %d traces of %d' % (len(ids), len(wanted)))
@@ -143,12 +146,12 @@ def twice_is_once(folder):
     path = a_log(folder, time.time_ns() // 1000 - DAY)
     with Jaeger(folder) as jaeger:
         wanted = send(folder, jaeger, path)
-        once = next(iter(wanted))
+        once = list(wanted)[3]
         before = raw(jaeger, once)
         expect(send(folder, jaeger, path) == wanted, 'a second run sends something else')
+        after = raw(jaeger, once)       # a look that hides duplicates also takes them away, so this comes first
         same(jaeger, wanted)
-        expect((before, raw(jaeger, once)) == (len(wanted[once]), 2 * len(wanted[once])), 'what memory keeps:',
-               before, raw(jaeger, once))
+        expect((before, after) == (len(wanted[once]), 2 * len(wanted[once])), 'what memory keeps:', before, after)
     badger = Jaeger(folder, badger=folder)
     with badger as jaeger:
         send(folder, jaeger, path)
