@@ -2,6 +2,7 @@
 #
 #   make                the program            make check     everything that CI runs
 #   make demo           real logs as trees     make fuzz      each fuzzer for FUZZ_SECONDS (600)
+#   make demo-jaeger    real logs in a real Jaeger
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
 #   make deb            a package for Debian   make uninstall
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
@@ -125,6 +126,12 @@ demo:
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/demo.sh
 
+# A real Jaeger 2 with the samples in it; built on the first run.
+demo-jaeger:
+	$(Q)./setup.sh build
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)python3 tests/demo_jaeger.py
+
 check:
 	$(Q)./setup.sh check
 	$(Q)tests/check.sh
@@ -190,7 +197,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
+.PHONY: all units demo demo-jaeger check check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

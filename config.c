@@ -357,7 +357,7 @@ static bool kafka_properties(struct maker *m)
 		}
 		list[n++] = v->text.p;
 	}
-	m->c->live.kafka = list;
+	m->c->live.kafka = m->c->export.kafka = list;
 	return true;
 }
 

@@ -43,6 +43,9 @@ step "a followed file, with logrotate and rsyslog" python3 tests/follow.py
 step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
 step "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
+step "replays: shifted, paced, limited" python3 tests/replay.py
+step "Jaeger gives back what it was sent" python3 tests/jaeger.py
+step "Kafka as a sink" python3 tests/kafka_sink.py
 step "explain" python3 tests/explain.py
 step "what the documents print" python3 tests/docs.py
 step "service, installation, package" python3 tests/service.py
