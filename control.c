@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/notify.h"
 #include "core/stop.h"
+#include "progress.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -278,6 +279,7 @@ static void turn(struct loop *l, const struct settings *first)
 	if (l->admin && ready >= 0)
 		admin_turn(l->admin, p + FD_ADMIN, &l->control);
 	tell_manager(l);
+	progress_turn(l->control.pipeline);
 }
 
 static bool job_ended(const struct loop *l)
@@ -368,6 +370,7 @@ int control_run(struct settings *first, int argc, char **argv)
 
 	l.control = (struct control){ .now = first, .argc = argc, .argv = argv, .started = time(NULL), .started_ms = clock_ms() };
 	notify_init();
+	progress_init(c);
 	if (!open_all(&l, c, &err)) {
 		err_print(&err);
 		code = (int)err.code;

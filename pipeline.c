@@ -117,6 +117,10 @@ struct pipeline {
 	pthread_cond_t keep;
 	bool kept;
 
+	uint64_t files_size;		/* bytes of all files, as they are stored; for progress */
+	bool files_open;		/* but nobody knows: one of them is a pipe */
+	uint64_t files_before;		/* of those that were read to their end */
+	_Atomic uint64_t files_read;
 	struct pace *pace;		/* of the input; NULL: as fast as possible */
 	struct linetime *linetime;	/* of --rebase, until the shift is known; then NULL */
 	struct shift shift;
@@ -597,12 +601,14 @@ static bool fill_files(struct pipeline *p, struct block *b)
 		return false;
 	switch (source_fill(p->source, b, p->err)) {
 	case FILL_BLOCK:
+		p->files_read = p->files_before + source_bytes(p->source);
 		return true;
 	case FILL_LATER:
 		return false;
 	case FILL_END:
 		break;
 	}
+	p->files_before += source_bytes(p->source);
 	source_close(p->source);
 	p->source = NULL;
 	return false;
@@ -903,6 +909,8 @@ static bool check_sources(struct pipeline *p, bool sockets, struct err *err)
 		s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
 		p->live_number[i] = s ? 0 : p->nlive++;
 		ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
+		p->files_size += s ? source_size(s) : 0;
+		p->files_open |= s && source_size(s) == 0;
 		source_close(s);
 		if (!ok)
 			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
@@ -1405,6 +1413,22 @@ static size_t print_spans(char *out, size_t size, const struct sink_account *s)
 #include "formats/account.def"
 #undef ACCOUNT
 	return n;
+}
+
+bool pipeline_progress(struct pipeline *p, struct progress *out)
+{
+	struct account a;
+
+	*out = (struct progress){ .done = p->files_read, .total = p->files_open ? 0 : p->files_size, .bytes = true };
+	if (p->live) {
+		out->bytes = false;
+		if (!live_progress(p->live, &out->done, &out->total))
+			return false;
+	}
+	pipeline_account(p, &a);
+	out->lines = a.total.lines;
+	out->spans = a.total.spans;
+	return true;
 }
 
 void pipeline_summary(struct pipeline *p)

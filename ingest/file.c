@@ -27,7 +27,8 @@ struct source {
 	bool looks;			/* source_look: standard input is left where it stands */
 	off_t stood;			/* there */
 	bool later;			/* it was woken while it waited */
-	uint64_t bytes;
+	int fd;				/* of the open file; its reader's */
+	uint64_t bytes;			/* of the files before it, as they are stored */
 };
 
 /* ---- blocks ------------------------------------------------------------------------------------------ */
@@ -200,6 +201,7 @@ static bool open_next(struct source *s, struct err *err)
 		}
 	}
 	s->next++;
+	s->fd = fd;
 	if (!s->reader)
 		return err_where(err, "%s", s->path);
 	s->stitch.framing = FRAMING_UNKNOWN;
@@ -209,8 +211,10 @@ static bool open_next(struct source *s, struct err *err)
 
 static void close_file(struct source *s)
 {
-	if (s->reader)
+	if (s->reader) {
+		s->bytes = source_bytes(s);
 		s->reader->close(s->reader);
+	}
 	s->reader = NULL;
 	if (s->looks && s->standard_input && s->next)
 		lseek(STDIN_FILENO, s->stood, SEEK_SET);
@@ -245,7 +249,6 @@ static bool read_block(struct source *s, struct block *b, struct err *err)
 		}
 		s->ended = got == 0;
 		b->len += (size_t)got;
-		s->bytes += (size_t)got;
 	}
 	return true;
 }
@@ -417,7 +420,22 @@ bool source_reads(const struct source *s, const struct stat *file)
 
 uint64_t source_bytes(const struct source *s)
 {
-	return s->bytes;
+	off_t at = s->reader ? lseek(s->fd, 0, SEEK_CUR) : 0;
+
+	return s->bytes + (at > 0 ? (uint64_t)at : 0);
+}
+
+uint64_t source_size(const struct source *s)
+{
+	uint64_t sum = 0;
+	struct stat st;
+
+	for (size_t i = 0; i < s->npaths; i++) {
+		if ((s->standard_input ? fstat(STDIN_FILENO, &st) : stat(s->paths[i], &st)) != 0 || !S_ISREG(st.st_mode))
+			return 0;
+		sum += (uint64_t)st.st_size;
+	}
+	return sum;
 }
 
 void source_close(struct source *s)

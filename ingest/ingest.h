@@ -49,8 +49,12 @@ bool source_last(struct source *src, struct block *b, struct err *err);
 /* Is `file` one of the regular files that this source reads? */
 bool source_reads(const struct source *src, const struct stat *file);
 
-/* Bytes read so far, as stored on disk; for progress. */
+/*
+ * Bytes read so far, as stored on disk; by who reads. And how many there are in all; 0: nobody knows, because not all are
+ * regular files. For progress.
+ */
 uint64_t source_bytes(const struct source *src);
+uint64_t source_size(const struct source *src);
 
 void source_close(struct source *src);
 
