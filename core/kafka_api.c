@@ -250,7 +250,8 @@ bool kafka_probe(const struct kafka_probe *p, const char *topic, int *partitions
 
 		kafka.poll(p->rk, 0);
 		if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-			kafka_note(p->trouble, code == RD_KAFKA_RESP_ERR__TIMED_OUT ? RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN : (int)code,
+			/* It says less than what the callback was told, unless it is a refusal. */
+			kafka_note(p->trouble, is_denial(code) ? (int)code : RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
 				   kafka.err2str(code));
 			continue;
 		}

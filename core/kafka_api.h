@@ -73,6 +73,7 @@
 	X(queue_io_event_enable) \
 	X(queue_length) \
 	X(queue_poll) \
+	X(queue_poll_callback) \
 	X(rebalance_protocol) \
 	X(resume_partitions) \
 	X(subscribe) \

@@ -60,6 +60,9 @@ step "the spool: outages, full disks, failing calls, damage" python3 tests/spool
 step "kill -9 at each point of crash" python3 tests/crash.py --only haspan
 step "kill -9 of the sink alone" python3 tests/crash.py --only sink --runs 1
 step "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
+step "replays: shifted, paced, limited" python3 tests/replay.py
+step "Jaeger gives back what it was sent" python3 tests/jaeger.py
+step "Kafka as a sink" python3 tests/kafka_sink.py
 step "explain" python3 tests/explain.py
 step "datagrams, live" python3 tests/dgram.py
 step "what the documents print" python3 tests/docs.py
