@@ -370,7 +370,7 @@ static enum port_left kafka_fill(struct port *p, struct block *b)
 		live_fail(p->live, EXIT_INPUT);
 	more |= k->nheld || k->large;
 	pthread_mutex_unlock(&k->lock);
-	crash_point("kafka_filled");
+	crash_point("kafka.filled");
 	return k->over ? PORT_GONE : more ? PORT_MORE : PORT_EMPTY;
 }
 
@@ -475,7 +475,7 @@ static bool leave(struct kafka_source *k)
 	k->closing = true;
 	drop_held(k);
 	if (k->commits) {
-		crash_point("kafka_commit_end");
+		crash_point("kafka.commit.end");
 		kafka_committed(k->rk, kafka.commit(k->rk, NULL, 0), NULL, k);
 	}
 	kafka_serve_going(k, INT64_MAX);

@@ -229,10 +229,10 @@ void kafka_position_settle(struct kafka_source *k, uint64_t mark)
 	list = k->commits ? dirty(k) : NULL;
 	if (!list)
 		return;
-	crash_point("kafka_store");
+	crash_point("kafka.store.before");
 	/* A partition that was lost meanwhile says so by itself; it is read again by whoever has it now. */
 	kafka.offsets_store(k->rk, list);
-	crash_point("kafka_stored");
+	crash_point("kafka.store.after");
 	kafka.topic_partition_list_destroy(list);
 }
 
@@ -241,7 +241,7 @@ void kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_par
 	struct kafka_source *k = opaque;
 
 	(void)rk;
-	crash_point("kafka_committed");
+	crash_point("kafka.committed");
 	for (int i = 0; list && !err && i < list->cnt; i++)
 		err = list->elems[i].err;
 	if (!err || err == RD_KAFKA_RESP_ERR__NO_OFFSET)
@@ -310,7 +310,7 @@ static void commit_last(struct kafka_source *k, const rd_kafka_topic_partition_l
 			kafka.topic_partition_list_add(last, part->topic, part->partition)->offset = part->settled;
 	}
 	if (last->cnt && !kafka.assignment_lost(k->rk)) {
-		crash_point("kafka_commit_last");
+		crash_point("kafka.commit.last");
 		err = kafka.commit(k->rk, last, 0);
 		kafka_committed(k->rk, err, NULL, k);
 	}
@@ -328,7 +328,7 @@ void kafka_serve_going(struct kafka_source *k, int64_t now_ms)
 		commit_last(k, list);
 	kafka_resume(k);		/* a pause would outlive the assignment */
 	forget(k, list);
-	crash_point("kafka_unassign");
+	crash_point("kafka.unassign");
 	unassign(k, list);
 	kafka.topic_partition_list_destroy(list);
 }
@@ -353,7 +353,7 @@ static void give(struct kafka_source *k, rd_kafka_topic_partition_list_t *list)
 	rd_kafka_error_t *e = NULL;
 
 	kafka_parts_take(k, list);
-	crash_point("kafka_assign");
+	crash_point("kafka.assign");
 	if (strcmp(kafka.rebalance_protocol(k->rk), "COOPERATIVE") == 0)
 		e = kafka.incremental_assign(k->rk, list);
 	else
@@ -370,7 +370,7 @@ void kafka_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_par
 
 	(void)rk;
 	k->rebalances++;
-	crash_point("kafka_rebalance");
+	crash_point("kafka.rebalance");
 	if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !k->closing) {
 		log_debug("%s: %d partitions are given", k->uri.shown, list->cnt);
 		give(k, list);

@@ -24,6 +24,7 @@ from kafka_lab import SCRAM_VERSION, USERS, Kafka, free_ports
 from lab import ENV, HASPAN, HOST, ROOT, Failure, expect
 
 IDS = os.path.join(ROOT, 'build', 'otlp_ids')
+CRASH = os.path.join(ROOT, 'build', 'crash', 'haspan')
 GEN = os.path.join(ROOT, 'build', 'gen_lines')
 QUICK = {'session.timeout.ms': 3000, 'heartbeat.interval.ms': 300, 'fetch.wait.max.ms': 50, 'auto.commit.interval.ms': 200,
          'topic.metadata.refresh.interval.ms': 500, 'reconnect.backoff.max.ms': 500}
@@ -128,12 +129,13 @@ class Golden:
 class Member:
     """A haspan that reads the topic"""
 
-    def __init__(self, test, *options, **more):
+    def __init__(self, test, *options, binary=HASPAN, crash=None, **more):
         self.test = test
         self.err = tempfile.NamedTemporaryFile('w+', dir=test.folder, delete=False)
-        self.process = subprocess.Popen([HASPAN, '--phases', 'none', '--connections', '2', '--from', test.source(**more),
+        env = dict(ENV, HASPAN_CRASH=crash) if crash else ENV
+        self.process = subprocess.Popen([binary, '--phases', 'none', '--connections', '2', '--from', test.source(**more),
                                          '--to', test.collector.url, '--drain-timeout', '5s', *options],
-                                        stderr=self.err, stdout=subprocess.DEVNULL, env=ENV)
+                                        stderr=self.err, stdout=subprocess.DEVNULL, env=env)
         test.members.append(self)
 
     def said(self):
@@ -437,6 +439,41 @@ def killed(kafka, rng):
         t.finish(g, Member(t))
 
 
+def points(kafka, rng):
+    """kill -9 at every point of the loop (build/crash)"""
+    listed = subprocess.run([CRASH], env=dict(ENV, HASPAN_CRASH='list'), capture_output=True, text=True, check=False).stdout
+    names = re.findall(r'^point (kafka\.\S+)', listed, re.M)
+    expect(len(names) >= 9, 'no points of crash in', CRASH, listed)
+    with Test(kafka) as t:
+        g = t.golden(400 * len(names))
+        for i, name in enumerate(names):
+            crash_at(t, name, rng, g.lines[400 * i:400 * i + 400])
+            t.check_commits(g)
+        t.finish(g, Member(t))
+
+
+def crash_at(t, name, rng, some):
+    """One member that is killed there; those at which partitions are given back need others"""
+    group = lambda: t.kafka.tool('members', t.group)
+    nth = rng.randrange(1, 4) if name in ('kafka.filled', 'kafka.store.before', 'kafka.store.after') else 1
+    t.produce(some[:200])
+    m = Member(t, binary=CRASH, crash='%s:%d' % (name, nth))
+    other = None
+    if name in ('kafka.unassign', 'kafka.commit.last'):
+        until('a first member', lambda: group().startswith('1 Stable') or m.process.poll() is not None)
+        until('lines of it', lambda: any(t.committed().values()))
+        other = Member(t)
+    for at in range(200, 400, 50):
+        t.produce(some[at:at + 50])
+        time.sleep(0.1)
+    if name == 'kafka.commit.end':
+        until('all offsets', t.at_the_end)
+        m.process.send_signal(signal.SIGTERM)
+    m.wait(-signal.SIGKILL)
+    if other:
+        other.stop()
+
+
 def outage(kafka, rng):
     """the collector is killed, and away for longer than the session and max.poll.interval.ms: nobody is thrown out"""
     with Test(kafka, **{'session.timeout.ms': 1500, 'max.poll.interval.ms': 2000}) as t:
@@ -549,8 +586,8 @@ def leader(three, rng):
         three.ready()
 
 
-ONE = [errors, security, messages, ranges, killed, flow, outage, refused, let_go, grown, out_of_range, sigterm]
-FAULTS = [killed, flow, outage, refused, let_go, grown, out_of_range, sigterm, leader]
+ONE = [errors, security, messages, ranges, killed, points, flow, outage, refused, let_go, grown, out_of_range, sigterm]
+FAULTS = [killed, points, flow, outage, refused, let_go, grown, out_of_range, sigterm, leader]
 
 
 def prepare(kafka):
