@@ -454,22 +454,27 @@ def points(kafka, rng):
 
 def crash_at(t, name, rng, some):
     """One member that is killed there; those at which partitions are given back need others"""
-    group = lambda: t.kafka.tool('members', t.group)
-    nth = rng.randrange(1, 4) if name in ('kafka.filled', 'kafka.store.before', 'kafka.store.after') else 1
+    size = t.collector.size()
+    nth = rng.randrange(1, 3) if name in ('kafka.filled', 'kafka.store.before', 'kafka.store.after') else 1
     t.produce(some[:200])
     m = Member(t, binary=CRASH, crash='%s:%d' % (name, nth))
     other = None
     if name in ('kafka.unassign', 'kafka.commit.last'):
-        until('a first member', lambda: group().startswith('1 Stable') or m.process.poll() is not None)
-        until('lines of it', lambda: any(t.committed().values()))
+        until('lines of the first', lambda: t.collector.size() > size)
         other = Member(t)
-    for at in range(200, 400, 50):
-        t.produce(some[at:at + 50])
-        time.sleep(0.1)
+    for at in range(200, 400, 20):      # in several blocks, settled one after the other
+        t.produce(some[at:at + 20])
+        size = t.collector.size()
+        if m.process.poll() is None and at > 200:
+            with contextlib.suppress(Failure):
+                until('it', lambda: t.collector.size() > size or m.process.poll() is not None, 0.5)
     if name == 'kafka.commit.end':
         until('all offsets', t.at_the_end)
         m.process.send_signal(signal.SIGTERM)
-    m.wait(-signal.SIGKILL)
+    try:
+        m.wait(-signal.SIGKILL)
+    except Failure as failure:
+        raise Failure('%s:%d: %s' % (name, nth, failure)) from None
     if other:
         other.stop()
 
