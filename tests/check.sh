@@ -45,6 +45,8 @@ step "OTLP/HTTP against a collector" python3 tests/http_sink.py
 step "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
 step "explain" python3 tests/explain.py
 step "what the documents print" python3 tests/docs.py
+step "build with points of crash" make -j"$jobs" DEV=1 BUILD=build/crash CRASH=1 CC=gcc all
+step "Kafka: real brokers" python3 tests/kafka.py
 step "service, installation, package" python3 tests/service.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
 step "unit tests (clang)" units build/clang

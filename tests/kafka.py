@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """kafka:// as a source, on real brokers: what is received is what the file gives, whatever happens on the way.
 
-    kafka.py [--runs N] [--seed N] [--keep] [NAME...]      parts, in their order; default: all, each fault 2 times
+    kafka.py [--runs N] [--seed N] [--assignor NAME] [--keep] [NAME...]    parts, in their order; default: all, each fault
+                                                                           2 times
+
+With a newer librdkafka: LD_LIBRARY_PATH=FOLDER, in which its librdkafka.so.1 lies.
 
 The yardstick of every part about delivery: the union of the span ids that the collector has acknowledged is the golden
 set, made from a file by the same program; spans that came twice are the same bytes; and no committed offset stands
@@ -633,9 +636,12 @@ def main():
     parser.add_argument('--runs', type=int, default=2)
     parser.add_argument('--seed', type=int, default=random.randrange(1 << 30))
     parser.add_argument('--lines', type=int, default=200000, help='that flow while members come and go')
+    parser.add_argument('--assignor', help='partition.assignment.strategy of all members')
     parser.add_argument('--keep', action='store_true', help='end at the first failure')
     args = parser.parse_args()
     Test.flow = args.lines
+    if args.assignor:
+        QUICK['partition.assignment.strategy'] = args.assignor
     if parts(args.names, ONE):
         with Kafka(security=['plain', 'tls', 'mtls'], acl=True) as kafka:
             prepare(kafka)
