@@ -468,6 +468,7 @@ static void drop_held(struct kafka_source *k)
 /* Commit, leave the group. false: it does not let go in time; then its threads end with the process. */
 static bool leave(struct kafka_source *k)
 {
+	rd_kafka_queue_t *queue = kafka.queue_new(k->rk);
 	int64_t until = clock_ms() + KAFKA_CLOSE_MS;
 	rd_kafka_error_t *e;
 
@@ -476,16 +477,17 @@ static bool leave(struct kafka_source *k)
 	drop_held(k);
 	if (k->commits) {
 		crash_point("kafka.commit.end");
-		kafka_committed(k->rk, kafka.commit(k->rk, NULL, 0), NULL, k);
+		kafka_commit_now(k, NULL);
 	}
 	kafka_serve_going(k, INT64_MAX);
-	e = kafka.consumer_close_queue(k->rk, k->queue);
+	e = kafka.consumer_close_queue(k->rk, queue);
 	if (e) {
 		log_debug("%s: %s", k->uri.shown, kafka.error_string(e));
 		kafka.error_destroy(e);
 	}
 	while (!e && !kafka.consumer_closed(k->rk) && clock_ms() < until)
-		kafka.queue_poll_callback(k->queue, 50);
+		kafka.queue_poll_callback(queue, 50);
+	kafka.queue_destroy(queue);
 	pthread_mutex_unlock(&k->lock);
 	return e || kafka.consumer_closed(k->rk);
 }

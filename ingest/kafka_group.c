@@ -252,6 +252,29 @@ void kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_par
 			 kafka.err2str(err));
 }
 
+/* The answer to the commit that somebody waits for. */
+static void answered(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+	bool *done = opaque;
+
+	*done = true;
+	kafka_committed(rk, err, list, kafka.opaque(rk));
+}
+
+void kafka_commit_now(struct kafka_source *k, const rd_kafka_topic_partition_list_t *list)
+{
+	int64_t until = clock_ms() + KAFKA_COMMIT_MS;
+	rd_kafka_queue_t *queue = kafka.queue_new(k->rk);
+	bool done = false;
+	rd_kafka_resp_err_t err = kafka.commit_queue(k->rk, list, queue, answered, &done);
+
+	while (!err && !done && clock_ms() < until)
+		kafka.queue_poll_callback(queue, 50);
+	kafka.queue_destroy(queue);
+	if (!done)
+		kafka_committed(k->rk, err ? err : RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, k);
+}
+
 /* ---- taken away -------------------------------------------------------------------------------------- */
 
 /* The assignment without `list` (NULL: all of it). */
@@ -301,7 +324,6 @@ static bool is_waited_for(struct kafka_source *k, const rd_kafka_topic_partition
 static void commit_last(struct kafka_source *k, const rd_kafka_topic_partition_list_t *list)
 {
 	rd_kafka_topic_partition_list_t *last = kafka.topic_partition_list_new(list->cnt);
-	rd_kafka_resp_err_t err;
 
 	for (int i = 0; i < list->cnt; i++) {
 		struct kafka_part *part = find_part(k, list->elems[i].topic, list->elems[i].partition);
@@ -311,8 +333,7 @@ static void commit_last(struct kafka_source *k, const rd_kafka_topic_partition_l
 	}
 	if (last->cnt && !kafka.assignment_lost(k->rk)) {
 		crash_point("kafka.commit.last");
-		err = kafka.commit(k->rk, last, 0);
-		kafka_committed(k->rk, err, NULL, k);
+		kafka_commit_now(k, last);
 	}
 	kafka.topic_partition_list_destroy(last);
 }

@@ -100,6 +100,9 @@ void kafka_position_read(struct kafka_source *k, struct kafka_part *part, int64_
 /* Everything up to `mark` is settled: store what that means. */
 void kafka_position_settle(struct kafka_source *k, uint64_t mark);
 
+/* Commit `list` (NULL: all that is stored), and wait for the answer, but not for ever. */
+void kafka_commit_now(struct kafka_source *k, const rd_kafka_topic_partition_list_t *list);
+
 /* What was taken away leaves when all that was read of it is settled, or its time is over; with `now_ms` INT64_MAX now. */
 void kafka_serve_going(struct kafka_source *k, int64_t now_ms);
 
