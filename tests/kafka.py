@@ -428,15 +428,16 @@ def flow(kafka, rng):
 
 
 def killed(kafka, rng):
-    """kill -9 of the only member, again and again"""
+    """kill -9 of the only member, again and again, also while the collector refuses"""
     with Test(kafka) as t:
         g = t.golden(20000)
         t.produce(g.lines)
-        for _ in range(4):
+        for mood in (503, None, 503, None):
+            t.collector.mood(mood)
             m = Member(t)
             size = t.collector.size()
-            until('something', lambda: t.collector.size() > size or t.at_the_end())
-            time.sleep(rng.uniform(0, 0.4))
+            until('something', lambda: t.collector.size() > size or t.at_the_end() or mood and '503' in m.said())
+            time.sleep(rng.uniform(0, 0.6))
             m.kill()
             t.check_commits(g)
         t.finish(g, Member(t))
