@@ -43,7 +43,7 @@ endif
 
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
-SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c explain.c \
+SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c linetime.c pace.c explain.c \
             sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "core/civil.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/stop.h"
@@ -408,6 +409,63 @@ static bool exports(struct maker *m)
 	return true;
 }
 
+/* ---- replay --------------------------------------------------------------------------------------------- */
+
+/* `now`, an RFC 3339 date, or seconds since 1970. Outside of 1970 to 2262 no span can be. */
+static bool rebase(struct maker *m)
+{
+	const struct option_value *v = value(m, OPTION_REBASE);
+	int64_t us = 0, max = INT64_MAX / 1000;
+	int zone_min;
+	uint64_t s;
+	size_t len;
+	bool known;
+
+	if (!v)
+		return true;
+	m->c->rebase = true;
+	if (slice_eq(v->text, SLICE("now")))
+		return true;
+	if (slice_uint(v->text, &s))
+		us = s < (uint64_t)max / 1000000 ? (int64_t)s * 1000000 : 0;
+	else if (!civil_iso(v->text, &len, &us, &zone_min, &known) || len != v->text.len)
+		return wrong(m, v, 0, "expected now, a date with its zone as in 2026-11-21T08:15:44.5Z, or seconds since 1970");
+	if (us <= 0 || us > max)
+		return wrong(m, v, 0, "expected a time between 1970 and 2262");
+	m->c->rebase_us = us;
+	return true;
+}
+
+/* 10x, 10, 0.5x */
+static bool pace(struct maker *m)
+{
+	const struct option_value *v = value(m, OPTION_PACE);
+	struct slice digits, fraction;
+	uint64_t whole, part = 0;
+	double scale = 1;
+
+	if (!v)
+		return true;
+	fraction = v->text;
+	if (fraction.len && fraction.p[fraction.len - 1] == 'x')
+		fraction.len--;
+	digits = slice_cut(&fraction, '.');
+	if (!slice_uint(digits, &whole) || digits.len > 6 ||
+	    (fraction.p && (fraction.len > 6 || !slice_uint(fraction, &part))))
+		return wrong(m, v, 0, "expected a speed, as in 10x or 0.5x");
+	for (size_t i = 0; i < fraction.len; i++)
+		scale /= 10;
+	m->c->pace = (double)whole + (double)part * scale;
+	return m->c->pace > 0 || wrong(m, v, 0, "expected a speed above 0");
+}
+
+static bool replay(struct maker *m)
+{
+	if (!rebase(m) || !pace(m) || !quantity(m, OPTION_RATE, "", 1, 1000000000, &m->c->rate))
+		return false;
+	return !value(m, OPTION_RATE) || m->c->rate || wrong(m, value(m, OPTION_RATE), 0, "expected at least 1 line a second");
+}
+
 static bool ends(struct maker *m)
 {
 	struct config *c = m->c;
@@ -500,6 +558,9 @@ static bool live(struct maker *m)
 		return wrong(m, value(m, OPTION_MAX_CONNECTIONS), 0, "expected 1 to 1000000");
 	if (line < LINE_MIN_BYTES)
 		return wrong(m, value(m, OPTION_MAX_LINE), 0, "expected 80 to 66K");
+	/* A longer datagram loses its end, as if HAProxy's `len` had cut it. */
+	if (line < m->c->formats.log_len)
+		m->c->formats.log_len = (size_t)line;
 	m->c->live = (struct live_config){ .max_connections = (uint32_t)connections, .idle_ms = idle_ms,
 					   .max_line = (size_t)line, .check_only = m->c->check_only,
 					   .state = state_folder(m), .drain_ms = m->c->export.drain_ms };
@@ -545,5 +606,5 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 
 	otel_env(o);
 	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
-	       general(&m) && live(&m) && privileges(&m);
+	       general(&m) && live(&m) && replay(&m) && privileges(&m);
 }

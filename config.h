@@ -31,6 +31,10 @@ struct config {
 	const char *rejects;			/* path, or NULL */
 	const char *admin, *listen_metrics;	/* as given, or NULL */
 	bool strict, check_only;
+	bool rebase;			/* --rebase, to: */
+	int64_t rebase_us;		/* microseconds since 1970; 0: now */
+	double pace;			/* the log's seconds in one of ours; 0: as fast as possible */
+	uint64_t rate;			/* lines a second; 0: no limit */
 	uint32_t max_open;		/* requests with several lines that may be open at once */
 	int64_t max_age_us;		/* how long, by the log's clock */
 	unsigned threads;

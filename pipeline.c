@@ -1,18 +1,24 @@
 #include "pipeline.h"
 
+#include "core/civil.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/term.h"
 #include "ingest/live.h"
 #include "ledger.h"
+#include "linetime.h"
+#include "pace.h"
+#include "reconstruct/shift.h"
 #include "reconstruct/steps.h"
 #include "sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Characters that are shown of a line that nobody understood, and the bytes that they take at most. */
@@ -110,8 +116,53 @@ struct pipeline {
 	pthread_cond_t keep;
 	bool kept;
 
+	struct pace *pace;		/* of the input; NULL: as fast as possible */
+	struct linetime *linetime;	/* of --rebase, until the shift is known; then NULL */
+	struct shift shift;
+	int64_t rebase_us;		/* where the line goes that decides it */
+
 	bool host_given;		/* the user's host.name counts, not the envelope's */
 };
+
+/* ---- --rebase --------------------------------------------------------------------------------------------- */
+
+/* The line of the time `us` decides it. Said aloud, so that it can be repeated. */
+static void rebase_to(struct pipeline *p, int64_t us)
+{
+	char to[32];
+
+	linetime_free(p->linetime);
+	pthread_mutex_lock(&p->output);
+	p->shift = shift_by(p->rebase_us - us);
+	p->linetime = NULL;
+	pthread_mutex_unlock(&p->output);
+	civil_format((uint64_t)p->rebase_us * 1000, to);
+	to[10] = 'T';
+	log_info("everything is shifted by %+.6f s; --rebase %sZ does it again", (double)p->shift.us / 1e6, to);
+}
+
+/* Before the first block: files have an end, which decides. Of anything else the first line does, when it comes. */
+static void rebase_files(struct pipeline *p)
+{
+	struct timespec now;
+	int64_t us;
+
+	if (!p->linetime)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	p->rebase_us = p->c->rebase_us ? p->c->rebase_us : now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+	if (linetime_end(p->linetime, p->c, &us) && us)
+		rebase_to(p, us);
+}
+
+/* In the order of the blocks, as long as the shift is not known. */
+static void rebase_stream(struct pipeline *p, const struct block *b)
+{
+	int64_t us = linetime_first(p->linetime, b);
+
+	if (us)
+		rebase_to(p, us);
+}
 
 /* ---- one pass over up to FRAMES_MAX lines ---------------------------------------------------------------- */
 
@@ -220,6 +271,8 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 		left_out(w, verdict, w->trace.n);
 		return;
 	}
+	if (p->shift.us)
+		shift_trace(&p->shift, &w->trace, NULL);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 
@@ -316,6 +369,8 @@ static void process(struct worker *w)
 	size_t at = 0;
 	uint32_t n;
 
+	if (p->linetime)
+		rebase_stream(w->pipeline, &w->block);
 	unwrapper_reset(&w->unwrapper);		/* for the whole block: parts of requests are lent by it until they are joined */
 	while ((n = frame_cut(&w->block, &at, w->frames, FRAMES_MAX)) != 0) {
 		sort_frames(w, n);
@@ -422,6 +477,8 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 		left_out(w, verdict, w->whole.n);
 		return;
 	}
+	if (p->shift.us)
+		shift_trace(&p->shift, &w->whole, m->event);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 		bool same = *open && (p->host_given || slice_eq(*host, m->frame.host));
@@ -545,21 +602,46 @@ static void take_sampler(struct pipeline *p, struct worker *w)
 	pthread_mutex_unlock(&p->output);
 }
 
-/* The next block of a source that has one. What comes live goes before files, which can wait. */
+/* What comes live goes before files, which can wait. */
+static bool read_block(struct pipeline *p, struct block *b)
+{
+	b->mark = 0;
+	if (p->live && !p->live_ended && fill_live(p, b))
+		return true;
+	return !stop_requested() && fill_files(p, b);
+}
+
+/* Lines whose time has come; when there are none, wait a little, without the lock. */
+static bool paced_block(struct pipeline *p, struct block *b)
+{
+	struct pollfd stop = { .fd = stop_fd(), .events = POLLIN };
+	struct timespec now;
+	int wait_ms;
+
+	if (!pace_holds(p->pace) && !read_block(p, pace_block(p->pace)))
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	wait_ms = pace_take(p->pace, b, now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000, stop_requested());
+	if (wait_ms == 0)
+		return true;
+	pthread_mutex_unlock(&p->input);
+	poll(&stop, 1, wait_ms);
+	pthread_mutex_lock(&p->input);
+	return false;
+}
+
+/* The next block of a source that has one. */
 static bool next_block(struct pipeline *p, struct worker *w)
 {
 	bool got = false;
 
 	pthread_mutex_lock(&p->input);
-	while (!got && !is_over(p)) {
+	while (!got && (!is_over(p) || (p->pace && pace_holds(p->pace)))) {
 		if (p->hold) {
 			wait_released(p);
 			continue;
 		}
-		w->block.mark = 0;
-		got = p->live && !p->live_ended && fill_live(p, &w->block);
-		if (!got && !stop_requested())
-			got = fill_files(p, &w->block);
+		got = p->pace ? paced_block(p, &w->block) : read_block(p, &w->block);
 	}
 	if (got) {
 		take_sampler(p, w);
@@ -595,11 +677,14 @@ static void tally_add(struct tally *to, struct tally *from)
 	*from = (struct tally){ 0 };
 }
 
-/* The first block settles in which order formats are tried: nobody starts on another before it is done. */
+/*
+ * The first block settles in which order formats are tried, and with --rebase the first line that has a time by how much
+ * all are shifted: nobody starts on another block before.
+ */
 static void wait_for_first(struct pipeline *p, uint64_t seq)
 {
 	pthread_mutex_lock(&p->output);
-	while (seq > p->learn_seq && p->next_out <= p->learn_seq)
+	while ((seq > p->learn_seq && p->next_out <= p->learn_seq) || (p->linetime && seq != p->next_out))
 		pthread_cond_wait(&p->turn, &p->output);
 	pthread_mutex_unlock(&p->output);
 }
@@ -861,7 +946,11 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	pthread_mutex_init(&p->keeping, NULL);
 	pthread_cond_init(&p->keep, NULL);
 	p->joiner = joiner_new(c->max_open, c->max_age_us, err);
-	if (p->joiner && copy_uris(p, err) && open_live(p, c, err) && check_sources(p, true, err) && confine(c, err) &&
+	p->pace = pace_new(c, err);
+	if (c->rebase)
+		p->linetime = linetime_new(c, err);
+	if (p->joiner && err->code == EXIT_DONE && copy_uris(p, err) && open_live(p, c, err) && check_sources(p, true, err) &&
+	    confine(c, err) &&
 	    check_sources(p, false, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
@@ -970,6 +1059,7 @@ void pipeline_run(struct pipeline *p, struct err *err)
 	unsigned started = 0;
 
 	p->err = err;
+	rebase_files(p);
 	while (started < p->threads &&
 	       pthread_create(&p->workers[started].thread, NULL, worker_main, &p->workers[started]) == 0)
 		started++;
@@ -1382,6 +1472,8 @@ void pipeline_close(struct pipeline *p)
 	live_free(p->live);
 	ledger_free(&p->ledger);
 	joiner_free(p->joiner);
+	pace_free(p->pace);
+	linetime_free(p->linetime);
 	free(p->workers);
 	free(p);
 }

@@ -183,7 +183,7 @@
 
 /*
  * Datagrams that one call to the kernel may bring; each has a slot of LINE_MAX_BYTES, of which only what is written to
- * exists. Calls in one turn: a flood of datagrams that make no bytes must not hold up the other sources.
+ * exists. Calls in one turn: a flood of datagrams without text, which hardly fill a block, must not hold up other sources.
  */
 #ifdef HASPAN_HARD
 #define DATAGRAMS 3
@@ -221,6 +221,19 @@
 
 /* How long a port that is due may wait for its turn, in milliseconds; times of live sources are seconds. */
 #define DUE_LOOK_MS 250
+
+/*
+ * --pace: a line that is so far from the one before it counts when one of the next few agrees: a wrong date would stop
+ * a replay for years.
+ */
+#define PACE_DOUBT_US (INT64_C(600) * 1000000)
+#define PACE_AHEAD 16
+
+/* --pace, --rate: how long nobody looks whether something else has come, in milliseconds. */
+#define PACE_LOOK_MS 200
+
+/* --rate: what was missed because the input had nothing may be made up for by so much, in microseconds. */
+#define RATE_BURST_US INT64_C(100000)
 
 /* How long what has arrived is read after a stop was asked for, in milliseconds: a flood would never end. */
 #define STOP_READ_MS 1000
@@ -275,6 +288,13 @@
 
 /* How long the end waits for the group to let go: an answer of a broker takes milliseconds, or does not come. */
 #define KAFKA_CLOSE_MS 5000
+/* Tests in one expression, parentheses inside each other, values of one `in (…)`: a person writes a few. */
+#define EXPR_TESTS_MAX 1000
+#define EXPR_DEPTH_MAX 64
+#define EXPR_SET_MAX 1000
+
+/* --keep and --drop of one run. */
+#define RULES_MAX 64
 
 /* A kafka:// URI with its parameters; a list of thirty brokers and all properties that anybody sets fit. */
 #define KAFKA_URI_MAX ((size_t)16384)
@@ -291,13 +311,6 @@
 
 /* How often each kind of librdkafka's messages is repeated. */
 #define LOG_KAFKA_MS 10000
-/* Tests in one expression, parentheses inside each other, values of one `in (…)`: a person writes a few. */
-#define EXPR_TESTS_MAX 1000
-#define EXPR_DEPTH_MAX 64
-#define EXPR_SET_MAX 1000
-
-/* --keep and --drop of one run. */
-#define RULES_MAX 64
 
 /* Sinks of one run. */
 #define SINKS_MAX 8
@@ -306,8 +319,8 @@
 #define PASSED_MAX 256
 
 /*
- * Connections of streams, all listeners together: --max-connections, at most. An idle one costs about 300 bytes here
- * (TLS: about 20 KiB) and a descriptor; the soft limit of those is raised to fit, and some are left for everything else.
+ * Connections of streams, all listeners together: --max-connections, at most. An idle one costs half a KiB here
+ * (TLS: 15) and a descriptor; the soft limit of those is raised to fit, and some are left for everything else.
  */
 #define CONNECTIONS_DEFAULT 10000
 #define CONNECTIONS_MAX 1000000
@@ -369,6 +382,10 @@
 
 /* Keys and values of the resource together: it is repeated for each host of a block. */
 #define RESOURCE_MAX ((size_t)16 * 1024)
+
+/* What the C library keeps for the next batch: allocations up to this size, and this much at the heap's end (main.c). */
+#define KEPT_ALLOCATION (4 * 1024 * 1024)
+#define KEPT_MEMORY (16 * 1024 * 1024)
 
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)

@@ -25,6 +25,8 @@ struct source {
 	struct stitch stitch;
 	bool ended;			/* the open file has no more bytes */
 	bool later;			/* it was woken while it waited */
+	bool looks;			/* source_look: standard input is left where it stands */
+	off_t stood;			/* there */
 	uint64_t bytes;
 };
 
@@ -176,7 +178,14 @@ static bool open_next(struct source *s, struct err *err)
 
 	if (s->standard_input) {
 		s->path = "standard input";
-		s->reader = reader_for(fd, err);	/* `< old.log.gz` is a file as well */
+		if (s->looks) {
+			s->stood = lseek(fd, 0, SEEK_CUR);
+			fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		}
+		if (fd >= 0)
+			s->reader = reader_for(fd, err);	/* `< old.log.gz` is a file as well */
+		else
+			err_set(err, EXIT_INPUT, "no descriptor left: %m");
 	} else {
 		s->path = s->paths[s->next];
 		/* A FIFO without a writer must not hold up the wish to stop. */
@@ -203,6 +212,8 @@ static void close_file(struct source *s)
 	if (s->reader)
 		s->reader->close(s->reader);
 	s->reader = NULL;
+	if (s->looks && s->standard_input && s->next)
+		lseek(STDIN_FILENO, s->stood, SEEK_SET);
 }
 
 /* ---- the source -------------------------------------------------------------------------------------- */
@@ -239,6 +250,18 @@ static bool read_block(struct source *s, struct block *b, struct err *err)
 	return true;
 }
 
+/* The next block of the open file, which is closed at its end; false: that was it. */
+static bool fill_open(struct source *s, struct block *b, struct err *err)
+{
+	b->len = 0;
+	stitch_begin(&s->stitch, b);
+	read_block(s, b, err);
+	stitch_end(&s->stitch, b, 0, s->ended);
+	if (s->ended)
+		close_file(s);
+	return b->len > 0;
+}
+
 enum fill source_fill(struct source *s, struct block *b, struct err *err)
 {
 	while (s->reader || s->next < s->npaths) {
@@ -247,18 +270,66 @@ enum fill source_fill(struct source *s, struct block *b, struct err *err)
 		if (!s->reader && !open_next(s, err))
 			continue;
 		s->later = false;
-		b->len = 0;
-		stitch_begin(&s->stitch, b);
-		read_block(s, b, err);
-		stitch_end(&s->stitch, b, 0, s->ended);
-		if (s->ended)
-			close_file(s);
-		if (b->len)
+		if (fill_open(s, b, err))
 			return FILL_BLOCK;
 		if (s->later)
 			return FILL_LATER;
 	}
 	return FILL_END;
+}
+
+/* ---- a look at the end ------------------------------------------------------------------------------- */
+
+bool source_look(struct source *s)
+{
+	struct stat st;
+
+	s->looks = true;
+	if (s->standard_input)
+		return fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+	for (size_t i = 0; i < s->npaths; i++)
+		if (stat(s->paths[i], &st) != 0 || !S_ISREG(st.st_mode))
+			return false;
+	return true;
+}
+
+/* Of lines that nothing compresses the last block is enough: it begins inside a line, which is taken for a torn one. */
+static void skip_to_last(struct source *s)
+{
+	char head[BLOCK_PAD + 16] = { 0 };
+	struct plain *x = (struct plain *)s->reader;
+	off_t at, end;
+	ssize_t n;
+
+	if (s->reader->read != plain_read || x->waits || (at = lseek(x->fd, 0, SEEK_CUR)) < 0 ||
+	    (n = pread(x->fd, head, BLOCK_PAD, at)) <= 0)
+		return;
+	frame_boundary(head, (size_t)n, true, &s->stitch.framing);
+	end = lseek(x->fd, 0, SEEK_END);
+	s->stitch.torn = s->stitch.framing == FRAMING_LINES && end - at > (off_t)BLOCK_SIZE;
+	lseek(x->fd, s->stitch.torn ? end - (off_t)BLOCK_SIZE : at, SEEK_SET);
+}
+
+bool source_last(struct source *s, struct block *b, struct err *err)
+{
+	struct block spare, swap;
+
+	b->len = 0;
+	if (s->next == s->npaths)
+		return false;
+	if (!open_next(s, err))
+		return true;
+	block_alloc(&spare);
+	skip_to_last(s);
+	while (s->reader && !stop_requested())
+		if (fill_open(s, &spare, err)) {
+			swap = *b;
+			*b = spare;
+			spare = swap;
+		}
+	close_file(s);
+	block_free(&spare);
+	return true;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------- */

@@ -34,6 +34,18 @@ struct source *source_open(struct slice uri, struct err *err);
  */
 enum fill source_fill(struct source *src, struct block *b, struct err *err);
 
+/*
+ * Before anything is read: this source is only looked at, and standard input is left where it stands. Returns whether it
+ * has an end that can be looked at: nothing but regular files.
+ */
+bool source_look(struct source *src);
+
+/*
+ * Fill `b` (as source_fill) with the last frames of the next file, at least one; nothing when it has none or can't be read.
+ * Compressed and counted files are read to find them, others not. false: there is no further file.
+ */
+bool source_last(struct source *src, struct block *b, struct err *err);
+
 /* Is `file` one of the regular files that this source reads? */
 bool source_reads(const struct source *src, const struct stat *file);
 

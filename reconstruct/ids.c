@@ -2,20 +2,7 @@
 
 #include "core/hash.h"
 #include "core/sha256.h"
-
-/* All zero is no id (W3C Trace Context, section 3.2.2.3). */
-static uint64_t nonzero(uint64_t id)
-{
-	return id ? id : 1;
-}
-
-/* splitmix64's finisher: a bijection, so that different inputs never meet. */
-static uint64_t mix(uint64_t x)
-{
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
+#include "reconstruct/mix.h"
 
 /* What the ids of one request are made of. */
 struct seeds {

@@ -44,6 +44,7 @@ step "decoded by opentelemetry-proto" python3 tests/decode.py
 step "OTLP/HTTP against a collector" python3 tests/http_sink.py
 step "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
 step "explain" python3 tests/explain.py
+step "datagrams, live" python3 tests/dgram.py
 step "what the documents print" python3 tests/docs.py
 step "build with points of crash" make -j"$jobs" DEV=1 BUILD=build/crash CRASH=1 CC=gcc all
 step "Kafka: real brokers" python3 tests/kafka.py
@@ -59,10 +60,12 @@ step "several lines of one request (ASan, UBSan)" env HASPAN=build/san/haspan py
 step "syslog by TCP and TLS (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stream.py loris long random garbage cut
 step "haspan doctor (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/doctor.py samples errors
 step "explain (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/explain.py
+step "datagrams, live (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/dgram.py --seconds 1
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 step "samples (tiny buffers)" env HASPAN=build/hard/haspan tests/golden.sh
 step "records (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/robust.py record
 step "syslog by TCP and TLS (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/stream.py loris long memory garbage
+step "datagrams, live (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/dgram.py --seconds 1 datagram lines drops
 step "fuzzers over their seeds" tests/fuzz/run.sh smoke
 step "manual" sh -c 'make man && mandoc -Tlint -Werror build/haspan.1'
 echo "$passed passed, 0 failed"
