@@ -403,8 +403,8 @@ def flow(kafka, rng):
         members, stop = [Member(t)], threading.Event()
 
         def feed():
-            for at in range(0, len(g.lines), 5000):
-                t.produce(g.lines[at:at + 5000])
+            for at in range(0, len(g.lines), 12500):
+                t.produce(g.lines[at:at + 12500])
                 if stop.wait(0.05):
                     return
         feeder = threading.Thread(target=feed)
@@ -448,7 +448,7 @@ def points(kafka, rng):
     listed = subprocess.run([CRASH], env=dict(ENV, HASPAN_CRASH='list'), capture_output=True, text=True, check=False).stdout
     names = re.findall(r'^point (kafka\.\S+)', listed, re.M)
     expect(len(names) >= 9, 'no points of crash in', CRASH, listed)
-    with Test(kafka) as t:
+    with Test(kafka, **{'session.timeout.ms': 1500}) as t:
         g = t.golden(400 * len(names))
         for i, name in enumerate(names):
             crash_at(t, name, rng, g.lines[400 * i:400 * i + 400])
