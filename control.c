@@ -6,8 +6,8 @@
 #include "core/log.h"
 #include "core/notify.h"
 #include "core/stop.h"
-#include "sandbox.h"
 #include "progress.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -280,6 +280,12 @@
 /* Messages that polling may bring while nobody asks for them: one, and what slips through while partitions pause. */
 #define KAFKA_HELD_MAX 16
 
+/*
+ * How long a last commit is waited for, when partitions are given back and at the end. librdkafka itself would wait for a
+ * coordinator that is not there.
+ */
+#define KAFKA_COMMIT_MS 3000
+
 /* How long the end waits for the group to let go: an answer of a broker takes milliseconds, or does not come. */
 #define KAFKA_CLOSE_MS 5000
 

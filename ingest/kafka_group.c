@@ -229,10 +229,10 @@ void kafka_position_settle(struct kafka_source *k, uint64_t mark)
 	list = k->commits ? dirty(k) : NULL;
 	if (!list)
 		return;
-	crash_point("kafka_store");
+	crash_point("kafka.store.before");
 	/* A partition that was lost meanwhile says so by itself; it is read again by whoever has it now. */
 	kafka.offsets_store(k->rk, list);
-	crash_point("kafka_stored");
+	crash_point("kafka.store.after");
 	kafka.topic_partition_list_destroy(list);
 }
 
@@ -241,7 +241,7 @@ void kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_par
 	struct kafka_source *k = opaque;
 
 	(void)rk;
-	crash_point("kafka_committed");
+	crash_point("kafka.committed");
 	for (int i = 0; list && !err && i < list->cnt; i++)
 		err = list->elems[i].err;
 	if (!err || err == RD_KAFKA_RESP_ERR__NO_OFFSET)
@@ -250,6 +250,29 @@ void kafka_committed(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_par
 	if (log_due(&k->commit_said_ms, LOG_KAFKA_MS))
 		log_warn("%s: offsets were not committed: %s; what they stand for may be read twice", k->uri.shown,
 			 kafka.err2str(err));
+}
+
+/* The answer to the commit that somebody waits for. */
+static void answered(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+	bool *done = opaque;
+
+	*done = true;
+	kafka_committed(rk, err, list, kafka.opaque(rk));
+}
+
+void kafka_commit_now(struct kafka_source *k, const rd_kafka_topic_partition_list_t *list)
+{
+	int64_t until = clock_ms() + KAFKA_COMMIT_MS;
+	rd_kafka_queue_t *queue = kafka.queue_new(k->rk);
+	bool done = false;
+	rd_kafka_resp_err_t err = kafka.commit_queue(k->rk, list, queue, answered, &done);
+
+	while (!err && !done && clock_ms() < until)
+		kafka.queue_poll_callback(queue, 50);
+	kafka.queue_destroy(queue);
+	if (!done)
+		kafka_committed(k->rk, err ? err : RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, k);
 }
 
 /* ---- taken away -------------------------------------------------------------------------------------- */
@@ -301,7 +324,6 @@ static bool is_waited_for(struct kafka_source *k, const rd_kafka_topic_partition
 static void commit_last(struct kafka_source *k, const rd_kafka_topic_partition_list_t *list)
 {
 	rd_kafka_topic_partition_list_t *last = kafka.topic_partition_list_new(list->cnt);
-	rd_kafka_resp_err_t err;
 
 	for (int i = 0; i < list->cnt; i++) {
 		struct kafka_part *part = find_part(k, list->elems[i].topic, list->elems[i].partition);
@@ -310,9 +332,8 @@ static void commit_last(struct kafka_source *k, const rd_kafka_topic_partition_l
 			kafka.topic_partition_list_add(last, part->topic, part->partition)->offset = part->settled;
 	}
 	if (last->cnt && !kafka.assignment_lost(k->rk)) {
-		crash_point("kafka_commit_last");
-		err = kafka.commit(k->rk, last, 0);
-		kafka_committed(k->rk, err, NULL, k);
+		crash_point("kafka.commit.last");
+		kafka_commit_now(k, last);
 	}
 	kafka.topic_partition_list_destroy(last);
 }
@@ -328,7 +349,7 @@ void kafka_serve_going(struct kafka_source *k, int64_t now_ms)
 		commit_last(k, list);
 	kafka_resume(k);		/* a pause would outlive the assignment */
 	forget(k, list);
-	crash_point("kafka_unassign");
+	crash_point("kafka.unassign");
 	unassign(k, list);
 	kafka.topic_partition_list_destroy(list);
 }
@@ -353,7 +374,7 @@ static void give(struct kafka_source *k, rd_kafka_topic_partition_list_t *list)
 	rd_kafka_error_t *e = NULL;
 
 	kafka_parts_take(k, list);
-	crash_point("kafka_assign");
+	crash_point("kafka.assign");
 	if (strcmp(kafka.rebalance_protocol(k->rk), "COOPERATIVE") == 0)
 		e = kafka.incremental_assign(k->rk, list);
 	else
@@ -370,7 +391,7 @@ void kafka_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_par
 
 	(void)rk;
 	k->rebalances++;
-	crash_point("kafka_rebalance");
+	crash_point("kafka.rebalance");
 	if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !k->closing) {
 		log_debug("%s: %d partitions are given", k->uri.shown, list->cnt);
 		give(k, list);

@@ -1,8 +1,8 @@
 /*
  * ingest/kafka_private.h - private to ingest/kafka*.c: one consumer.
  *
- * kafka.c opens it and fills blocks, kafka_group.c knows the partitions: what is given and taken, what is read, settled
- * and committed. kafka_range.c makes it read a range once.
+ * kafka_open.c begins; kafka.c fills blocks, kafka_message.c with what messages have; kafka_group.c knows the partitions:
+ * what is given and taken, read, settled and committed. kafka_range.c makes it read a range once.
  *
  * All of it is under `lock`, but for what is said to be set at start. Callbacks of librdkafka run inside its polls, and
  * so under `lock` too.
@@ -19,7 +19,7 @@
 /* A partition that was assigned at least once; it keeps its place. */
 struct kafka_part {
 	char *topic;		/* owned */
-	const rd_kafka_topic_t *rkt;	/* by which its messages name the topic, since its last assignment; or NULL */
+	const rd_kafka_topic_t *rkt;	/* by which its messages name the topic, since the last assignment; or NULL */
 	int32_t partition;
 	uint32_t generation;	/* of its assignments: positions of an earlier one are no longer ours to store */
 	bool assigned;
@@ -59,8 +59,8 @@ struct kafka_source {
 	pthread_mutex_t lock;
 	struct kafka_part *part;	/* owned, in the order of their first assignment */
 	uint32_t parts;
-	uint32_t *hash;			/* of messages' topic and partition to `part`, + 1; owned, a power of two */
-	uint32_t hashed;		/* its size */
+	uint32_t *hash;			/* of messages' topic and partition to `part`, + 1; owned */
+	uint32_t hashed;		/* its size, a power of two */
 	uint32_t last;			/* the part of the last message */
 	struct kafka_position *ring;	/* owned: positions [head, tail), at modulo `room` */
 	uint64_t head, tail;
@@ -82,6 +82,30 @@ struct kafka_source {
 	_Atomic uint64_t assigned, pausing, lag, waiting, done, total;
 };
 
+/* ---- kafka.c ----------------------------------------------------------------------------------------- */
+
+extern const struct port_ops kafka_ops;
+
+/* librdkafka's error callback. */
+void kafka_trouble_said(rd_kafka_t *rk, int err, const char *reason, void *opaque);
+
+/* ---- kafka_message.c --------------------------------------------------------------------------------- */
+
+/* Append `from`, which fits: from->len + 1 bytes. It is the block's from now on. */
+void kafka_add_message(struct kafka_source *k, struct block *b, rd_kafka_message_t *from);
+
+/* The next piece of k->large, alone in its block; with the last one it is the block's, and no longer k->large. */
+void kafka_add_piece(struct kafka_source *k, struct block *b);
+
+/* It is not wanted any more. */
+void kafka_drop_large(struct kafka_source *k);
+
+/* No further message: of places, or of room for what can stand beside one. */
+bool kafka_is_full(const struct block *b);
+
+/* block.release */
+void kafka_release(struct block *b);
+
 /* ---- kafka_group.c ----------------------------------------------------------------------------------- */
 
 /* librdkafka's callbacks. */
@@ -100,7 +124,10 @@ void kafka_position_read(struct kafka_source *k, struct kafka_part *part, int64_
 /* Everything up to `mark` is settled: store what that means. */
 void kafka_position_settle(struct kafka_source *k, uint64_t mark);
 
-/* What was taken away leaves when all that was read of it is settled, or its time is over; with `now_ms` INT64_MAX now. */
+/* Commit `list` (NULL: all that is stored), and wait for the answer, but not for ever. */
+void kafka_commit_now(struct kafka_source *k, const rd_kafka_topic_partition_list_t *list);
+
+/* What was taken away leaves when all that was read of it is settled, or its time is over; INT64_MAX: now. */
 void kafka_serve_going(struct kafka_source *k, int64_t now_ms);
 
 /* Partitions wait for whoever takes their lines, or wait no more. */

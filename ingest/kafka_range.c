@@ -120,8 +120,9 @@ static bool find_ends(struct kafka_source *k, const struct kafka_range *r, rd_ka
 			kafka.query_watermark_offsets(k->rk, e->topic, e->partition, &low, &high, KAFKA_PROBE_MS);
 
 		if (code)
-			return err_set(err, EXIT_INPUT, "%s, partition %d: %s", e->topic, e->partition, kafka.err2str(code));
-		part->begin = r->offset == RD_KAFKA_OFFSET_BEGINNING ? low : r->offset == RD_KAFKA_OFFSET_END ? high : r->offset;
+			return err_set(err, EXIT_INPUT, "%s, partition %d: %s", e->topic, e->partition,
+				       kafka.err2str(code));
+		part->begin = r->offset >= 0 ? r->offset : r->offset == RD_KAFKA_OFFSET_END ? high : low;
 		if (r->since_ms >= 0)
 			part->begin = e->offset >= 0 ? e->offset : high;
 		if (part->begin < low)

@@ -66,6 +66,8 @@ step "Kafka as a sink" python3 tests/kafka_sink.py
 step "explain" python3 tests/explain.py
 step "datagrams, live" python3 tests/dgram.py
 step "what the documents print" python3 tests/docs.py
+step "build with points of crash" make -j"$jobs" DEV=1 BUILD=build/crash CRASH=1 CC=gcc all
+step "Kafka: real brokers" python3 tests/kafka.py
 step "service, installation, package" python3 tests/service.py
 step "build with clang, warnings are errors" make -j"$jobs" DEV=1 BUILD=build/clang CC=clang all units
 step "unit tests (clang)" units build/clang

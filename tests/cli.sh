@@ -119,7 +119,7 @@ check "--to foo://" points 2 '--to:1: no such sink: expected' foo --to foo://x "
 for sink in grpc://h:4317 zipkin://h:9411 kafka://h/t html:x.html stats; do
 	check "--to $sink: not yet" fails 2 '--to:1:' --to $sink "$log"
 done
-check "--from kafka://h/t: not yet" fails 2 'no such source yet' --from kafka://h/t
+check "--from kafka://h/t: a group is needed" fails 2 'group=NAME expected' --from kafka://h/t
 check "nine sinks" fails 2 'at most 8' --to null --to null --to null --to null --to null --to null --to null \
 	--to null --to null "$log"
 

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """kafka:// as a source, on real brokers: what is received is what the file gives, whatever happens on the way.
 
-    kafka.py [--runs N] [--seed N] [--keep] [NAME...]      parts, in their order; default: all, each fault 2 times
+    kafka.py [--runs N] [--seed N] [--assignor NAME] [--keep] [NAME...]    parts, in their order; default: all, each fault
+                                                                           2 times
+
+With a newer librdkafka: LD_LIBRARY_PATH=FOLDER, in which its librdkafka.so.1 lies.
 
 The yardstick of every part about delivery: the union of the span ids that the collector has acknowledged is the golden
 set, made from a file by the same program; spans that came twice are the same bytes; and no committed offset stands
@@ -24,6 +27,7 @@ from kafka_lab import SCRAM_VERSION, USERS, Kafka, free_ports
 from lab import ENV, HASPAN, HOST, ROOT, Failure, expect
 
 IDS = os.path.join(ROOT, 'build', 'otlp_ids')
+CRASH = os.path.join(ROOT, 'build', 'crash', 'haspan')
 GEN = os.path.join(ROOT, 'build', 'gen_lines')
 QUICK = {'session.timeout.ms': 3000, 'heartbeat.interval.ms': 300, 'fetch.wait.max.ms': 50, 'auto.commit.interval.ms': 200,
          'topic.metadata.refresh.interval.ms': 500, 'reconnect.backoff.max.ms': 500}
@@ -128,12 +132,13 @@ class Golden:
 class Member:
     """A haspan that reads the topic"""
 
-    def __init__(self, test, *options, **more):
+    def __init__(self, test, *options, binary=HASPAN, crash=None, **more):
         self.test = test
         self.err = tempfile.NamedTemporaryFile('w+', dir=test.folder, delete=False)
-        self.process = subprocess.Popen([HASPAN, '--phases', 'none', '--connections', '2', '--from', test.source(**more),
+        env = dict(ENV, HASPAN_CRASH=crash) if crash else ENV
+        self.process = subprocess.Popen([binary, '--phases', 'none', '--connections', '2', '--from', test.source(**more),
                                          '--to', test.collector.url, '--drain-timeout', '5s', *options],
-                                        stderr=self.err, stdout=subprocess.DEVNULL, env=ENV)
+                                        stderr=self.err, stdout=subprocess.DEVNULL, env=env)
         test.members.append(self)
 
     def said(self):
@@ -398,8 +403,8 @@ def flow(kafka, rng):
         members, stop = [Member(t)], threading.Event()
 
         def feed():
-            for at in range(0, len(g.lines), 5000):
-                t.produce(g.lines[at:at + 5000])
+            for at in range(0, len(g.lines), 12500):
+                t.produce(g.lines[at:at + 12500])
                 if stop.wait(0.05):
                     return
         feeder = threading.Thread(target=feed)
@@ -423,18 +428,59 @@ def flow(kafka, rng):
 
 
 def killed(kafka, rng):
-    """kill -9 of the only member, again and again"""
+    """kill -9 of the only member, again and again, also while the collector refuses"""
     with Test(kafka) as t:
         g = t.golden(20000)
         t.produce(g.lines)
-        for _ in range(4):
+        for mood in (503, None, 503, None):
+            t.collector.mood(mood)
             m = Member(t)
             size = t.collector.size()
-            until('something', lambda: t.collector.size() > size or t.at_the_end())
-            time.sleep(rng.uniform(0, 0.4))
+            until('something', lambda: t.collector.size() > size or t.at_the_end() or mood and '503' in m.said())
+            time.sleep(rng.uniform(0, 0.6))
             m.kill()
             t.check_commits(g)
         t.finish(g, Member(t))
+
+
+def points(kafka, rng):
+    """kill -9 at every point of the loop (build/crash)"""
+    listed = subprocess.run([CRASH], env=dict(ENV, HASPAN_CRASH='list'), capture_output=True, text=True, check=False).stdout
+    names = re.findall(r'^point (kafka\.\S+)', listed, re.M)
+    expect(len(names) >= 9, 'no points of crash in', CRASH, listed)
+    with Test(kafka, **{'session.timeout.ms': 1500}) as t:
+        g = t.golden(400 * len(names))
+        for i, name in enumerate(names):
+            crash_at(t, name, rng, g.lines[400 * i:400 * i + 400])
+            t.check_commits(g)
+        t.finish(g, Member(t))
+
+
+def crash_at(t, name, rng, some):
+    """One member that is killed there; those at which partitions are given back need others"""
+    size = t.collector.size()
+    nth = rng.randrange(1, 3) if name in ('kafka.filled', 'kafka.store.before', 'kafka.store.after') else 1
+    t.produce(some[:200])
+    m = Member(t, binary=CRASH, crash='%s:%d' % (name, nth))
+    other = None
+    if name in ('kafka.unassign', 'kafka.commit.last'):
+        until('lines of the first', lambda: t.collector.size() > size)
+        other = Member(t)
+    for at in range(200, 400, 20):      # in several blocks, settled one after the other
+        t.produce(some[at:at + 20])
+        size = t.collector.size()
+        if m.process.poll() is None and at > 200:
+            with contextlib.suppress(Failure):
+                until('it', lambda: t.collector.size() > size or m.process.poll() is not None, 0.5)
+    if name == 'kafka.commit.end':
+        until('all offsets', t.at_the_end)
+        m.process.send_signal(signal.SIGTERM)
+    try:
+        m.wait(-signal.SIGKILL)
+    except Failure as failure:
+        raise Failure('%s:%d: %s' % (name, nth, failure)) from None
+    if other:
+        other.stop()
 
 
 def outage(kafka, rng):
@@ -549,8 +595,8 @@ def leader(three, rng):
         three.ready()
 
 
-ONE = [errors, security, messages, ranges, killed, flow, outage, refused, let_go, grown, out_of_range, sigterm]
-FAULTS = [killed, flow, outage, refused, let_go, grown, out_of_range, sigterm, leader]
+ONE = [errors, security, messages, ranges, killed, points, flow, outage, refused, let_go, grown, out_of_range, sigterm]
+FAULTS = [killed, points, flow, outage, refused, let_go, grown, out_of_range, sigterm, leader]
 
 
 def prepare(kafka):
@@ -591,9 +637,12 @@ def main():
     parser.add_argument('--runs', type=int, default=2)
     parser.add_argument('--seed', type=int, default=random.randrange(1 << 30))
     parser.add_argument('--lines', type=int, default=200000, help='that flow while members come and go')
+    parser.add_argument('--assignor', help='partition.assignment.strategy of all members')
     parser.add_argument('--keep', action='store_true', help='end at the first failure')
     args = parser.parse_args()
     Test.flow = args.lines
+    if args.assignor:
+        QUICK['partition.assignment.strategy'] = args.assignor
     if parts(args.names, ONE):
         with Kafka(security=['plain', 'tls', 'mtls'], acl=True) as kafka:
             prepare(kafka)

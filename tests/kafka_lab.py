@@ -12,6 +12,7 @@ Kafka comes from Maven, once, into ${HASPAN_CACHE:-~/.cache/haspan}/kafka-VERSIO
 """
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -161,12 +162,18 @@ class Kafka:
     # ---- life
 
     def __enter__(self):
-        self.dir = tempfile.mkdtemp(prefix='haspan-kafka-')
-        try:
-            self.begin()
-        except BaseException:
-            self.__exit__()
-            raise
+        for last in (False, False, True):       # somebody else may take a port between our look and Kafka's bind
+            self.dir = tempfile.mkdtemp(prefix='haspan-kafka-')
+            try:
+                self.begin()
+                return self
+            except Failure:
+                self.__exit__()
+                if last:
+                    raise
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def begin(self):
@@ -213,14 +220,18 @@ class Kafka:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             for i, p in self.process.items():
-                expect(p.poll() is None, 'broker', i, 'ended:', self.said('broker%d' % i)[-3000:])
+                expect(p.poll() is None, 'broker', i, 'ended:', self.complaints(i))
             if all(self.said('broker%d' % i).count('Kafka Server started') > self.started[i] for i in self.process):
                 got = subprocess.run(['kcat', '-b', self.bootstrap, '-L', '-m', '3'], capture_output=True, text=True, env=ENV,
                                      check=False)
                 if ' %d brokers:' % len(self.process) in got.stdout:
                     return
             time.sleep(0.1)
-        raise Failure('Kafka is not ready: ' + self.said('broker1')[-2000:])
+        raise Failure('Kafka is not ready: ' + ' | '.join(self.complaints(i) for i in self.process))
+
+    def complaints(self, i):
+        said = self.said('broker%d' % i).splitlines()
+        return '\n'.join([line for line in said if re.search(r'ERROR|FATAL|Exception', line)][-8:] or said[-3:])
 
     def kill(self, i):
         p = self.process.pop(i, None)
