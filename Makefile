@@ -5,6 +5,7 @@
 #   make demo-jaeger    real logs in a real Jaeger
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
 #   make deb            a package for Debian   make uninstall
+#   make soak           kill -9 at each point of crash, SOAK (100) times
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
@@ -18,7 +19,7 @@ CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
 ROOMS    := core ingest parse reconstruct export
-LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma libmicrohttpd
+LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith
 STD      := -std=c11 -D_GNU_SOURCE -DHASPAN_VERSION='"$(VERSION:v%=%)"'
@@ -120,6 +121,11 @@ $(BUILD)/bench_%: tests/bench/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
 
+# For tests/sanitized.sh: by the rule of all objects, with what the sanitizers must find.
+$(BUILD)/faulty: $(BUILD)/tests/faulty.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
+
 units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
 demo:
 	$(Q)./setup.sh build
@@ -139,6 +145,12 @@ check:
 # The same with Debian's newer HAProxies, which it downloads once.
 check-versions: all
 	$(Q)tests/versions.sh
+
+# Each point of crash, so often; what it prints is the proof.
+soak:
+	$(Q)./setup.sh check
+	$(Q)$(MAKE) --no-print-directory CRASH=1 BUILD=build/crash all build/crash/tests/http_driver
+	$(Q)python3 tests/crash.py --runs $${SOAK:-100} $(SOAK_POINTS)
 
 layers:
 	$(Q)tests/layers.sh
@@ -197,7 +209,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo demo-jaeger check check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
+.PHONY: all units demo demo-jaeger check soak check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

@@ -558,6 +558,9 @@ static bool live(struct maker *m)
 		return wrong(m, value(m, OPTION_MAX_CONNECTIONS), 0, "expected 1 to 1000000");
 	if (line < LINE_MIN_BYTES)
 		return wrong(m, value(m, OPTION_MAX_LINE), 0, "expected 80 to 66K");
+	/* A longer datagram loses its end, as if HAProxy's `len` had cut it. */
+	if (line < m->c->formats.log_len)
+		m->c->formats.log_len = (size_t)line;
 	m->c->live = (struct live_config){ .max_connections = (uint32_t)connections, .idle_ms = idle_ms,
 					   .max_line = (size_t)line, .check_only = m->c->check_only,
 					   .state = state_folder(m), .drain_ms = m->c->export.drain_ms };

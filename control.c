@@ -6,8 +6,10 @@
 #include "core/log.h"
 #include "core/notify.h"
 #include "core/stop.h"
+#include "sandbox.h"
 #include "progress.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -91,6 +93,8 @@ static struct settings *settings_make(int argc, char **argv, struct err *err)
 static void reload_refused(struct control *c, const struct err *err)
 {
 	err_print(err);
+	if (sandbox_entered() && strstr(err->text, strerror(EACCES)))
+		log_warn("the sandbox knows the paths of the configuration at start: a new one may need a restart");
 	log_warn("this configuration is not taken: the old one goes on");
 	c->reloads_failed++;
 }
@@ -234,8 +238,8 @@ static void say_status(struct control *c)
 	pipeline_account(c->pipeline, &a);
 	for (uint32_t k = 0; k < a.nsinks; k++)
 		held += a.sink[k].held;
-	notify_say("STATUS=%" PRIu64 " lines, %" PRIu64 " requests, %" PRIu64 " rejected; %" PRIu64 " spans held", a.total.lines,
-		   a.total.requests, a.total.rejected, held);
+	notify_say("STATUS=%" PRIu64 " lines, %" PRIu64 " requests, %" PRIu64 " rejected; %" PRIu64 " spans held",
+		   a.total.lines, a.total.requests, a.total.rejected, held);
 }
 
 /* What the service manager wants to hear. A watchdog that hears nothing starts haspan anew. */
@@ -368,7 +372,9 @@ int control_run(struct settings *first, int argc, char **argv)
 	struct err err = { 0 };
 	int code = EXIT_DONE;
 
-	l.control = (struct control){ .now = first, .argc = argc, .argv = argv, .started = time(NULL), .started_ms = clock_ms() };
+	l.control = (struct control){ .now = first, .argc = argc, .argv = argv };
+	l.control.started = time(NULL);
+	l.control.started_ms = clock_ms();
 	notify_init();
 	progress_init(c);
 	if (!open_all(&l, c, &err)) {

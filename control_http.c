@@ -4,6 +4,7 @@
  */
 #include "control_private.h"
 
+#include "core/library.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/stop.h"
@@ -24,6 +25,32 @@ struct metrics_port {
 	char shown[NI_MAXHOST + NI_MAXSERV + 4];
 };
 
+/* Loaded by who asks for metrics: it brings a TLS library along that haspan does not need. */
+static struct library library = { "libmicrohttpd.so.12",
+				  "--listen-metrics needs libmicrohttpd (Debian: apt install libmicrohttpd12)", NULL };
+
+#define MHD_FUNCTIONS(X) \
+	X(add_response_header) X(create_response_from_buffer) X(destroy_response) X(lookup_connection_value) X(queue_response) \
+	X(start_daemon) X(stop_daemon)
+
+static struct {
+#define X(name) __typeof__(MHD_##name) *name;
+	MHD_FUNCTIONS(X)
+#undef X
+} mhd;
+
+static bool mhd_load(struct err *err)
+{
+	if (!library_load(&library, err))
+		return false;
+#define X(name) \
+	if (!library_find(&library, "MHD_" #name, &mhd.name, err)) \
+		return false;
+	MHD_FUNCTIONS(X)
+#undef X
+	return true;
+}
+
 #define TEXT "text/plain; charset=utf-8"
 #define TEXT_PROMETHEUS "text/plain; version=0.0.4; charset=utf-8"
 #define TEXT_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -33,17 +60,17 @@ struct metrics_port {
 /* `body` is taken. */
 static enum MHD_Result reply(struct MHD_Connection *to, unsigned status, const char *type, struct buf *body)
 {
-	struct MHD_Response *r = MHD_create_response_from_buffer(body->len, body->p, MHD_RESPMEM_MUST_FREE);
+	struct MHD_Response *r = mhd.create_response_from_buffer(body->len, body->p, MHD_RESPMEM_MUST_FREE);
 	enum MHD_Result done = MHD_NO;
 
 	if (!r) {
 		buf_free(body);
 		return MHD_NO;
 	}
-	if (MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
-	    (status != MHD_HTTP_METHOD_NOT_ALLOWED || MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD") == MHD_YES))
-		done = MHD_queue_response(to, status, r);
-	MHD_destroy_response(r);
+	if (mhd.add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type) == MHD_YES &&
+	    (status != MHD_HTTP_METHOD_NOT_ALLOWED || mhd.add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD") == MHD_YES))
+		done = mhd.queue_response(to, status, r);
+	mhd.destroy_response(r);
 	return done;
 }
 
@@ -57,7 +84,7 @@ static enum MHD_Result reply_word(struct MHD_Connection *to, unsigned status, co
 
 static enum MHD_Result reply_metrics(struct MHD_Connection *to, struct control *c)
 {
-	const char *accept = MHD_lookup_connection_value(to, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+	const char *accept = mhd.lookup_connection_value(to, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
 	bool openmetrics = accept && strstr(accept, "application/openmetrics-text");
 	struct buf body = { .max = SHOW_MAX };
 
@@ -180,7 +207,7 @@ static void show_address(struct metrics_port *m)
 
 struct metrics_port *metrics_open(const char *where, struct err *err)
 {
-	struct addrinfo *found = resolve(where, err);
+	struct addrinfo *found = mhd_load(err) ? resolve(where, err) : NULL;
 	struct metrics_port *m = found ? calloc(1, sizeof(*m)) : NULL;
 
 	if (!m) {
@@ -203,7 +230,7 @@ struct metrics_port *metrics_open(const char *where, struct err *err)
 bool metrics_start(struct metrics_port *m, struct control *c, struct err *err)
 {
 	m->control = c;
-	m->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+	m->daemon = mhd.start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG, 0, NULL, NULL,
 				     answer, m,
 				     /* first: what follows may have something to say */
 				     MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
@@ -224,7 +251,7 @@ void metrics_close(struct metrics_port *m)
 	if (!m)
 		return;
 	if (m->daemon)
-		MHD_stop_daemon(m->daemon);
+		mhd.stop_daemon(m->daemon);
 	if (m->fd >= 0)
 		close(m->fd);
 	free(m);

@@ -7,6 +7,7 @@
 #include "explain.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -75,6 +76,18 @@ static bool standard_fds(void)
 	return true;
 }
 
+/*
+ * Batches come and go by hundreds of KiB. Memory that goes back to the kernel with each of them comes back from it page by
+ * page, zeroed: a tenth of what a live request costs.
+ */
+static void keep_memory(void)
+{
+#ifdef M_MMAP_THRESHOLD
+	mallopt(M_MMAP_THRESHOLD, KEPT_ALLOCATION);
+	mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	static struct settings settings;
@@ -82,6 +95,7 @@ int main(int argc, char **argv)
 	int code;
 
 	log_init();
+	keep_memory();
 	if (!standard_fds()) {
 		log_error("cannot open /dev/null: %m");
 		return EXIT_CONFIG;

@@ -1099,8 +1099,12 @@ void pipeline_run(struct pipeline *p, struct err *err)
 	p->ended = true;
 	pthread_mutex_unlock(&p->input);
 	leave_open(p, &p->workers[0]);
-	for (uint32_t k = 0; k < p->nsinks; k++)
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		/* A sink that is finished may have nothing left to sync. */
+		if (p->live && p->sinks[k]->ops->sync)
+			p->sinks[k]->ops->sync(p->sinks[k]);
 		p->sinks[k]->ops->finish(p->sinks[k]);
+	}
 	if (keeper)
 		keeper_end(p);
 }

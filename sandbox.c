@@ -69,13 +69,27 @@ static bool folder_of(char *path)
 	return slash != path;
 }
 
+/* The folder that `path` lies in, or the nearest one that is there already; never the root. */
+static void add_folder(int fence, const char *path, enum fence_right right)
+{
+	char folder[PATH_SIZE];
+
+	if (!*path || (size_t)snprintf(folder, sizeof(folder), "%s", path) >= sizeof(folder))
+		return;
+	do
+		if (!folder_of(folder))
+			return;
+	while (right == FENCE_READ && access(folder, F_OK) != 0 && strcmp(folder, ".") != 0);
+	fence_add(fence, folder, right);
+}
+
 /*
  * A file and its folder, since files are replaced and rotated; the same where a symbolic link leads. What is no regular
  * file (a folder, /dev/stdout, a pipe) stands for itself alone.
  */
 static void around(int fence, const char *path, enum fence_right right)
 {
-	char real[PATH_SIZE], folder[PATH_SIZE];
+	char real[PATH_SIZE];
 	struct stat st, link;
 	bool exists = stat(path, &st) == 0;
 
@@ -83,10 +97,9 @@ static void around(int fence, const char *path, enum fence_right right)
 		fence_add(fence, path, right);
 	if (exists && !S_ISREG(st.st_mode) && !S_ISSOCK(st.st_mode))
 		return;
-	if (*path && (size_t)snprintf(folder, sizeof(folder), "%s", path) < sizeof(folder) && folder_of(folder))
-		fence_add(fence, folder, right);
-	if (exists && lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && realpath(path, real) && folder_of(real))
-		fence_add(fence, real, right);
+	add_folder(fence, path, right);
+	if (exists && lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && realpath(path, real))
+		add_folder(fence, real, right);
 }
 
 static bool path_copy(char out[PATH_SIZE], struct slice path)
@@ -271,5 +284,7 @@ void sandbox_enter(const struct config *c)
 		log_debug("sandbox: this kernel filters no system calls");
 	else
 		log_warn("sandbox: system calls are not filtered: %m");
+	err_explain_denied(" (by its permissions, or by the sandbox, where only what was configured at start can be used: see "
+			   "--sandbox)");
 	entered = true;
 }

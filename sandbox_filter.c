@@ -91,6 +91,12 @@ static void rule_if(uint32_t action, const char *name, struct scmp_arg_cmp condi
 		must(seccomp_rule_add(filter, action, nr, 1, condition), name);
 }
 
+/* SCMP_A0_32 and its like leave a field out, which clang warns of. */
+static struct scmp_arg_cmp word(unsigned arg, enum scmp_compare op, uint32_t value)
+{
+	return (struct scmp_arg_cmp){ .arg = arg, .op = op, .datum_a = value };
+}
+
 static bool among(const char *name, const char *const *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -107,19 +113,19 @@ static void conditions(void)
 	rule_if(SCMP_ACT_ALLOW, "clone", SCMP_CMP(flags, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	rule_if(SCMP_ACT_TRAP, "clone", SCMP_CMP(flags, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
 	for (size_t i = 0; i < COUNT(requests); i++)
-		rule_if(SCMP_ACT_ALLOW, "ioctl", SCMP_A1_32(SCMP_CMP_EQ, (uint32_t)requests[i]));
+		rule_if(SCMP_ACT_ALLOW, "ioctl", word(1, SCMP_CMP_EQ, (uint32_t)requests[i]));
 	for (size_t i = 0; i < COUNT(controls); i++)
-		rule_if(SCMP_ACT_ALLOW, "prctl", SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)controls[i]));
+		rule_if(SCMP_ACT_ALLOW, "prctl", word(0, SCMP_CMP_EQ, (uint32_t)controls[i]));
 	for (size_t i = 0; i < COUNT(families); i++)
 		wanted[families[i]] = true;
 	for (uint32_t i = 0; i < FAMILIES; i++)
-		rule_if(wanted[i] ? SCMP_ACT_ALLOW : SCMP_ACT_TRAP, "socket", SCMP_A0_32(SCMP_CMP_EQ, i));
-	rule_if(SCMP_ACT_TRAP, "socket", SCMP_A0_32(SCMP_CMP_GT, FAMILIES - 1));
+		rule_if(wanted[i] ? SCMP_ACT_ALLOW : SCMP_ACT_TRAP, "socket", word(0, SCMP_CMP_EQ, i));
+	rule_if(SCMP_ACT_TRAP, "socket", word(0, SCMP_CMP_GT, FAMILIES - 1));
 	/* The process's own number is put in when it is known. */
-	rule_if(SCMP_ACT_ALLOW, "kill", SCMP_A0_32(SCMP_CMP_EQ, SANDBOX_PID));
-	rule_if(SCMP_ACT_TRAP, "kill", SCMP_A0_32(SCMP_CMP_NE, SANDBOX_PID));
-	rule_if(SCMP_ACT_ALLOW, "tgkill", SCMP_A0_32(SCMP_CMP_EQ, SANDBOX_PID));
-	rule_if(SCMP_ACT_TRAP, "tgkill", SCMP_A0_32(SCMP_CMP_NE, SANDBOX_PID));
+	rule_if(SCMP_ACT_ALLOW, "kill", word(0, SCMP_CMP_EQ, SANDBOX_PID));
+	rule_if(SCMP_ACT_TRAP, "kill", word(0, SCMP_CMP_NE, SANDBOX_PID));
+	rule_if(SCMP_ACT_ALLOW, "tgkill", word(0, SCMP_CMP_EQ, SANDBOX_PID));
+	rule_if(SCMP_ACT_TRAP, "tgkill", word(0, SCMP_CMP_NE, SANDBOX_PID));
 }
 
 /* Refuse by name what is known and not listed; print the names for the message. */

@@ -5,17 +5,35 @@
 #include "core/log.h"
 #include "core/term.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+static const char *denied;
+
+void err_explain_denied(const char *hint)
+{
+	denied = hint;
+}
+
+const char *err_denied(const char *fmt, int error)
+{
+	return denied && error == EACCES && strstr(fmt, "%m") ? denied : "";
+}
+
 /* False when an earlier error holds the place: the first one wins. */
 static bool take(struct err *e, enum exit_code code, const char *fmt, va_list args)
 {
+	const char *hint = err_denied(fmt, errno);
+	size_t n;
+
 	if (e->code != EXIT_DONE)
 		return false;
 	e->code = code;
-	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	n = (size_t)vsnprintf(e->text, sizeof(e->text), fmt, args);
+	if (n < sizeof(e->text))
+		snprintf(e->text + n, sizeof(e->text) - n, "%s", hint);
 	term_mask(e->text, strlen(e->text), "");
 	return true;
 }

@@ -39,6 +39,15 @@ bool err_set(struct err *e, enum exit_code code, const char *fmt, ...)
 bool err_at(struct err *e, enum exit_code code, const char *text, size_t len, size_t at,
 	    const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
+/*
+ * From now on "permission denied" may have a second reason: messages that say so by a %m end with `hint`, which is
+ * lent for ever. While there is one thread.
+ */
+void err_explain_denied(const char *hint);
+
+/* What a message of this format, made with this errno, ends with: the hint, or nothing. */
+const char *err_denied(const char *fmt, int error);
+
 /* Say where it happened, unless that is known already. Always returns false. */
 bool err_where(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -183,7 +183,7 @@
 
 /*
  * Datagrams that one call to the kernel may bring; each has a slot of LINE_MAX_BYTES, of which only what is written to
- * exists. Calls in one turn: a flood of datagrams that make no bytes must not hold up the other sources.
+ * exists. Calls in one turn: a flood of datagrams without text, which hardly fill a block, must not hold up other sources.
  */
 #ifdef HASPAN_HARD
 #define DATAGRAMS 3
@@ -321,8 +321,8 @@
 #define PASSED_MAX 256
 
 /*
- * Connections of streams, all listeners together: --max-connections, at most. An idle one costs about 300 bytes here
- * (TLS: about 20 KiB) and a descriptor; the soft limit of those is raised to fit, and some are left for everything else.
+ * Connections of streams, all listeners together: --max-connections, at most. An idle one costs half a KiB here
+ * (TLS: 15) and a descriptor; the soft limit of those is raised to fit, and some are left for everything else.
  */
 #define CONNECTIONS_DEFAULT 10000
 #define CONNECTIONS_MAX 1000000
@@ -385,6 +385,10 @@
 /* Keys and values of the resource together: it is repeated for each host of a block. */
 #define RESOURCE_MAX ((size_t)16 * 1024)
 
+/* What the C library keeps for the next batch: allocations up to this size, and this much at the heap's end (main.c). */
+#define KEPT_ALLOCATION (4 * 1024 * 1024)
+#define KEPT_MEMORY (16 * 1024 * 1024)
+
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)
 
@@ -421,6 +425,12 @@
 /* The mark is written when so many bytes were answered for, or after so long: that is what is sent twice after kill -9. */
 #define SPOOL_MARK_BYTES ((uint64_t)1024 * 1024)
 #define SPOOL_MARK_MS 1000
+
+/*
+ * What libcurl sends at once. Its own 64 KiB cost an eighth more CPU time for an export on the same machine; beyond this
+ * it falls out of the second-level cache.
+ */
+#define UPLOAD_BUFFER (256L * 1024)
 
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)

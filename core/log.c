@@ -1,9 +1,11 @@
 #include "core/log.h"
 
 #include "core/buf.h"
+#include "core/err.h"
 #include "core/limits.h"
 #include "core/term.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum log_level log_max = LOG_LEVEL_INFO;
+_Atomic enum log_level log_max = LOG_LEVEL_INFO;
 
 static bool journal;		/* stderr is the journal's: each line begins with its priority */
 
@@ -55,6 +57,7 @@ static void end_passing(void)
 void log_say(enum log_level level, const char *fmt, ...)
 {
 	static const char *const word[] = { "error: ", "warning: ", "", "debug: " };
+	const char *hint = err_denied(fmt, errno);
 	char line[LOG_LINE_MAX];
 	va_list args;
 	int n;
@@ -65,6 +68,8 @@ void log_say(enum log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line + n, sizeof(line) - (size_t)n - 2, fmt, args);
 	va_end(args);
+	n = (int)strlen(line);
+	snprintf(line + n, sizeof(line) - (size_t)n - 2, "%s", hint);
 	n = (int)strlen(line);
 	term_mask(line, (size_t)n, "");
 	memcpy(line + n, "\n", 2);

@@ -16,8 +16,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
  */
 void log_init(void);
 
-/* Messages above this level are dropped; LOG_LEVEL_INFO unless -v says more. Set once at start. */
-extern enum log_level log_max;
+/* Messages above this level are dropped; LOG_LEVEL_INFO unless -v says more. A new configuration may say so, too. */
+extern _Atomic enum log_level log_max;
 
 void log_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -155,6 +155,7 @@ static inline uint64_t scan_number(const char *p, unsigned *digits)
 enum scan_dirt {
 	SCAN_HIGH = 1,		/* a byte >= 0x80: may be invalid UTF-8 */
 	SCAN_HASH = 2,		/* '#': may be one of HAProxy's #XX escapes */
+	SCAN_LINE = 4,		/* a newline: it is two lines that were sent as one */
 };
 
 /* The `enum scan_dirt` bits of [p, end). */
@@ -163,26 +164,29 @@ static inline unsigned scan_dirt(const char *p, const char *end)
 	unsigned dirt = 0;
 #ifdef SCAN_WIDE
 	if (end - p >= 16) {
-		const __m128i hash = _mm_set1_epi8('#');
+		const __m128i hash = _mm_set1_epi8('#'), newline = _mm_set1_epi8('\n');
 		const char *last = end - 16;
-		__m128i high = _mm_setzero_si128(), hashes = high;
+		__m128i high = _mm_setzero_si128(), hashes = high, newlines = high;
 
 		for (;; p = p + 16 < last ? p + 16 : last) {	/* the last bytes, some of them twice */
 			__m128i got = _mm_loadu_si128((const __m128i *)(const void *)p);
 
 			high = _mm_or_si128(high, got);
 			hashes = _mm_or_si128(hashes, _mm_cmpeq_epi8(got, hash));
+			newlines = _mm_or_si128(newlines, _mm_cmpeq_epi8(got, newline));
 			if (p == last)
 				break;
 		}
 		dirt |= _mm_movemask_epi8(high) ? SCAN_HIGH : 0;
 		dirt |= _mm_movemask_epi8(hashes) ? SCAN_HASH : 0;
+		dirt |= _mm_movemask_epi8(newlines) ? SCAN_LINE : 0;
 		return dirt;
 	}
 #endif
 	for (; p < end; p++) {
 		dirt |= (unsigned char)*p >= 0x80 ? SCAN_HIGH : 0;
 		dirt |= *p == '#' ? SCAN_HASH : 0;
+		dirt |= *p == '\n' ? SCAN_LINE : 0;
 	}
 	return dirt;
 }

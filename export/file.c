@@ -12,7 +12,8 @@
 
 struct file_sink {
 	struct sink sink;
-	int fd;				/* -1: nowhere */
+	int fd;				/* -1: nowhere, or closed */
+	pthread_mutex_t closing;	/* finish closes it while another thread may be in sync */
 	pthread_mutex_t lock;		/* of tally */
 	struct sink_tally tally;
 };
@@ -60,10 +61,12 @@ static void file_finish(struct sink *s)
 {
 	struct file_sink *f = (struct file_sink *)s;
 
+	pthread_mutex_lock(&f->closing);
 	/* A full disk may show only now (NFS, quotas). */
 	if (f->fd > STDERR_FILENO && close(f->fd) != 0 && !s->failed)
 		write_failed(f);
 	f->fd = -1;
+	pthread_mutex_unlock(&f->closing);
 }
 
 static void file_tally(struct sink *s, struct sink_tally *out)
@@ -80,6 +83,7 @@ static void file_free(struct sink *s)
 	struct file_sink *f = (struct file_sink *)s;
 
 	pthread_mutex_destroy(&f->lock);
+	pthread_mutex_destroy(&f->closing);
 	free(f->sink.uri);
 	free(f);
 }
@@ -95,9 +99,11 @@ static void file_sync(struct sink *s)
 {
 	struct file_sink *f = (struct file_sink *)s;
 
+	pthread_mutex_lock(&f->closing);
 	/* Fails on a pipe or a terminal, which keep nothing. */
 	if (f->fd > STDERR_FILENO && fdatasync(f->fd) != 0)
 		log_debug("%s: %m", f->sink.uri);
+	pthread_mutex_unlock(&f->closing);
 }
 
 static const struct sink_ops file_ops = {
@@ -121,6 +127,7 @@ static struct sink *file_sink_new(int fd, const struct encoder *enc, struct err 
 	f->sink.encoder = enc;
 	f->fd = fd;
 	pthread_mutex_init(&f->lock, NULL);
+	pthread_mutex_init(&f->closing, NULL);
 	return &f->sink;
 }
 

@@ -215,7 +215,9 @@ static bool http_reload(struct sink *sink, const struct export_config *cfg, stru
 		endpoint_free(&e);
 		return false;
 	}
+	pthread_mutex_lock(&s->lock);		/* the thread may be taking the last ones */
 	e.connections = s->e.connections;
+	pthread_mutex_unlock(&s->lock);
 	post = post_open(&e, cfg, err);
 	if (!post) {
 		endpoint_free(&e);

@@ -77,7 +77,7 @@ static int64_t refill(struct http_sink *s)
 		return s->read_ms - clock_ms();
 	while (got == SPOOL_GOT && room) {
 		pthread_mutex_lock(&s->lock);
-		room = s->queue.bytes < s->join_max && (s->bytes < s->buffer_max || !s->queue.head);
+		room = s->queue.bytes < s->join_max && s->bytes < s->buffer_max;
 		pthread_mutex_unlock(&s->lock);
 		if (!room)
 			break;

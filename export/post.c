@@ -132,6 +132,7 @@ static bool set_slot(struct post_slot *slot, const struct endpoint *e,
 	slot->body.max = RESPONSE_MAX;
 	return easy && set_transport(easy, e) && set_tls(easy, cfg) &&
 	       curl.easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+	       curl.easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER) == CURLE_OK &&
 	       curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, slot->fault) == CURLE_OK &&
 	       curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
 	       curl.easy_setopt(easy, CURLOPT_WRITEDATA, slot) == CURLE_OK &&

@@ -2,7 +2,8 @@
  * ingest/checkpoint.h - private to ingest/: how far a followed file is answered for, kept in the folder of --state.
  *
  * A checkpoint is a text file of its own for each source, replaced as a whole (doc/follow.md): what a kill, a full disk
- * or a power cut leaves behind is the one before or the one after. A lock beside it is held as long as the program runs.
+ * or a power cut leaves behind is the one before or the one after. A lock beside it is held as long as the program
+ * runs.
  */
 #ifndef INGEST_CHECKPOINT_H
 #define INGEST_CHECKPOINT_H
@@ -34,8 +35,8 @@ struct checkpoint;
 enum checkpoint_found { CHECKPOINT_NONE, CHECKPOINT_THERE, CHECKPOINT_DAMAGED };
 
 /*
- * The checkpoint of `source` (lent until close) in `folder`, which is made if it is not there. It is locked against other
- * processes. Owned; NULL with `err` filled (EXIT_CONFIG): it can't be written, or somebody else has it.
+ * The checkpoint of `source` (lent until close) in `folder`, which is made if it is not there. It is locked against
+ * other processes. Owned; NULL with `err` filled (EXIT_CONFIG): it can't be written, or somebody else has it.
  */
 struct checkpoint *checkpoint_open(const char *folder, const char *source, struct err *err);
 

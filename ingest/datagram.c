@@ -38,6 +38,7 @@ struct datagrams {
 	unsigned n, next;		/* messages in the slots, and the first that is in no block yet */
 	int64_t looked_ms;		/* at the kernel's drops */
 	int64_t said_drops_ms, said_errors_ms;
+	uint64_t said_drops;		/* how many were said: whoever asks for the metrics may have counted them first */
 	char *path;			/* of the unix socket that is ours to remove, or NULL; owned */
 	dev_t dev;
 	ino_t ino;
@@ -84,18 +85,41 @@ static uint64_t count_drops(struct datagrams *d, uint32_t *more)
 
 static void look_at_drops(struct datagrams *d, int64_t now)
 {
-	uint64_t said = d->drops, all;
 	uint32_t more;
+	uint64_t all = count_drops(d, &more);
 
 	d->looked_ms = now;
-	all = count_drops(d, &more);
-	if (all != said && log_due(&d->said_drops_ms, DROPS_SAY_MS))
-		log_warn("%s: the kernel has dropped %llu datagrams so far, because haspan did not read them in time: a larger "
-			 "?rcvbuf= takes longer bursts; HAProxy's ring with a TCP server loses none", d->port.uri,
-			 (unsigned long long)all);
+	if (all == d->said_drops || !log_due(&d->said_drops_ms, DROPS_SAY_MS))
+		return;
+	d->said_drops = all;
+	log_warn("%s: the kernel has dropped %llu datagrams so far, because haspan did not read them in time: a larger "
+		 "?rcvbuf= takes longer bursts; HAProxy's ring with a TCP server loses none", d->port.uri,
+		 (unsigned long long)all);
 }
 
 /* ---- receiving --------------------------------------------------------------------------------------- */
+
+static void failed(struct datagrams *d, int code)
+{
+	if (code == EAGAIN || code == EINTR)
+		return;
+	atomic_fetch_add_explicit(&d->errors, 1, memory_order_relaxed);
+	if (log_due(&d->said_errors_ms, DROPS_SAY_MS))
+		log_warn("%s: cannot read: %s", d->port.uri, strerror(code));
+	d->port.due_ms = clock_ms() + DATAGRAM_FAILED_MS;
+}
+
+/* What is longer than a line may be leaves its end. Returns whether that was more than a newline. */
+static bool cut(struct mmsghdr *m, size_t max_line)
+{
+	const char *p = m->msg_hdr.msg_iov->iov_base;
+	size_t len = m->msg_len;
+
+	if (len <= max_line)
+		return false;
+	m->msg_len = (unsigned)max_line;
+	return (m->msg_hdr.msg_flags & MSG_TRUNC) || p[len - 1] != '\n';
+}
 
 /* Up to DATAGRAMS into the slots, which are empty. How many; 0: none is there, or the socket fails. */
 static unsigned receive(struct datagrams *d)
@@ -104,23 +128,20 @@ static unsigned receive(struct datagrams *d)
 	uint64_t bytes = 0, truncated = 0;
 	int n;
 
-	for (unsigned i = 0; d->iov[0].iov_len != max_line && i < DATAGRAMS; i++)
-		d->iov[DATAGRAMS - 1 - i].iov_len = max_line;
+	/* One more: the newline behind a message is none of it. */
+	if (d->iov[0].iov_len != max_line + 1)
+		for (unsigned i = 0; i < DATAGRAMS; i++)
+			d->iov[i].iov_len = max_line + 1;
 	d->n = d->next = 0;
 	errno = crash_fault("datagram_receive");
 	n = errno ? -1 : recvmmsg(d->fd, d->msg, DATAGRAMS, MSG_DONTWAIT, NULL);
 	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR) {
-			atomic_fetch_add_explicit(&d->errors, 1, memory_order_relaxed);
-			if (log_due(&d->said_errors_ms, DROPS_SAY_MS))
-				log_warn("%s: cannot read: %m", d->port.uri);
-			d->port.due_ms = clock_ms() + DATAGRAM_FAILED_MS;
-		}
+		failed(d, errno);
 		return 0;
 	}
 	for (int i = 0; i < n; i++) {
 		bytes += d->msg[i].msg_len;
-		truncated += (d->msg[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+		truncated += cut(&d->msg[i], max_line);
 	}
 	atomic_fetch_add_explicit(&d->bytes, bytes, memory_order_relaxed);
 	if (truncated)
@@ -404,19 +425,24 @@ static bool make_way(const struct sockaddr_un *a, bool check, struct err *err)
 	return true;
 }
 
+/* At start, when there is no other thread: the mode is there with the socket, nobody is refused or let in before. */
 static int unix_bind(const struct sockaddr_un *a, mode_t mode, struct err *err)
 {
+	mode_t before;
 	int fd;
 
 	if (!make_way(a, false, err))
 		return -1;
+	before = umask(0777 & ~mode);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && bind(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 && chmod(a->sun_path, mode) == 0)
-		return fd;
-	err_set(err, EXIT_INPUT, "cannot bind to it: %m");
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	if (fd < 0 || bind(fd, (const struct sockaddr *)a, sizeof(*a)) != 0) {
+		err_set(err, EXIT_INPUT, "cannot bind to it: %m");
+		if (fd >= 0)
+			close(fd);
+		fd = -1;
+	}
+	umask(before);
+	return fd;
 }
 
 /* The sender is refused when so many wait; only the system's administrator can change it, and before we bind. */

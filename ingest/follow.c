@@ -2,8 +2,8 @@
  * ingest/follow.c - follow:PATH, as `tail -F` does it: a log that grows, is renamed away, cut, compressed, replaced.
  *
  * One file is open at a time (struct followed). At its end it is asked whether another one has begun behind it
- * (follow_next.c); who comes next is never remembered, but looked up in the folder. inotify tells when there is something
- * to look at, and a slow timer does where it can't.
+ * (follow_next.c); who comes next is never remembered, but looked up in the folder. inotify tells when there is
+ * something to look at, and a slow timer does where it can't.
  *
  * Threads: fill, tick and stop are the input's. acknowledge and keep are the keeper's; the two meet in `marks` and in
  * atomics.
@@ -287,8 +287,8 @@ static bool at_its_end(struct follow *f, int64_t now)
 }
 
 /*
- * The file was cut (copytruncate, or `> file`): what was not read yet is in the copy, if there is one. false: look again
- * later, and do not read until then.
+ * The file was cut (copytruncate, or `> file`): what was not read yet is in the copy, if there is one. false: look
+ * again later, and do not read until then.
  */
 static bool on_cut(struct follow *f, uint64_t seen)
 {

@@ -47,9 +47,9 @@ struct rotated_list {
 };
 
 /*
- * All rotated predecessors of `path`: in its folder, and, when it is a symbolic link, in that of the file that it leads to.
- * One of which the plain file is still there beside the compressed one counts once. false: a folder can't be read now
- * (errno says why); the list holds what there was.
+ * All rotated predecessors of `path`: in its folder, and, when it is a symbolic link, in that of the file that it
+ * leads to. One of which the plain file is still there beside the compressed one counts once. false: a folder can't
+ * be read now (errno says why); the list holds what there was.
  */
 bool rotated_find(struct rotated_list *l, const char *path);
 void rotated_free(struct rotated_list *l);
@@ -60,8 +60,8 @@ int64_t mtime_ns(const struct stat *st);
 /* ---- one file: follow_file.c ------------------------------------------------------------------------- */
 
 /*
- * A file that is read, or was read last: who it is stays known when it is closed. `at` says how far its frames have been
- * handed out.
+ * A file that is read, or was read last: who it is stays known when it is closed. `at` says how far its frames have
+ * been handed out.
  */
 struct followed {
 	int fd;				/* of a plain file, or -1 */
@@ -78,8 +78,8 @@ struct followed {
 };
 
 /*
- * Open `path` so that reading begins at `offset`, and close what was open before. false: errno says why (EINVAL: it is no
- * regular file), `f` is untouched.
+ * Open `path` so that reading begins at `offset`, and close what was open before. false: errno says why (EINVAL: it
+ * is no regular file), `f` is untouched.
  * A compressed file is told by its first bytes if `packed` allows.
  */
 bool followed_open(struct followed *f, const char *path, uint64_t offset, bool packed);
@@ -97,7 +97,10 @@ enum followed_read followed_fill(struct followed *f, struct block *b, bool last,
 /* Are its first bytes still those that were read, and none missing of what was? Looks at its size, f->seen. */
 bool followed_intact(struct followed *f);
 
-/* Is `path` (compressed or not) a file that begins with the bytes that `at` tells, and has all of those before at->offset? */
+/*
+ * Is `path` (compressed or not) a file that begins with the bytes that `at` tells, and has all of those before
+ * at->offset?
+ */
 bool followed_is(const char *path, const struct position *at);
 
 /* Do both begin with the same FOLLOW_HEAD bytes? false when one is shorter. */
@@ -142,8 +145,8 @@ enum resume {
 enum resume next_resume(const char *path, const struct position *at, struct next *out);
 
 /*
- * `f` was cut: the copy that was made of it before (copytruncate). It may hold nothing that was not read, but others may
- * have been made since. false: there is none.
+ * `f` was cut: the copy that was made of it before (copytruncate). It may hold nothing that was not read, but others
+ * may have been made since. false: there is none.
  */
 bool next_copy(const char *path, const struct followed *f, struct next *out);
 

@@ -6,7 +6,10 @@ void marks_init(struct marks *m)
 	m->n = 0;
 }
 
-/* Fewer places at which a checkpoint can be, over the same stretch. The newest stays: nothing else stands for its end. */
+/*
+ * Fewer places at which a checkpoint can be, over the same stretch. The newest stays: nothing else stands for its
+ * end.
+ */
 static void thin_out(struct marks *m)
 {
 	uint32_t kept = 0;

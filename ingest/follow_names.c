@@ -141,8 +141,8 @@ static void drop_unfinished(struct rotated_list *l)
 		bool unfinished = false;
 
 		for (uint32_t k = 0; k < l->n && r->path[r->plain_len] && !unfinished; k++)
-			unfinished = k != i && l->v[k].path && !l->v[k].path[r->plain_len] &&
-				     strncmp(l->v[k].path, r->path, r->plain_len) == 0;
+			unfinished = k != i && l->v[k].path && strncmp(l->v[k].path, r->path, r->plain_len) == 0 &&
+				     !l->v[k].path[r->plain_len];
 		if (unfinished) {
 			free(r->path);
 			r->path = NULL;

@@ -1,5 +1,6 @@
 /*
- * ingest/follow_next.c - the chain of files that one log is written to: oldest predecessor, ..., youngest, the file itself.
+ * ingest/follow_next.c - the chain of files that one log is written to: oldest predecessor, ..., youngest, the file
+ * itself.
  *
  * Names move along the chain while it is read, files are compressed and deleted. So nothing is remembered but who the
  * last one was (struct position), and the chain is looked at anew each time.

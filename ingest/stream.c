@@ -189,7 +189,8 @@ static struct gain read_plain(struct conn *c, char *p, size_t room)
 		return (struct gain){ .n = (size_t)got, .all = (size_t)got < room };
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return (struct gain){ .all = true };
-	if (got < 0)
+	/* A reset between two messages is how health checks say goodbye. */
+	if (got < 0 && (errno != ECONNRESET || c->mood == MOOD_INSIDE))
 		say_failed(c, strerror(errno));
 	return (struct gain){ .ended = true };
 }

@@ -320,7 +320,7 @@ static bool find_cut(struct parser *p, size_t raw_len)
 
 static struct slice clean(struct parser *p, struct slice s, bool hash, bool backslash)
 {
-	unsigned dirt = s.len ? scan_dirt(s.p, s.p + s.len) : 0;	/* a capture that is not there has no p */
+	unsigned dirt = s.len ? scan_dirt(s.p, s.p + s.len) & ~(unsigned)SCAN_LINE : 0;	/* a capture that is not there has no p */
 	char *out = p->scratch + p->scratch_used;
 	size_t n;
 
@@ -435,6 +435,7 @@ static enum parsed read_message(struct parser *p, const struct frame *f, struct 
 enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *recent)
 {
 	enum parsed what;
+	unsigned dirt;
 
 	p->rec.budget = BACKTRACK_BUDGET;
 	p->scratch_used = 0;
@@ -443,8 +444,11 @@ enum parsed parse_frame(struct parser *p, const struct frame *f, struct recent *
 	what = read_message(p, f, recent);
 	if (what != PARSED_REQUEST)
 		return what;
-	if (p->rec.format->escaped || (p->rec.flags & RECORD_DECODED) ||
-	    scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len))
+	dirt = scan_dirt(p->rec.msg.p, p->rec.msg.p + p->rec.msg.len);
+	/* HAProxy writes no newline into a text: the fields of two lines that came as one message are nobody's. */
+	if ((dirt & SCAN_LINE) && !(p->rec.flags & RECORD_OBJECT))
+		return PARSED_REJECTED;
+	if (p->rec.format->escaped || (p->rec.flags & RECORD_DECODED) || dirt)
 		clean_record(p);
 	return PARSED_REQUEST;
 }

@@ -239,7 +239,7 @@ struct token {
 };
 
 struct node {
-	enum { NODE_TEST, NODE_AND, NODE_OR, NODE_NOT } kind;
+	enum node_kind { NODE_TEST, NODE_AND, NODE_OR, NODE_NOT } kind;
 	struct node *left, *right;
 	struct test test;
 };
@@ -554,7 +554,7 @@ static bool read_test(struct reader *x, struct test *test)
 
 static struct node *read_or(struct reader *x);
 
-static struct node *node_new(struct reader *x, int kind, struct node *left, struct node *right)
+static struct node *node_new(struct reader *x, enum node_kind kind, struct node *left, struct node *right)
 {
 	struct node *n = arena_alloc(x->arena, sizeof(*n));
 

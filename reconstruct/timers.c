@@ -321,7 +321,7 @@ static void set_status(struct shape *x, struct record *r)
 		for (int64_t i = 2, n = status; i >= 0; i--, n /= 10)
 			x->t->code[i] = (char)('0' + n % 10);
 	if (x->failed >= 0) {
-		x->t->failed = phases_of[x->failed].role;
+		x->t->failed = (uint8_t)phases_of[x->failed].role;
 		set_error(server, reason(x)->type);
 		x->t->words = reason(x)->words;
 	}

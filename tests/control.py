@@ -18,6 +18,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -773,6 +774,80 @@ def reload_reaches_a_sink_that_waits(folder):
         feeder.join()
         row = h.finish()[0]
         expect(row['requests'] == 20000 and row['exported'] == 60000, row, n)
+
+
+def certificate(folder, name):
+    """A self-signed one in cert and key; what it is in DER"""
+    for kind in ('cert', 'key'):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, kind))
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=' + name,
+                    '-keyout', os.path.join(folder, 'key'), '-out', os.path.join(folder, 'cert')], check=True,
+                   capture_output=True)
+    with open(os.path.join(folder, 'cert'), encoding='ascii') as f:
+        return ssl.PEM_cert_to_DER_cert(f.read())
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+@test
+def certificates_are_swapped(folder):
+    """tls://: who is connected goes on, who comes meets the new one; a bad one changes nothing"""
+    first, port = certificate(folder, 'first'), free_port()
+    uri = 'tls://127.0.0.1:%d?cert=%s/cert&key=%s/key' % (port, folder, folder)
+
+    def connect():
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context.wrap_socket(socket.create_connection(('127.0.0.1', port), timeout=SLOW))
+
+    with Haspan(folder, '--from', uri, '--to', 'null', '--spool', os.path.join(folder, 'spool'), '--state',
+                os.path.join(folder, 'state')) as h:
+        with connect() as old:
+            expect(old.getpeercert(True) == first, 'the first certificate')
+            old.sendall(lines(0, 100))
+            until(lambda: h.info()['lines'] == '100', 'lines')
+            os.rename(os.path.join(folder, 'key'), os.path.join(folder, 'hidden'))
+            expect(not h.reload(), 'without a key', h.said())
+            with connect() as s:
+                expect(s.getpeercert(True) == first, 'still the first certificate')
+            second = certificate(folder, 'second')
+            expect(h.reload(), 'reload', h.said())
+            with connect() as new:
+                expect(new.getpeercert(True) == second, 'the second certificate')
+                new.sendall(lines(100, 100))
+                old.sendall(lines(200, 100))
+                until(lambda: h.info()['lines'] == '300', 'lines of both')
+        h.process.send_signal(signal.SIGTERM)
+        expect(h.wait()[0]['requests'] == 300, 'requests')
+
+
+@test
+def sinks_get_new_headers(folder):
+    """What the user mends when a collector wants another token; with a spool, whose folder the old configuration named"""
+    conf, seen = os.path.join(folder, 'conf'), []
+    with Collector() as collector:
+        take = collector.server.RequestHandlerClass.do_POST
+
+        def note(handler):
+            seen.append(handler.headers['X-Token'])
+            take(handler)
+        collector.server.RequestHandlerClass.do_POST = note
+        common = 'to %s\nspool %s/spool\nstate %s/state\n' % (collector.uri, folder, folder)
+        write(conf, common + 'header X-Token: one\n')
+        with Haspan(folder, '--config', conf) as h:
+            for i, token in enumerate(('one', 'two', 'three')):
+                if i:
+                    write(conf, common + 'header X-Token: %s\n' % token)
+                    expect(h.reload(), 'reload', h.said())
+                h.write(lines(100 * i, 100))
+                until(lambda i=i: h.sink()['exported'] == str(300 * (i + 1)), 'exported')
+                expect(seen[-1] == token, seen)
+            h.finish()
 
 
 # ---------------------------------------------------------------- the service manager, and the journal

@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 
 import lab
 import robust
@@ -53,7 +54,7 @@ def free_port(family=socket.AF_INET, host=lab.HOST):
 class Live:
     """A haspan that reads `sources` and writes OTLP JSON to a file, until it is told to stop"""
 
-    def __init__(self, folder, *sources, name='', words=(), sink=None, ready=None, threads=2):
+    def __init__(self, folder, *sources, name='', words=(), sink=None, threads=2):
         self.out, self.kept = (os.path.join(folder, name + n) for n in ('spans', 'kept'))
         self.said = os.path.join(folder, name + 'said')
         words = ['--threads', str(threads), '--to', sink or 'file:' + self.out, '--rejects', self.kept, *words]
@@ -63,7 +64,9 @@ class Live:
         self.process = subprocess.Popen([lab.HASPAN, *words], env=lab.ENV, stdin=subprocess.DEVNULL, stderr=self.log,
                                         stdout=subprocess.DEVNULL)
         for source in sources:
-            until(source, ready or self.is_bound, source)
+            until(source, self.is_bound, source)
+        # its threads begin when all is open
+        until('the start', lambda: len(os.listdir('/proc/%d/task' % self.process.pid)) > 1)
 
     def is_bound(self, source):
         expect(self.process.poll() is None, 'haspan ended:', self.stderr())
@@ -249,6 +252,9 @@ def two_lines_in_one_datagram_are_one_message(folder):
 
 @test
 def what_is_longer_than_a_line_may_be_is_cut_and_counted(folder):
+    def server_attributes(h):
+        return [s['attrs'] for s in h.spans() if s['kind'] == robust.compare.SERVER]
+
     path = os.path.join(folder, 'log')
     with live(folder, 'unix:' + path) as h:
         with to_unix(path) as s:
@@ -256,8 +262,16 @@ def what_is_longer_than_a_line_may_be_is_cut_and_counted(folder):
             s.send(good(2) + b'\n')
         summary = h.stop()
         expect(summary['lines'] == 2 and summary.truncated == 1 and summary['truncated'] == 1, summary.err)
-        spans = [s['attrs'] for s in h.spans() if s['kind'] == robust.compare.SERVER]
-        expect([a.get('haspan.truncated') for a in spans] == [True, None], spans)
+        expect([a.get('haspan.truncated') for a in server_attributes(h)] == [True, None], 'haspan.truncated')
+    port = free_port()
+    with live(folder, 'udp://127.0.0.1:%d' % port, words=['--max-line', str(len(good(1)))]) as h:
+        with to_udp(port) as s:
+            for tail in (b'', b'\n', b'\r\n', b'x\n'):
+                s.send(good(1) + tail)
+            s.send(good(1)[:-10] + b'x' * 30 + b' HTTP/1.1"')
+        summary = h.stop()
+        expect(summary['requests'] == 5 and summary.truncated == 3, summary.err)
+        expect([a.get('haspan.truncated') for a in server_attributes(h)] == [None] * 4 + [True], 'haspan.truncated')
 
 
 # ---------------------------------------------------------------- addresses
@@ -404,7 +418,10 @@ def pour(s, n, first=0):
 @test
 def kernel_drops_are_counted_exactly(folder):
     port, other = free_port(), free_port()
-    with live(folder, 'udp://127.0.0.1:%d?rcvbuf=64K' % port, 'udp://127.0.0.1:%d' % other) as h:
+    source, shown = 'udp://127.0.0.1:%d?rcvbuf=64K' % port, lab.socket.create_server((lab.HOST, 0))
+    at = shown.getsockname()[1]
+    shown.close()
+    with live(folder, source, 'udp://127.0.0.1:%d' % other, words=['--listen-metrics', '127.0.0.1:%d' % at]) as h:
         for round_ in range(3):
             h.pause()
             with to_udp(port) as s:
@@ -415,8 +432,11 @@ def kernel_drops_are_counted_exactly(folder):
             with to_udp(other) as s:
                 pour(s, 500, 3000 + round_)         # the process lives again when these are read
             until('the warning', lambda: 'the kernel has dropped' in h.stderr())
+        text = urllib.request.urlopen('http://127.0.0.1:%d/metrics' % at, timeout=PATIENCE).read().decode()
+        scraped = re.search(r'^haspan_source_kernel_drops_total\{source="%s"\} (\d+)$' % re.escape(source), text, re.M)
         summary = h.stop()
         expect(summary.drops > 1000, 'no drops?', summary.err)
+        expect(scraped and int(scraped[1]) == summary.drops, 'metrics', scraped, summary.err)
         expect(summary['lines'] + summary.drops == 3 * 4000, 'sent 12000', summary.err)
         expect(summary['requests'] == summary['lines'], summary.err)
         expect('source=udp://127.0.0.1:%d?rcvbuf=64K kernel_drops=%d ' % (port, summary.drops) in summary.err, summary.err)
@@ -447,13 +467,12 @@ def what_lay_in_the_sockets_at_sigterm_is_read(folder):
 def a_flood_does_not_hold_up_the_end(folder):
     port = free_port()
     with live(folder, 'udp://127.0.0.1:%d' % port, sink='null') as h:
-        flood = subprocess.Popen([sys.executable, '-c', 'import socket,sys\ns=socket.socket(2,2)\ns.connect(("127.0.0.1",%d))\n'
-                                  'try:\n while 1: s.send(b"")\nexcept OSError: pass' % port])
+        flood = subprocess.Popen([sys.executable, '-c', 'import socket\ns=socket.socket(2,2)\ns.connect(("127.0.0.1",%d))\n'
+                                  'try:\n while 1: s.send(b"x")\nexcept OSError: pass' % port])
         try:
-            until('lines', lambda: open('/proc/net/udp').read())
-            time.sleep(0.3)
+            until('the flood', lambda: os.path.getsize(h.kept) > 1000)
             summary = h.stop()
-            expect(summary['other'] == summary['lines'] > 0, summary.err)
+            expect(summary['rejected'] == summary['lines'] > 0, summary.err)
         finally:
             flood.kill()
             flood.wait()
@@ -510,6 +529,25 @@ def every_framing_of_a_real_haproxy(folder):
         summary = h.stop()
         expect(summary['requests'] == len(wanted) and summary['rejected'] == 0 and summary.drops == 0, summary.err)
         expect(sorted(h.paths()) == sorted(wanted), 'not the requests that were sent')
+
+
+@test
+def the_recipes_of_the_document(folder):
+    """doc/syslog-datagrams.md, as it is written but for addresses"""
+    for nth, (kind, written) in enumerate((('udp', '127.0.0.1:5514'), ('unix', '/run/haspan/log'))):
+        port, path = free_port(), os.path.join(folder, kind)
+        text = lab.document('doc/syslog-datagrams.md', 'haproxy', nth)
+        source = {'udp': 'udp://127.0.0.1:%d' % port, 'unix': 'unix:' + path}[kind]
+        expect('haspan --from %s%s --to' % ('udp://' if kind == 'udp' else 'unix:', written) in
+               read(os.path.join(lab.ROOT, 'doc', 'syslog-datagrams.md')).decode(), 'no command for', kind)
+        text = text.replace(written, '127.0.0.1:%d' % port if kind == 'udp' else path).replace(':8080', '127.0.0.1:{http}')
+        with live(folder, source) as h, lab.Lab() as l:
+            l.start('defaults\n    mode http\n    timeout client 5s\n' + text)
+            for n in range(5):
+                expect(lab.get(l.port['http'], '/%d' % n) == 200, 'HAProxy does not answer')
+            l.stop()
+            summary = h.stop()
+            expect(summary['requests'] == 5 and summary['rejected'] == 0, kind, summary.err)
 
 
 def admin(l, command):

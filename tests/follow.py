@@ -3,11 +3,11 @@
 
     tests/follow.py [CASE]...           CASE: a part of a test's name
 
-The lines are build/gen_lines', those of one test HAProxy's and rsyslog's own; logrotate is the real one. Each test follows
-a file in a folder of its own, and they run beside each other, because most of their time is logrotate's grace.
+The lines are build/gen_lines', those of one test HAProxy's and rsyslog's own; logrotate is the real one. Each test
+follows a file in a folder of its own, and they run beside each other: most of their time is waiting.
 
-The binary is $HASPAN, or build/haspan; $HASPAN_CRASH_BUILD, or build/crash/haspan, is one that was made with CRASH=1. The
-tests that need that are left out, and that is said, when it is not there.
+The binary is $HASPAN, or build/haspan; $HASPAN_CRASH_BUILD, or build/crash/haspan, is one that was made with CRASH=1.
+The tests that need that are left out, and that is said, when it is not there.
 """
 import collections
 import concurrent.futures
@@ -147,8 +147,8 @@ class Place:
         to = to or 'file:' + self.out(self.runs)
         self.process = subprocess.Popen(
             [binary, 'run', '--from', 'follow:%s%s' % (self.log, query), *(('--state', self.state) if state else ()),
-             '--to', to, '--threads', '2', '--drain-timeout', '2s', *words], env={**ENV, **(env or {})}, cwd=self.dir, stdin=subprocess.DEVNULL,
-            stderr=self.err)
+             '--to', to, '--threads', '2', '--drain-timeout', '2s', *words],
+            env={**ENV, **(env or {})}, cwd=self.dir, stdin=subprocess.DEVNULL, stderr=self.err)
         return self
 
     def out(self, run):
@@ -476,14 +476,19 @@ def a_writer_that_is_never_told():
         p.same()
 
 
+def zstd(data):
+    return subprocess.run(['zstd', '-qc'], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
 @test
 def predecessors_on_the_first_start():
     with Place() as p:
         a = lines(100)
-        for k, (name, pack) in enumerate((('.4.xz', lzma.compress), ('.3.gz', gzip.compress), ('.2.zst', None), ('.1', bytes))):
+        packers = (('.4.xz', lzma.compress), ('.3.gz', gzip.compress), ('.2.zst', zstd), ('.1', bytes))
+        for k, (name, pack) in enumerate(packers):
             data = b''.join(a[20 * k:20 * k + 20])
             with open(p.log + name, 'wb') as f:
-                f.write(pack(data) if pack else subprocess.run(['zstd', '-qc'], input=data, stdout=subprocess.PIPE).stdout)
+                f.write(pack(data))
             p.written.append(data)
         for other in ('.old', '.1.bak', '-notes', '2.gz', '.10.gz.tmp'):
             with open(p.log + other, 'wb') as f:
@@ -620,8 +625,8 @@ def a_checkpoint_that_is_damaged_or_foreign():
         text = text[:text.index('sha256')].replace('haproxy.log', 'another.log')
         return text + 'sha256 %s\n' % hashlib.sha256(text.encode()).hexdigest()
 
-    for damage, word in ((cut, 'damaged'), (flip, 'checksum'), (foreign, "another source's"), (lambda _: '', 'no checkpoint'),
-                         (lambda t: t.replace('checkpoint 1', 'checkpoint 2'), 'another version')):
+    for damage, word in ((cut, 'damaged'), (flip, 'checksum'), (foreign, "another source's"),
+                         (lambda _: '', 'no checkpoint'), (lambda t: t.replace('checkpoint 1', 'checkpoint 2'), 'another version')):
         with Place() as p:
             a = lines(20)
             p.write(a)
@@ -648,7 +653,8 @@ def a_folder_that_cannot_be_written():
             for more in ((), ('-n',) if state.startswith(p.dir) else ()):
                 p.state = state
                 p.start(*more)
-                expect(p.process.wait(DEADLINE) == 3 and '--state' in p.said(), state, more, p.process.returncode, p.said())
+                code = p.process.wait(DEADLINE)
+                expect(code == 3 and '--state' in p.said(), state, more, code, p.said())
 
 
 @test
@@ -670,10 +676,12 @@ def two_processes():
 def what_is_no_source():
     with Place() as p:
         os.mkfifo(p.path('pipe'))
-        for uri, code, word in (('follow:', 2, 'expected follow:PATH'), ('follow:x?start=middle', 2, 'expected start=end'),
+        for uri, code, word in (('follow:', 2, 'expected follow:PATH'),
+                                ('follow:x?start=middle', 2, 'expected start=end'),
                                 ('follow:x?start=end&rotated=yes', 2, 'exclude'), ('follow:' + p.dir, 4, 'regular'),
                                 ('follow:' + p.path('pipe'), 4, 'file:PATH')):
-            done = subprocess.run([HASPAN, 'run', '--from', uri, '--to', 'null'], env=ENV, capture_output=True, text=True)
+            done = subprocess.run([HASPAN, 'run', '--from', uri, '--to', 'null'], env=ENV, capture_output=True,
+                                  text=True)
             expect(done.returncode == code and word in done.stderr, uri, done.returncode, done.stderr)
             expect(code != 2 or re.search(r'^ +\^$', done.stderr, re.M), 'no caret:', done.stderr)
 
@@ -775,8 +783,8 @@ def haproxy_and_rsyslog(*more):
         with open(p.path('rsyslog.conf'), 'w', encoding='utf-8') as f:
             text = haproxy.document('doc/follow.md', 'rsyslog')
             f.write(text.replace('"514"', '"%d"' % port).replace('/var/log/haproxy.log', p.log))
-        daemon = subprocess.Popen(['/usr/sbin/rsyslogd', '-n', '-f', p.path('rsyslog.conf'), '-i', p.path('rsyslog.pid')],
-                                  cwd=p.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        daemon = subprocess.Popen(['/usr/sbin/rsyslogd', '-n', '-f', p.path('rsyslog.conf'),
+                                   '-i', p.path('rsyslog.pid')], cwd=p.dir, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             until(lambda: os.path.exists(p.path('rsyslog.pid')), 'rsyslog')
             lab.start(HAPROXY % {'port': port})

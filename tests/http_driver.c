@@ -22,7 +22,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 
 static const char *const headers[] = { "X-Token: s3cret", "X-Empty:", NULL };
@@ -32,7 +31,8 @@ static const char *const headers[] = { "X-Token: s3cret", "X-Empty:", NULL };
 	X(wires, 4) X(traces, 10) X(spans, 3) X(pad, 0) X(json, 0) X(gzip, 0) X(timeout, 2000) \
 	X(connections, 2) X(buffer, 16000000) X(drain, 1000) X(give_up, 2000) X(backoff, 20) \
 	X(backoff_max, 200) X(hold, 300) X(after_max, 300000) X(stop_ms, 0) X(pause_ms, 0) \
-	X(user_headers, 0) X(join, 0) X(delay, 0) X(spool_max, 1 << 30) X(first, 1)
+	X(user_headers, 0) X(join, 0) X(delay, 0) X(spool_max, 1 << 30) X(first, 1) \
+	X(reload_ms, 0) X(settle_every, 1)
 
 struct settings {
 #define X(name, value) unsigned long name;
@@ -188,6 +188,7 @@ static void state_write(struct sink *sink, uint64_t start, uint64_t submitted)
 
 struct watch {
 	struct sink *sink;
+	const struct settings *set;
 	atomic_uint_fast64_t before, after;	/* spans whose submit() has begun, has returned */
 	atomic_bool over;
 };
@@ -229,6 +230,23 @@ static void *stop_later(void *arg)
 	return NULL;
 }
 
+/* SIGHUP: a new header, and nothing else. */
+static void *reload_later(void *arg)
+{
+	static const char *const fresh[] = { "X-Token: fresh", NULL };
+	struct export_config cfg = { .headers = fresh, .timeout_ms = 2000, .drain_ms = 1000, .give_up_ms = 2000 };
+	struct watch *w = arg;
+	struct err err = { 0 };
+
+	nap(w->set->reload_ms);
+	if (!w->sink->ops->reload(w->sink, &cfg, &err))
+		abort();
+	cfg.ca = "/nonexistent";
+	if (w->sink->ops->reload(w->sink, &cfg, &err))
+		abort();
+	return NULL;
+}
+
 static void submit_all(struct watch *w, const struct settings *set)
 {
 	struct wire wire = { .bytes = { .max = WIRE_MAX } };
@@ -243,34 +261,74 @@ static void submit_all(struct watch *w, const struct settings *set)
 			abort();
 		atomic_fetch_add(&w->after, set->traces * set->spans);
 		nap(set->pause_ms);
-		state_write(w->sink, start, i - start + 1);
+		if (i % set->settle_every == 0)
+			state_write(w->sink, start, i - start + 1);
 	}
 	buf_free(&wire.bytes);
+}
+
+static void report_metrics(struct sink *sink)
+{
+	static const char *const names[] = {
+#define METRIC(name, kind, label, help) #name,
+#include "formats/metrics.def"
+#undef METRIC
+	};
+	struct metrics m = { 0 };
+	struct metric_sample s;
+
+	sink->ops->metrics(sink, &m);
+	for (size_t at = 0; at < m.samples.len; at += sizeof(s)) {
+		uint64_t n = 0;
+
+		memcpy(&s, m.samples.p + at, sizeof(s));
+		for (int i = 0; s.histogram && i < HISTOGRAM_BUCKETS; i++)
+			n += atomic_load(&s.histogram->bucket[i]);
+		printf("%s=%.0f ", names[s.id], s.histogram ? (double)n : s.value);
+	}
+	printf("\n");
+	metrics_free(&m);
+}
+
+/* Not getrusage's: that remembers the process which started this one. */
+static long peak_kb(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[256];
+	long kb = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, "VmHWM:", 6) == 0)
+			kb = strtol(line + 6, NULL, 10);
+	if (f)
+		fclose(f);
+	return kb;
 }
 
 static void report(struct watch *w, int64_t submit_ms, int64_t finish_ms)
 {
 	struct sink_tally t;
-	struct rusage use;
 
 	w->sink->ops->tally(w->sink, &t);
-	getrusage(RUSAGE_SELF, &use);
 	printf("submitted=%" PRIu64 " restored=%" PRIu64 " exported=%" PRIu64 " refused=%" PRIu64 " dropped=%" PRIu64
 	       " held=%" PRIu64 " failed=%d peak_kb=%ld submit_ms=%" PRId64 " finish_ms=%" PRId64
 	       "\n",
 	       (uint64_t)atomic_load(&w->after), t.restored, t.exported, t.refused, t.dropped, t.held,
-	       w->sink->failed, use.ru_maxrss, submit_ms, finish_ms);
+	       w->sink->failed, peak_kb(), submit_ms, finish_ms);
 }
 
 static void drive(struct sink *sink, struct settings *set)
 {
-	struct watch w = { .sink = sink };
-	pthread_t watcher, stopper;
+	struct watch w = { .sink = sink, .set = set };
+	pthread_t watcher, stopper, reloader;
 	int64_t start = clock_ms(), middle;
+	uint64_t state_start = state_read();
 
 	pthread_create(&watcher, NULL, watch, &w);
 	if (set->stop_ms)
 		pthread_create(&stopper, NULL, stop_later, set);
+	if (set->reload_ms)
+		pthread_create(&reloader, NULL, reload_later, &w);
 	submit_all(&w, set);
 	middle = clock_ms();
 	sink->ops->finish(sink);
@@ -278,7 +336,11 @@ static void drive(struct sink *sink, struct settings *set)
 	pthread_join(watcher, NULL);
 	if (set->stop_ms)
 		pthread_join(stopper, NULL);
+	if (set->reload_ms)
+		pthread_join(reloader, NULL);
+	state_write(sink, state_start, atomic_load(&w.after) / (set->traces * set->spans));
 	report(&w, middle - start, clock_ms() - middle);
+	report_metrics(sink);
 	sink->ops->free(sink);
 }
 

@@ -515,7 +515,7 @@ def partial_success_is_counted_and_not_retried():
             wires=4,
             json=json_sent,
             connections=1,
-            pause_ms=1500 if OPTIONS.loose else 50,
+            join=1,
         )
         equal((run.exported, run.refused), (116, 4))
         equal(len(run.collector.rejected), 4)

@@ -8,7 +8,9 @@ the one that this script counts: ends of line, and one more when something stand
 
 The binary is $HASPAN, or build/haspan.
 """
+import array
 import contextlib
+import fcntl
 import glob
 import gzip
 import io
@@ -23,6 +25,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import traceback
@@ -722,10 +725,31 @@ def feed(p, stop):
         pass
 
 
+def takes_signals(p):
+    """Wait until it looks at signals itself: before, they do what they always do"""
+    end = time.monotonic() + SLOW
+    while time.monotonic() < end and p.poll() is None:
+        with open('/proc/%d/status' % p.pid, encoding='ascii', errors='replace') as f:
+            if int(re.search(r'SigBlk:\s*(\w+)', f.read())[1], 16) >> signal.SIGTERM - 1 & 1:
+                return
+        time.sleep(0.005)
+    raise Failure('it never takes signals')
+
+
+def is_read(pipe):
+    """Wait until nothing is left in it"""
+    left, end = array.array('i', [1]), time.monotonic() + SLOW
+    while left[0]:
+        expect(time.monotonic() < end, 'it does not read')
+        time.sleep(0.005)
+        fcntl.ioctl(pipe, termios.FIONREAD, left)
+
+
 def stop_by(signals, *words, code=0, after=0.4):
     p, stop = start(*words, stdin=subprocess.PIPE), threading.Event()
     writer = threading.Thread(target=feed, args=(p, stop), daemon=True)
     writer.start()
+    takes_signals(p)
     time.sleep(after)
     for n in signals:
         p.send_signal(n)
@@ -757,7 +781,8 @@ def sigterm_while_nothing_comes(folder):
     p = start('--to', 'null', stdin=subprocess.PIPE)
     p.stdin.write(many(7) + b'half a li')
     p.stdin.flush()
-    time.sleep(0.4)
+    takes_signals(p)
+    is_read(p.stdin)
     p.send_signal(signal.SIGTERM)
     expect(p.wait(SLOW) == 0, p.returncode)
     summary = Summary(p.stderr.read().decode())
@@ -788,6 +813,7 @@ def sigusr1(folder):
     writer = threading.Thread(target=feed, args=(p, stop), daemon=True)
     writer.start()
     seen = []
+    takes_signals(p)
     for _ in range(20):
         time.sleep(0.05)
         p.send_signal(signal.SIGUSR1)
@@ -807,6 +833,7 @@ def sigusr1_while_the_collector_is_silent(folder):
         p, stop = start('--to', url, '--timeout', '60s', '--buffer-max', '200K', stdin=subprocess.PIPE), threading.Event()
         writer = threading.Thread(target=feed, args=(p, stop), daemon=True)
         writer.start()
+        takes_signals(p)
         time.sleep(0.7)
         before = time.monotonic()
         p.send_signal(signal.SIGUSR1)
@@ -915,7 +942,7 @@ def sigpipe_is_survived(folder):
     p = start('--to', 'null', stdin=subprocess.PIPE)
     p.stdin.write(many(3))
     p.stdin.flush()
-    time.sleep(0.3)
+    takes_signals(p)
     p.send_signal(signal.SIGPIPE)
     p.stdin.write(many(4))
     p.stdin.close()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The unit, `make install`, `make deb`, and the package under a real systemd.
 
-    tests/service.py [--no-boot]
+    tests/service.py [--no-boot] [--deb FILE]
 
 systemd runs in a container (systemd-nspawn) over a copy-on-write view of this machine's own files: what is installed
 there is gone with it. It takes root; where no container can be had, those claims are skipped, and that is said.
@@ -325,6 +325,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--no-boot', action='store_true')
     parser.add_argument('--inside', action='store_true')
+    parser.add_argument('--deb', help='a package that is there already')
     args = parser.parse_args()
     os.chdir(ROOT)
     if args.inside:
@@ -335,7 +336,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix='haspan-service-') as work:
         unit_is_tight()
         install(work)
-        deb = package(work)
+        deb = args.deb or package(work)
         if args.no_boot or not can_boot():
             skipped = 1
             print('SKIPPED: the package under systemd: no container can be had here')

@@ -113,7 +113,7 @@ class Receiver:
         expect(self.process.poll() is None, 'haspan ended:', self.stderr())
         with open('/proc/%d/net/tcp6' % self.process.pid, encoding='ascii') as six, \
                 open('/proc/%d/net/tcp' % self.process.pid, encoding='ascii') as four:
-            return re.search(r':%04X [0-9A-F]+:0000 0A ' % self.port, six.read() + four.read())
+            return len(re.findall(r':%04X [0-9A-F]+:0000 0A ' % self.port, six.read() + four.read()))
 
     def stderr(self):
         with open(self.said, encoding='utf-8', errors='replace') as f:
@@ -603,6 +603,7 @@ def two_share_a_port(folder):
     first = Receiver(folder, '?reuseport')
     second = Receiver(folder, '?reuseport&backlog=64', port=first.port)
     lines = many(400)
+    poll(lambda: second.listens() == 2)
     for at in range(0, 400, 10):
         first.send(newlines(lines[at:at + 10]))
     rows = [first.stop(), second.stop()]
@@ -688,7 +689,7 @@ class Certificates:
                     'unique_subject=no\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\nsubjectAltName=DNS:localhost\n')
         open(self.path('index'), 'w', encoding='ascii').close()
         with open(self.path('serial'), 'w', encoding='ascii') as f:
-            f.write('%02X\n' % random.randrange(16, 256))
+            f.write('%016X\n' % random.getrandbits(60))
         self.call('req', '-new', *self.key(name), '-subj', '/CN=localhost', '-out', self.path(name + '.csr'))
         self.call('ca', '-batch', '-notext', '-config', 'ca.cnf', '-cert', ca + '.pem', '-keyfile', ca + '.key', '-startdate',
                   '20200101000000Z', '-enddate', end, '-in', name + '.csr', '-out', name + '.pem')
@@ -789,6 +790,35 @@ def bad_certificates_are_said_at_start(folder):
         done = subprocess.run([HASPAN, '--from', 'tls://%s:0%s' % (HOST, query), '--to', 'null'], env=ENV, capture_output=True,
                               text=True, timeout=20)
         expect(done.returncode == 3 and name in done.stderr, query, done.returncode, done.stderr)
+
+
+@test
+def sighup_reads_certificates_again(folder):
+    """New ones are used from the next connection on; bad ones are said, and the old ones stay; connections go on"""
+    pki, lines = Certificates(folder), many(40)
+    receiver = Receiver(folder, pki.query(), scheme='tls')
+
+    def serial():
+        with receiver.connect() as raw, pki.context().wrap_socket(raw, server_hostname='localhost') as s:
+            return s.getpeercert()['serialNumber']
+
+    first = serial()
+    with receiver.connect() as raw, pki.context().wrap_socket(raw, server_hostname='localhost') as s:
+        s.sendall(newlines(lines[:20]))
+        with open(pki.path('server.pem'), 'rb') as f:
+            good_one = f.read()
+        with open(pki.path('server.pem'), 'wb') as f:
+            f.write(b'nonsense')
+        receiver.process.send_signal(signal.SIGHUP)
+        poll(lambda: 'server.pem' in receiver.stderr())
+        expect(serial() == first, 'the old certificate is gone')
+        pki.issue('server', 'ca', '20400101000000Z')
+        receiver.process.send_signal(signal.SIGHUP)
+        expect(good_one and poll(lambda: serial() != first), 'the old certificate is still there')
+        s.sendall(newlines(lines[20:]))
+        with contextlib.suppress(ssl.SSLError):
+            s.unwrap()
+    same(folder, receiver, lines)
 
 
 # ---------------------------------------------------------------- the end

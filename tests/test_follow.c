@@ -1,6 +1,6 @@
 /*
- * What follow: is made of: names of rotated files and their order, checkpoints, positions that wait; and which file comes
- * next in a folder, without anybody who reads it.
+ * What follow: is made of: names of rotated files and their order, checkpoints, positions that wait; and which file
+ * comes next in a folder, without anybody who reads it.
  */
 #include "ingest/follow.h"
 
@@ -324,8 +324,9 @@ static void an_end_is_behind_the_last_newline(void **state)
 
 /* ---- checkpoints ------------------------------------------------------------------------------------- */
 
-static const struct position sample = { .dev = 0xfe00, .ino = UINT64_MAX, .offset = 123456789012, .mtime_ns = 1700000000123456789,
-					.head_len = 1024, .head = { 1, 2, UINT64_MAX, 0x123456789abcdef } };
+static const struct position sample = { .dev = 0xfe00, .ino = UINT64_MAX, .offset = 123456789012,
+					.mtime_ns = 1700000000123456789, .head_len = 1024,
+					.head = { 1, 2, UINT64_MAX, 0x123456789abcdef } };
 
 static void is_sample(const struct position *at)
 {

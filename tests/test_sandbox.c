@@ -197,6 +197,48 @@ static void sources_keys_and_configuration_are_readable(void **state)
 	LETS(read_what_is_named);
 }
 
+static int entered_now[2];		/* pipe: the child says that it is inside */
+
+static bool read_what_appears(void)
+{
+	bool appeared = false;
+
+	if (write(entered_now[1], "", 1) != 1)
+		return false;
+	for (int i = 0; i < 1000 && !appeared; i++) {
+		usleep(10000);
+		appeared = access(path_to("later/on/x.log"), F_OK) == 0;
+	}
+	return opens(path_to("later/on/x.log"), O_RDONLY);
+}
+
+static void a_folder_that_appears_later_is_readable(void **state)
+{
+	static char later[256];
+	const struct slice before = config.sources[1];
+	char c;
+
+	(void)state;
+	assert_int_equal(mkdir(path_to("later"), 0777), 0);
+	snprintf(later, sizeof(later), "follow:%s/later/on/x.log", root);
+	config.sources[1] = slice_str(later);
+	assert_int_equal(pipe(entered_now), 0);
+	fflush(NULL);
+	if (fork() == 0) {
+		close(entered_now[1]);
+		if (read(entered_now[0], &c, 1) == 1) {
+			mkdir(path_to("later/on"), 0777);
+			close(open(path_to("later/on/x.log"), O_WRONLY | O_CREAT, 0666));
+		}
+		_exit(0);
+	}
+	LETS(read_what_appears);
+	close(entered_now[0]);
+	close(entered_now[1]);
+	wait(NULL);
+	config.sources[1] = before;
+}
+
 static bool read_a_new_file(void)
 {
 	return opens(path_to("logs/a.log"), O_RDONLY);
@@ -239,6 +281,27 @@ static bool read_or_write_others(void)
 		   unlink(path_to("sinks/old")) == 0, rename(path_to("logs/a.log"), path_to("spool/a")) == 0,
 		   link(path_to("secret/s"), path_to("spool/s")) == 0, mkdir(path_to("sinks/sub"), 0700) == 0,
 		   opens("/proc/sys/kernel/core_pattern", O_WRONLY), opens("/dev/vda", O_RDONLY));
+}
+
+static bool say_what_was_refused(void)
+{
+	struct err err = { 0 };
+
+	errno = EACCES;
+	err_set(&err, EXIT_INPUT, "cannot open it: %m");
+	errno = EACCES;
+	log_warn("cannot write: %m");
+	errno = ENOENT;
+	log_warn("not there: %m");
+	return strstr(err.text, "denied (by its permissions, or by the sandbox") != NULL;
+}
+
+static void who_is_refused_a_file_is_told_why(void **state)
+{
+	(void)state;
+	LETS(say_what_was_refused);
+	assert_non_null(strstr(said, "warning: cannot write: Permission denied (by its permissions, or by the sandbox"));
+	assert_non_null(strstr(said, "not there: No such file or directory\n"));
 }
 
 static void other_files_are_out_of_reach(void **state)
@@ -390,8 +453,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sources_keys_and_configuration_are_readable),
 		cmocka_unit_test(a_file_that_was_rotated_is_readable),
+		cmocka_unit_test(a_folder_that_appears_later_is_readable),
 		cmocka_unit_test(sinks_spool_and_state_are_writable),
 		cmocka_unit_test(other_files_are_out_of_reach),
+		cmocka_unit_test(who_is_refused_a_file_is_told_why),
 		cmocka_unit_test(threads_sockets_and_libraries_work),
 		cmocka_unit_test(calls_that_haspan_never_makes_end_it),
 		cmocka_unit_test(nothing_is_typed_into_the_terminal),

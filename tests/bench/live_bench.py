@@ -1,8 +1,10 @@
-"""What haspan costs as a receiver: parts of tests/bench/bench.py (`make bench BENCH="--only udp,loss,haproxy"`).
+"""What haspan costs as a receiver: parts of tests/bench/bench.py (`make bench BENCH="--only udp,tcp,loss,haproxy"`).
 
   udp      1,000,000 httplog datagrams at a steady pace into one core: haspan makes spans of them and sends those as OTLP
            protobuf over HTTP to a local server that swallows them; rsyslog's imudp (or a bare recvmmsg loop) throws the
            lines away. CPU is that of the receiver with all its threads, from its start to its end.
+  tcp      the same lines as one octet-counted TCP stream, as fast as they are taken; against rsyslog's imtcp. `null` is
+           haspan without a collector: what receiving, parsing and encoding cost by themselves.
   loss     the same at growing rates, pinned to nothing: how many datagrams the kernel dropped. The sender may not reach the
            rate that it was asked for: what it reached is in the row.
   haproxy  HAProxy on a core of its own under wrk, a server behind it: its CPU per request without a log, and with one
@@ -47,12 +49,12 @@ action(type="omfile" file="/dev/null" template="RSYSLOG_TraditionalFileFormat")
 """
 IMUDP = {"module": "imudp", "module_options": ' batchSize="64" timeRequery="2"',
          "input_options": ' rcvbufSize="%d"' % RCVBUF}
+IMTCP = {"module": "imtcp", "module_options": "", "input_options": ""}
 
 HAPROXY = """
 global
     nbthread 1
     stats socket %(dir)s/admin mode 600 level admin
-%(global)s
 defaults
     mode http
     timeout client 30s
@@ -174,9 +176,10 @@ class Receiver:
             f.write(RSYSLOG % dict(kind, dir=self.dir, port=port))
         return Process([find("rsyslogd"), "-n", "-f", conf, "-i", os.path.join(self.dir, "pid")], self.cpus)
 
-    def haspan(self, binary, source, threads):
-        self.server = Process([SINK, "http", "0"], OTHERS)
-        to = "http://127.0.0.1:%d" % self.server.ready()
+    def haspan(self, binary, source, threads, to=None):
+        if not to:
+            self.server = Process([SINK, "http", "0"], OTHERS)
+            to = "http://127.0.0.1:%d" % self.server.ready()
         return Process([binary, "--threads", str(threads), "--from", source, "--to", to], self.cpus)
 
     def close(self):
@@ -244,6 +247,55 @@ def udp(bench):
                "<= %g s" % LIMIT_REQUESTS["udp"], statistics.median(few) <= LIMIT_REQUESTS["udp"])
 
 
+def listens(port):
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        return ":%04X 00000000:0000 0A" % port in f.read()
+
+
+def still(process):
+    """Has it stopped working? Its clock is looked at twice in 300 ms."""
+    before = process.ticks()
+    time.sleep(0.3)
+    return process.ticks() == before
+
+
+def receive_tcp(bench, who, path):
+    """One run: CPU seconds, for how many lines"""
+    r, port = Receiver(OWN), free_port(socket.SOCK_STREAM)
+    try:
+        if who == "rsyslog":
+            p = r.rsyslog(IMTCP, port)
+        else:
+            p = r.haspan(bench.haspan, "tcp://127.0.0.1:%d" % port, 1, "null" if who == "null" else None)
+        p.ready(lambda: listens(port))
+        sent, _ = send(["-t", str(port)], path, 0, OTHERS)
+        until("the end of its work", lambda: still(p), 60)
+        p.end()
+        if who != "rsyslog" and (p.words()["lines"] != sent or p.words()["rejected"]):
+            raise Failed("%d sent, but: %s" % (sent, p.err))
+        return p.cpu, sent
+    finally:
+        r.close()
+
+
+def tcp(bench):
+    report, path = bench.report, bench.data.lines(200_000 if bench.quick else 1_000_000)
+    names = {"rsyslog": "rsyslog imtcp to /dev/null", "haspan": "haspan, TCP to OTLP over HTTP", "null": "haspan, TCP to null"}
+    runs = {who: [] for who in names if who != "rsyslog" or find("rsyslogd")}
+    for i in range(3 if bench.quick else 5):
+        for who in (list(runs) if i % 2 else reversed(list(runs))):
+            runs[who].append(receive_tcp(bench, who, path))
+    for who, rs in runs.items():
+        ratio = [a / b for (a, _), (b, _) in zip(rs, runs["rsyslog"])] if "rsyslog" in runs and who != "rsyslog" else None
+        limit = "<= %g" % LIMIT_RECEIVE if ratio else ""
+        report.row(names[who] + ", CPU", "%.2f s for 1 M" % (statistics.median(c * 1e6 / n for c, n in rs)),
+                   spread(ratio) if ratio else "", limit, statistics.median(ratio) <= LIMIT_RECEIVE if ratio else None)
+    if "rsyslog" not in runs:
+        report.skip("against rsyslog", "no rsyslogd (Debian: apt install rsyslog)")
+    few = statistics.median(receive_tcp(bench, "haspan", bench.data.lines(100_000))[0] for _ in range(3))
+    report.row("100,000 requests by TCP, CPU", "%.3f s" % few, "", "<= %g s" % LIMIT_REQUESTS["tcp"], few <= LIMIT_REQUESTS["tcp"])
+
+
 def loss(bench):
     path = bench.data.lines(200_000 if bench.quick else 1_000_000)
     rsyslog_loses = False
@@ -264,16 +316,17 @@ def loss(bench):
 class Way:
     """How HAProxy logs, and to whom"""
 
-    def __init__(self, name, log="", globals_="", open_=lambda bench, folder: (None, {})):
-        self.name, self.log, self.globals_, self.open = name, log, globals_, open_
+    def __init__(self, name, log="", ring="", open_=lambda bench, folder: (None, {"at": ""})):
+        self.name, self.log, self.ring, self.open = name, log, ring, open_
 
 
-def counter(kind, where):
-    """`where`: what stands in the URI or path; a folder for unix"""
+def counter(kind):
     def start(bench, folder):
         at = os.path.join(folder, "log") if kind == "unix" else "0"
-        p = Process([SINK, kind, at] + ([str(RCVBUF), str(where)] if kind == "udp" else []), OTHERS)
-        return p, {"at": at if kind == "unix" else "127.0.0.1:%d" % p.ready(), "path": p.ready(lambda: True)}
+        p = Process([SINK, kind, at] + ([str(RCVBUF), "1000"] if kind == "udp" else []), OTHERS)
+        if kind == "unix":
+            p.ready(lambda: os.path.exists(at))
+        return p, {"at": at if kind == "unix" else "127.0.0.1:%d" % p.ready()}
     return start
 
 
@@ -297,11 +350,11 @@ DIRECT = "    log %(at)s len 8192 local0\n"
 
 WAYS = [
     Way("no log"),
-    Way("UDP to a counter", DIRECT, "", counter("udp", 1000)),
+    Way("UDP to a counter", DIRECT, "", counter("udp")),
     Way("UDP to haspan", DIRECT, "", haspan_reads("udp")),
-    Way("unix to a counter", DIRECT, "", counter("unix", None)),
+    Way("unix to a counter", DIRECT, "", counter("unix")),
     Way("unix to haspan", DIRECT, "", haspan_reads("unix")),
-    Way("ring, TCP to a counter", RING[0], RING[1], counter("tcp", None)),
+    Way("ring, TCP to a counter", RING[0], RING[1], counter("tcp")),
     Way("ring, TCP to haspan", RING[0], RING[1], haspan_reads("tcp")),
 ]
 
@@ -313,27 +366,30 @@ def admin(folder, command):
         return b"".join(iter(lambda: s.recv(65536), b"")).decode()
 
 
+def requests_of(folder):
+    """HAProxy's own count: req_tot of its frontend"""
+    row = next(r for r in admin(folder, "show stat").splitlines() if r.startswith("f,FRONTEND"))
+    return int(row.split(",")[48])
+
+
 def drive(bench, way, origin, seconds):
     """HAProxy under wrk: .per_request (CPU seconds of HAProxy), .requests, .dropped (by HAProxy), .arrived"""
     folder, out, port = tempfile.mkdtemp(prefix="haspan-bench-"), Result(), free_port(socket.SOCK_STREAM)
     reader = haproxy = None
     try:
         reader, words = way.open(bench, folder)
-        words = {k: v for k, v in words.items() if isinstance(v, str)}
         with open(os.path.join(folder, "haproxy.cfg"), "w", encoding="ascii") as f:
-            f.write(HAPROXY % {"dir": folder, "port": port, "origin": origin, "log": way.log % words if way.log else "",
-                               "global": ""} + (way.globals_ % words if way.globals_ else ""))
+            f.write(HAPROXY % {"dir": folder, "port": port, "origin": origin, "log": way.log % words} + way.ring % words)
         haproxy = Process([find("haproxy"), "-db", "-f", os.path.join(folder, "haproxy.cfg")], OWN)
         haproxy.ready(lambda: os.path.exists(os.path.join(folder, "admin")))
         wrk = ["-t1", "-c32", "http://127.0.0.1:%d/api/v1/orders/4711?page=2&limit=50" % port]
         Process([find("wrk"), "-d1", *wrk], OTHERS).p.wait()
-        before = haproxy.ticks(), int(re.search(r"CumReq: (\d+)", admin(folder, "show info"))[1])
+        before = haproxy.ticks(), requests_of(folder)
         Process([find("wrk"), "-d%d" % seconds, *wrk], OTHERS).p.wait()
-        info = admin(folder, "show info")
-        out.requests = int(re.search(r"CumReq: (\d+)", info)[1])
-        out.per_request = (haproxy.ticks() - before[0]) / (out.requests - before[1])
+        ticks, out.requests = haproxy.ticks(), requests_of(folder)
+        out.per_request = (ticks - before[0]) / (out.requests - before[1])
         out.rate = (out.requests - before[1]) / seconds
-        out.dropped = int(re.search(r"DroppedLogs: (\d+)", info)[1])
+        out.dropped = int(re.search(r"DroppedLogs: (\d+)", admin(folder, "show info"))[1])
         time.sleep(0.3)
         haproxy.end(signal.SIGUSR1)
         haproxy = None
@@ -399,6 +455,7 @@ def haproxy_row(report, name, got, none):
 
 PARTS = {
     "udp": ("Receiving (CPU of the receiver, one core)", udp),
+    "tcp": ("Receiving a stream (CPU of the receiver, one core)", tcp),
     "loss": ("Loss", loss),
     "haproxy": ("HAProxy's side", haproxy),
 }

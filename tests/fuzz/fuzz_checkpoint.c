@@ -1,6 +1,6 @@
 /*
- * The reader of checkpoints: the bytes as they are, and with a checksum that fits, so that it gets further. What it takes
- * is written again as the same bytes. And the names of rotated files: what is found in one lies in it.
+ * The reader of checkpoints: the bytes as they are, and with a checksum that fits, so that it gets further. What it
+ * takes is written again as the same bytes. And the names of rotated files: what is found in one lies in it.
  */
 #include "core/sha256.h"
 #include "fuzz.h"

@@ -88,6 +88,8 @@ seeds() {
 	json)		cat tests/fuzz/seeds/{text.txt,lines.log} | each "$to" '' ;;
 	json_line)	for k in 0 1 2; do each "$to" $k < tests/fuzz/seeds/objects.log; done ;;
 	cbor)		for k in 0 1; do each "$to" $k < tests/fuzz/seeds/cbor.log; done ;;
+	spool)		# position, place; then records as they are on disk
+		python3 tests/fuzz/seeds/spool.py "$to" ;;
 	checkpoint)	cp tests/fuzz/seeds/checkpoint.txt "$to/whole"
 		head -n 7 tests/fuzz/seeds/checkpoint.txt > "$to/without-sum"
 		awk -v to="$to" '{ f = to "/name-" NR; printf "%s\n%s", $1, $2 > f; close(f) }' tests/fuzz/seeds/rotated.txt ;;
@@ -137,7 +139,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor checkpoint
+[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor spool checkpoint
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do
