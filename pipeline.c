@@ -107,7 +107,7 @@ struct pipeline {
 	_Atomic uint32_t open, final;	/* its requests that wait, for whoever waits for input */
 	struct ledger ledger;
 	struct tally total;
-	char sample[SAMPLE_SIZE];
+	char sample[SAMPLE_SIZE], fresh[SAMPLE_SIZE];	/* the first line not understood: of all, since pipeline_rejected */
 	struct sampler sampler;		/* of the next block; `output`'s too */
 	bool sampler_set;		/* by pipeline_sample */
 
@@ -745,6 +745,9 @@ static void hand_over(struct pipeline *p, struct worker *w)
 	tally_add(&p->total, &w->tally);
 	if (!p->sample[0])
 		memcpy(p->sample, w->sample, sizeof(p->sample));
+	if (!p->fresh[0])
+		memcpy(p->fresh, w->sample, sizeof(p->fresh));
+	w->sample[0] = '\0';
 	pthread_mutex_unlock(&p->output);
 
 	for (uint32_t k = 0; k < p->nsinks; k++) {
@@ -1162,7 +1165,19 @@ uint32_t pipeline_sources(const struct pipeline *p)
 
 const char *pipeline_source_uri(const struct pipeline *p, uint32_t i)
 {
-	return p->uri[i];
+	return live_names(slice_str(p->uri[i])) ? live_uri(p->live, p->live_number[i]) : p->uri[i];
+}
+
+uint64_t pipeline_rejected(struct pipeline *p, struct buf *sample)
+{
+	uint64_t rejected;
+
+	pthread_mutex_lock(&p->output);
+	rejected = p->total.rejected;
+	term_text(sample, slice_str(p->fresh), SAMPLE_SHOWN);
+	p->fresh[0] = '\0';
+	pthread_mutex_unlock(&p->output);
+	return rejected;
 }
 
 enum source_state pipeline_source_state(const struct pipeline *p, uint32_t i)
