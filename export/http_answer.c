@@ -59,18 +59,20 @@ static void note_failure(struct http_sink *s, const struct post_answer *a)
 	note_reason(s, a, r.message);
 }
 
-/* When nobody waits any more, if somebody does now (is_over of http_send.c). */
+/* How long it is tried, from now, or from when somebody will wait (is_over of http_send.c). */
 static void give_up_in(struct http_sink *s, char *out, size_t size)
 {
-	int64_t give_up_ms, left_ms;
+	int64_t left_ms;
 
 	pthread_mutex_lock(&s->lock);
-	give_up_ms = s->give_up_ms;
+	left_ms = s->give_up_ms;
 	pthread_mutex_unlock(&s->lock);
-	left_ms = s->progress_ms + give_up_ms - clock_ms();
 	*out = '\0';
-	if (give_up_ms && s->progress_ms && left_ms > 0)
-		snprintf(out, size, " for %" PRId64 " s more (--give-up-after)", (left_ms + 999) / 1000);
+	if (left_ms == 0)
+		return;
+	if (s->progress_ms)
+		left_ms += s->progress_ms - clock_ms();
+	snprintf(out, size, " for %" PRId64 " s at most (--give-up-after)", left_ms > 0 ? (left_ms + 999) / 1000 : 0);
 }
 
 static void say_held(struct http_sink *s, enum http_say what, const char *advice)
