@@ -2,6 +2,7 @@
 #
 #   make                the program            make check     everything that CI runs
 #   make demo           real logs as trees     make fuzz      each fuzzer for FUZZ_SECONDS (600)
+#   make demo-jaeger    real logs in a real Jaeger
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
 #   make deb            a package for Debian   make uninstall
 #   make soak           kill -9 at each point of crash, SOAK (100) times
@@ -44,7 +45,7 @@ endif
 
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
-SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c linetime.c pace.c explain.c \
+SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c pipeline.c ledger.c linetime.c pace.c progress.c explain.c \
             sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
@@ -104,6 +105,17 @@ $(BUILD)/gen_lines: tests/bench/gen.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 $(CFLAGS) -o $@ $<
 
+# Asks a Kafka cluster for the tests, and counts for the bench.
+$(BUILD)/kafka_tool: tests/kafka_tool.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) -Wall -Wextra $(CFLAGS) -o $@ $< -lrdkafka
+
+$(BUILD)/otlp_ids: tests/otlp_ids.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) -Wall -Wextra $(CFLAGS) -o $@ $<
+
 $(BUILD)/bench_%: tests/bench/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
@@ -114,11 +126,17 @@ $(BUILD)/faulty: $(BUILD)/tests/faulty.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
 
-units: $(UNITS) $(BUILD)/tests/http_driver
+units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
 demo:
 	$(Q)./setup.sh build
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/demo.sh
+
+# A real Jaeger 2 with the samples in it; built on the first run.
+demo-jaeger:
+	$(Q)./setup.sh build
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)python3 tests/demo_jaeger.py
 
 check:
 	$(Q)./setup.sh check
@@ -191,7 +209,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo check soak check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
+.PHONY: all units demo demo-jaeger check soak check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

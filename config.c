@@ -339,6 +339,28 @@ static bool headers(struct maker *m)
 	return true;
 }
 
+/* --kafka, for sources and sinks. */
+static bool kafka_properties(struct maker *m)
+{
+	const char **list;
+	size_t n = 0;
+
+	for (const struct option_value *v = values(m, OPTION_KAFKA); v; v = v->next)
+		n++;
+	list = arena_alloc(m->arena, (n + 1) * sizeof(*list));
+	n = 0;
+	for (const struct option_value *v = values(m, OPTION_KAFKA); v; v = v->next) {
+		/* Only the name is ever repeated: the value may be a secret. */
+		if (slice_find(v->text, '=') == v->text.len || *v->text.p == '=') {
+			err_set(m->err, EXIT_USAGE, "expected PROPERTY=VALUE");
+			return refuse(m, v);
+		}
+		list[n++] = v->text.p;
+	}
+	m->c->live.kafka = m->c->export.kafka = list;
+	return true;
+}
+
 static unsigned terminal_width(void)
 {
 	const char *columns = getenv("COLUMNS");
@@ -541,8 +563,8 @@ static bool live(struct maker *m)
 		m->c->formats.log_len = (size_t)line;
 	m->c->live = (struct live_config){ .max_connections = (uint32_t)connections, .idle_ms = idle_ms,
 					   .max_line = (size_t)line, .check_only = m->c->check_only,
-					   .state = state_folder(m) };
-	return true;
+					   .state = state_folder(m), .drain_ms = m->c->export.drain_ms };
+	return kafka_properties(m);
 }
 
 /* Files of the configuration, and what may be one; the sandbox lets a reload read them. */
@@ -584,5 +606,5 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 
 	otel_env(o);
 	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
-	       general(&m) && live(&m) && replay(&m) && privileges(&m);
+	       general(&m) && replay(&m) && live(&m) && privileges(&m);
 }

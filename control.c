@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/notify.h"
 #include "core/stop.h"
+#include "progress.h"
 #include "sandbox.h"
 
 #include <errno.h>
@@ -282,6 +283,7 @@ static void turn(struct loop *l, const struct settings *first)
 	if (l->admin && ready >= 0)
 		admin_turn(l->admin, p + FD_ADMIN, &l->control);
 	tell_manager(l);
+	progress_turn(l->control.pipeline);
 }
 
 static bool job_ended(const struct loop *l)
@@ -374,6 +376,7 @@ int control_run(struct settings *first, int argc, char **argv)
 	l.control.started = time(NULL);
 	l.control.started_ms = clock_ms();
 	notify_init();
+	progress_init(c);
 	if (!open_all(&l, c, &err)) {
 		err_print(&err);
 		code = (int)err.code;

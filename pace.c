@@ -103,38 +103,60 @@ static double due_by_rate(struct pace *p, double now_us)
 	return p->rated_us;
 }
 
-/* When the line at `at` is due. */
+static double due_of(struct pace *p, struct frame *f, double now_us)
+{
+	double due = 0, other;
+
+	if (f->flags & FRAME_CONTINUES)
+		return 0;
+	if (p->speed > 0)
+		due = due_by_time(p, f, now_us);
+	if (p->step_us > 0 && (other = due_by_rate(p, now_us)) > due)
+		due = other;
+	return due;
+}
+
+/* When the line at `at` is due; of messages, which leave together, the first one. */
 static void look(struct pace *p, double now_us)
 {
 	struct frame f;
-	double due = 0, other;
 
 	p->next = p->at;
 	frame_cut(&p->held, &p->next, &f, 1);
-	if (!(f.flags & FRAME_CONTINUES)) {
-		if (p->speed > 0)
-			due = due_by_time(p, &f, now_us);
-		if (p->step_us > 0 && (other = due_by_rate(p, now_us)) > due)
-			due = other;
-	}
-	p->due_us = due;
+	p->due_us = due_of(p, &f, now_us);
+	while (p->held.framing == FRAMING_MESSAGES && frame_cut(&p->held, &p->next, &f, 1))
+		due_of(p, &f, now_us);
 	p->known = true;
+}
+
+/* The messages of a queue lie where its library put them: they leave together. */
+static void take_messages(struct pace *p, struct block *b)
+{
+	struct block empty = *b;
+
+	*b = p->held;
+	p->held = empty;
+	p->held.len = p->at = 0;
 }
 
 /* A piece of the block, as if it had been read alone. */
 static void hand(struct pace *p, struct block *b, size_t from)
 {
 	const struct block *held = &p->held;
-	bool torn = held->torn_head || held->torn_tail;
 
+	if (held->framing == FRAMING_MESSAGES) {
+		take_messages(p, b);
+		return;
+	}
 	memcpy(b->p, held->p + from, p->at - from);
 	b->len = p->at - from;
-	/* What a counted stream holds when it has lost its way is cut at newlines. */
-	b->framing = torn && held->framing == FRAMING_COUNTED ? FRAMING_LINES : held->framing;
+	b->framing = held->framing;
 	b->torn_head = held->torn_head && from == 0;
+	b->torn_len = b->torn_head ? held->torn_len : 0;
 	b->torn_tail = held->torn_tail && p->at == held->len;
 	b->sole = held->sole;
 	b->source = held->source;
+	b->max_line = held->max_line;
 	b->mark = p->at == held->len ? held->mark : 0;
 }
 
@@ -142,6 +164,11 @@ int pace_take(struct pace *p, struct block *b, int64_t now_us, bool all)
 {
 	size_t from = p->at;
 
+	if (!pace_holds(p)) {		/* an empty block: time has passed */
+		b->len = 0;
+		b->mark = 0;
+		return 0;
+	}
 	while (pace_holds(p)) {
 		if (all) {
 			p->at = p->held.len;

@@ -79,6 +79,7 @@ struct pipeline {
 	struct sink *sinks[SINKS_MAX];
 	uint32_t nsinks;
 	struct worker *workers;
+	bool relays;			/* one of them wants lines (encoder.lines) */
 	int rejects;			/* descriptor, or -1 */
 	const char *rejects_failed;
 
@@ -116,6 +117,10 @@ struct pipeline {
 	pthread_cond_t keep;
 	bool kept;
 
+	uint64_t files_size;		/* bytes of all files, as they are stored; for progress */
+	bool files_open;		/* but nobody knows: one of them is a pipe */
+	uint64_t files_before;		/* of those that were read to their end */
+	_Atomic uint64_t files_read;
 	struct pace *pace;		/* of the input; NULL: as fast as possible */
 	struct linetime *linetime;	/* of --rebase, until the shift is known; then NULL */
 	struct shift shift;
@@ -187,6 +192,15 @@ static uint16_t origin_of(struct worker *w, struct slice host)
 	return (uint16_t)w->norigins++;
 }
 
+/* What stands beside the line in its message, where its envelope has no better. */
+static void peel_message(struct frame *f)
+{
+	if (!f->time_us)
+		f->time_us = f->message->time_us;
+	if (!f->host.len && f->message->key_is_host)
+		f->host = f->message->key;
+}
+
 /* Peel all frames and chain them by origin, so that each origin's spans stand together. */
 static void sort_frames(struct worker *w, uint32_t n)
 {
@@ -202,6 +216,8 @@ static void sort_frames(struct worker *w, uint32_t n)
 		} else {
 			record_peel_next(&w->unwrapper, f, i ? f - 1 : NULL);
 		}
+		if (f->message)
+			peel_message(f);
 		f->origin = i && slice_eq(f->host, f[-1].host) ? f[-1].origin : origin_of(w, f->host);
 		f->next = FRAME_NONE;
 		o = &w->origins[f->origin];
@@ -211,6 +227,35 @@ static void sort_frames(struct worker *w, uint32_t n)
 			w->frames[o->last].next = (uint16_t)i;
 		o->last = (uint16_t)i;
 	}
+}
+
+/* What a row of a message's headers sets. */
+static const enum slot header_slots[] = {
+#define HEADER(name, slot, context) SLOT_##slot,
+#include "formats/headers.def"
+#undef HEADER
+};
+
+/* Does the line itself say whose child the request is? */
+static bool has_context(const struct record *r)
+{
+	static const enum slot carriers[] = { SLOT_traceparent, SLOT_b3, SLOT_b3_traceid, SLOT_uber_trace_id, SLOT_xray };
+
+	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
+		if (record_has(r, carriers[i]))
+			return true;
+	return false;
+}
+
+/* What stands beside the line in its message, where the line has no better: trace context, and a key that is a trace id. */
+static void add_message(struct record *r, const struct message *m)
+{
+	if (has_context(r))
+		return;
+	for (uint32_t i = 0; i < m->headers; i++)
+		record_set_text(r, header_slots[m->header[i].row], slice_of(m->header[i].p, m->header[i].len));
+	if (m->key.len && !m->key_is_host && !record_has(r, SLOT_trace_id) && !record_has(r, SLOT_ID))
+		record_set_text(r, SLOT_trace_id, m->key);
 }
 
 static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
@@ -233,6 +278,7 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 	}
 	if (p->shift.us)
 		shift_trace(&p->shift, &w->trace, NULL);
+	w->parser.rec.line = f->raw;
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 
@@ -243,6 +289,20 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 		w->wire[k].spans += w->trace.n;
 	}
 	*open = true;
+}
+
+/* The step goes on as it came; which request it is of says its key. Its context is counted when it is joined. */
+static void relay_step(struct worker *w, const struct frame *f)
+{
+	const struct pipeline *p = w->pipeline;
+	uint64_t invalid = w->rebuilder.invalid_contexts;
+
+	rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
+	w->rebuilder.invalid_contexts = invalid;
+	w->parser.rec.line = f->raw;
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (p->sinks[k]->encoder->lines)
+			p->sinks[k]->encoder->trace(&w->wire[k].bytes, &w->parser.rec, &w->trace);
 }
 
 /* A line that is a step of a request waits for the others; false: it is a request of its own. */
@@ -265,6 +325,8 @@ static bool step_taken(struct worker *w, uint32_t i, const struct recent *recent
 	w->steps[i].seq = w->block.seq;
 	w->messages[i] = r->msg.p;
 	f->flags |= FRAME_STEP;
+	if (w->pipeline->relays)
+		relay_step(w, f);
 	return true;
 }
 
@@ -282,6 +344,8 @@ static void origin_frames(struct worker *w, const struct origin *o)
 		w->tally.lines += !(f->flags & FRAME_CONTINUES);
 		switch (parse_frame(&w->parser, f, &recent)) {
 		case PARSED_REQUEST:
+			if (f->message)
+				add_message(&w->parser.rec, f->message);
 			if (!steps_possible(w->parser.rec.format) || !step_taken(w, i, &recent))
 				request(w, f, mark, &open);
 			break;
@@ -441,13 +505,15 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 		const struct encoder *e = p->sinks[k]->encoder;
 		bool same = *open && (p->host_given || slice_eq(*host, m->frame.host));
 
+		w->wire[k].spans += w->whole.n;
+		if (e->lines)
+			continue;
 		if (*open && !same)
 			e->close(&w->wire[k].bytes, mark[k]);
 		if (!same)
 			e->open(&w->wire[k].bytes, &p->c->resource, p->host_given ? slice_of("", 0) : m->frame.host,
 				&mark[k]);
 		e->trace(&w->wire[k].bytes, &m->rec, &w->whole);
-		w->wire[k].spans += w->whole.n;
 	}
 	*open = true;
 	*host = m->frame.host;
@@ -535,12 +601,14 @@ static bool fill_files(struct pipeline *p, struct block *b)
 		return false;
 	switch (source_fill(p->source, b, p->err)) {
 	case FILL_BLOCK:
+		p->files_read = p->files_before + source_bytes(p->source);
 		return true;
 	case FILL_LATER:
 		return false;
 	case FILL_END:
 		break;
 	}
+	p->files_before += source_bytes(p->source);
 	source_close(p->source);
 	p->source = NULL;
 	return false;
@@ -595,11 +663,10 @@ static bool next_block(struct pipeline *p, struct worker *w)
 
 	pthread_mutex_lock(&p->input);
 	while (!got && (!is_over(p) || (p->pace && pace_holds(p->pace)))) {
-		if (p->hold) {
+		if (p->hold)
 			wait_released(p);
-			continue;
-		}
-		got = p->pace ? paced_block(p, &w->block) : read_block(p, &w->block);
+		else
+			got = p->pace ? paced_block(p, &w->block) : read_block(p, &w->block);
 	}
 	if (got) {
 		take_sampler(p, w);
@@ -683,7 +750,7 @@ static void hand_over(struct pipeline *p, struct worker *w)
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		w->wire[k].seq = w->block.seq;
 		wait_enabled(p->sinks[k]);
-		if (w->wire[k].bytes.len)
+		if (w->wire[k].bytes.len || w->wire[k].spans)
 			p->sinks[k]->ops->submit(p->sinks[k], &w->wire[k]);
 		w->wire[k].spans = 0;
 	}
@@ -710,6 +777,7 @@ static void *worker_main(void *arg)
 		finish_wires(w);
 		w->busy_ms = 0;
 		hand_over(w->pipeline, w);
+		block_release(&w->block);
 	}
 	parser_thread_free();
 	return NULL;
@@ -755,6 +823,7 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 			p->sinks[k] = sink_open(p->c->sinks[k], &p->c->export, err);
 			ok = p->sinks[k] != NULL;
 			p->nsinks += ok;
+			p->relays |= ok && p->sinks[k]->encoder->lines;
 		}
 		if (!ok)
 			return p->c->sink_from[k] ? options_blame(p->c->sink_from[k], err) : false;
@@ -840,6 +909,8 @@ static bool check_sources(struct pipeline *p, bool sockets, struct err *err)
 		s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
 		p->live_number[i] = s ? 0 : p->nlive++;
 		ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
+		p->files_size += s ? source_size(s) : 0;
+		p->files_open |= s && source_size(s) == 0;
 		source_close(s);
 		if (!ok)
 			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
@@ -906,8 +977,8 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	p->pace = pace_new(c, err);
 	if (c->rebase)
 		p->linetime = linetime_new(c, err);
-	if (p->joiner && err->code == EXIT_DONE && copy_uris(p, err) && open_live(p, c, err) && check_sources(p, true, err) &&
-	    confine(c, err) &&
+	if (p->joiner && err->code == EXIT_DONE && copy_uris(p, err) && open_live(p, c, err) &&
+	    check_sources(p, true, err) && confine(c, err) &&
 	    check_sources(p, false, err) && open_sinks(p, err)) {
 		unsigned i = 0;
 
@@ -1348,6 +1419,22 @@ static size_t print_spans(char *out, size_t size, const struct sink_account *s)
 	return n;
 }
 
+bool pipeline_progress(struct pipeline *p, struct progress *out)
+{
+	struct account a;
+
+	*out = (struct progress){ .done = p->files_read, .total = p->files_open ? 0 : p->files_size, .bytes = true };
+	if (p->live) {
+		out->bytes = false;
+		if (!live_progress(p->live, &out->done, &out->total))
+			return false;
+	}
+	pipeline_account(p, &a);
+	out->lines = a.total.lines;
+	out->spans = a.total.spans;
+	return true;
+}
+
 void pipeline_summary(struct pipeline *p)
 {
 	char text[2048 + SINKS_MAX * 1024];
@@ -1395,6 +1482,8 @@ int pipeline_exit_code(struct pipeline *p)
 		code = EXIT_CONFIG;
 	if (p->err && (int)p->err->code > code)
 		code = (int)p->err->code;
+	if (p->live && (int)live_failed(p->live) > code)
+		code = (int)live_failed(p->live);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		struct sink_tally s;
 

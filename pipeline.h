@@ -46,6 +46,16 @@ void pipeline_account(struct pipeline *p, struct account *out);
 /* What sources and sinks show of themselves, labelled by their URIs. */
 void pipeline_metrics(struct pipeline *p, struct metrics *m);
 
+/* How far the input is. */
+struct progress {
+	uint64_t done, total;		/* of what there is to read; `total` 0: nobody knows */
+	bool bytes;			/* they are bytes of files */
+	uint64_t lines, spans;
+};
+
+/* false: there is nothing to be told, because the input has no end. */
+bool pipeline_progress(struct pipeline *p, struct progress *out);
+
 enum source_state { SOURCE_WAITING, SOURCE_READING, SOURCE_DISABLED, SOURCE_ENDED };
 
 uint32_t pipeline_sources(const struct pipeline *p);

@@ -1,5 +1,5 @@
 /*
- * core/hex.h - hex digits to numbers: one, and lower-case ones sixteen at once.
+ * core/hex.h - hex digits to numbers, and back: one, and lower-case ones sixteen at once.
  */
 #ifndef CORE_HEX_H
 #define CORE_HEX_H
@@ -57,6 +57,28 @@ static inline bool hex16(const char *p, uint64_t *out)
 	*out = n;
 	return true;
 #endif
+}
+
+/* Eight nibbles to hex digits at once, first digit in the lowest byte. */
+static inline uint64_t hex_digits8(uint32_t n)
+{
+	uint64_t v = __builtin_bswap32(n), letters;
+
+	v = (v | v << 16) & UINT64_C(0x0000ffff0000ffff);
+	v = (v | v << 8) & UINT64_C(0x00ff00ff00ff00ff);
+	v = (v >> 4 | v << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+	letters = (v + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+	return v + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
+}
+
+/* 16 lower-case digits at `p`, first digit the most significant. Returns where they end. */
+static inline char *hex_put64(char *p, uint64_t n)
+{
+	uint64_t hi = hex_digits8((uint32_t)(n >> 32)), lo = hex_digits8((uint32_t)n);
+
+	memcpy(p, &hi, 8);
+	memcpy(p + 8, &lo, 8);
+	return p + 16;
 }
 
 #endif

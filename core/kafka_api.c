@@ -67,7 +67,8 @@ static void say(const rd_kafka_t *rk, int level, const char *kind, const char *t
 	last = atomic_load(&said[h % KINDS]);
 	if (level > 4)
 		log_debug("kafka: %s: %s", kind, text);
-	else if ((last == 0 || now - last >= LOG_KAFKA_MS) && atomic_compare_exchange_strong(&said[h % KINDS], &last, now))
+	else if ((last == 0 || now - last >= LOG_KAFKA_MS) &&
+		 atomic_compare_exchange_strong(&said[h % KINDS], &last, now))
 		log_warn("kafka: %s", text);
 }
 
@@ -92,8 +93,8 @@ static char *read_secret(const char *name, const char *path, struct err *err)
 	if (fd < 0 || !text || n < 0)
 		err_set(err, EXIT_CONFIG, "cannot read %s, which %s names: %m", path, name);
 	else if ((size_t)n > KAFKA_SECRET_MAX || memchr(text, '\0', (size_t)n))
-		err_set(err, EXIT_CONFIG, "%s, which %s names, is no secret: at most %zu bytes, without a NUL", path, name,
-			KAFKA_SECRET_MAX);
+		err_set(err, EXIT_CONFIG, "%s, which %s names, is no secret: at most %zu bytes, without a NUL", path,
+			name, KAFKA_SECRET_MAX);
 	if (fd >= 0)
 		close(fd);
 	if (err->code != EXIT_DONE) {
@@ -150,8 +151,8 @@ static bool set_property(rd_kafka_conf_t *conf, const char *text, struct err *er
 	return set(conf, bare, value.p, err);
 }
 
-rd_kafka_conf_t *kafka_conf(const struct kafka_uri *u, const char *const *properties, const struct kafka_default *defaults,
-			    struct err *err)
+rd_kafka_conf_t *kafka_conf(const struct kafka_uri *u, const char *const *properties,
+			    const struct kafka_default *defaults, struct err *err)
 {
 	rd_kafka_conf_t *conf = kafka.conf_new();
 	bool ok = set(conf, "client.id", "haspan", err) && set(conf, "log.connection.close", "false", err);
@@ -215,7 +216,8 @@ static bool no_answer(const struct kafka_probe *p, struct err *err)
 	if (t->denied)
 		err_set(err, p->code, "the broker refuses: %s", t->text);
 	else
-		err_set(err, p->code, "no broker answers within %u s%s%s", p->ms / 1000, t->text[0] ? ": " : "", t->text);
+		err_set(err, p->code, "no broker answers within %u s%s%s", p->ms / 1000, t->text[0] ? ": " : "",
+			t->text);
 	pthread_mutex_unlock(&t->lock);
 	return err_where(err, "%s", p->shown);
 }
@@ -250,7 +252,8 @@ bool kafka_probe(const struct kafka_probe *p, const char *topic, int *partitions
 
 		kafka.poll(p->rk, 0);
 		if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-			kafka_note(p->trouble, code == RD_KAFKA_RESP_ERR__TIMED_OUT ? RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN : (int)code,
+			/* It says less than what the callback was told, unless it is a refusal. */
+			kafka_note(p->trouble, is_denial(code) ? (int)code : RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
 				   kafka.err2str(code));
 			continue;
 		}

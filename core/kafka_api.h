@@ -17,7 +17,7 @@
 #define KAFKA_FUNCTIONS(X) \
 	X(assign) \
 	X(assignment_lost) \
-	X(commit) \
+	X(commit_queue) \
 	X(committed) \
 	X(conf_destroy) \
 	X(conf_get) \
@@ -71,8 +71,10 @@
 	X(queue_get_consumer) \
 	X(queue_get_main) \
 	X(queue_io_event_enable) \
+	X(queue_new) \
 	X(queue_length) \
 	X(queue_poll) \
+	X(queue_poll_callback) \
 	X(rebalance_protocol) \
 	X(resume_partitions) \
 	X(subscribe) \

@@ -69,7 +69,8 @@ static bool read_brokers(struct kafka_uri *u, struct slice uri, struct slice bro
 		return bad(uri, brokers.p, "a broker expected, as in kafka://localhost:9092/TOPIC", err);
 	for (size_t i = 0; i < brokers.len; i++)
 		if (brokers.p[i] == '@')
-			return bad(uri, brokers.p, "no user stands here: give sasl.username, and sasl.password.file", err);
+			return bad(uri, brokers.p, "no user stands here: give sasl.username, and sasl.password.file",
+				   err);
 		else if (brokers.p[i] <= ' ' || brokers.p[i] >= 0x7f)
 			return bad(uri, brokers.p + i, "HOST:PORT expected, several separated by commas", err);
 	u->brokers = strndup(brokers.p, brokers.len);

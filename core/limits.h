@@ -245,13 +245,49 @@
 #define LEDGER_MAX 65536
 #endif
 
-/* Tests in one expression, parentheses inside each other, values of one `in (…)`: a person writes a few. */
-#define EXPR_TESTS_MAX 1000
-#define EXPR_DEPTH_MAX 64
-#define EXPR_SET_MAX 1000
+/*
+ * Messages of a queue (Kafka) in one block, and the bytes of what stands beside their text: keys and headers that name
+ * a trace. About as many as fill a block with usual lines.
+ */
+#ifdef HASPAN_HARD
+#define MESSAGES_MAX 3
+#define MESSAGE_ASIDE ((size_t)8 * 1024)
+#else
+#define MESSAGES_MAX 1024
+#define MESSAGE_ASIDE ((size_t)64 * 1024)
+#endif
 
-/* --keep and --drop of one run. */
-#define RULES_MAX 64
+/* Headers of one message that name a trace, and of all messages of a block: more leave with the next one. */
+#define MESSAGE_HEADERS 9
+#define MESSAGES_HEADERS (2 * MESSAGES_MAX + MESSAGE_HEADERS)
+
+/* A header or a key of a message that is longer than this names no trace. tracestate may have 512 bytes. */
+#define MESSAGE_HEADER_MAX 600
+
+/*
+ * Positions of blocks that are not settled, for each Kafka source: one for each partition in a block. Beyond, they move
+ * in larger steps.
+ */
+#ifdef HASPAN_HARD
+#define KAFKA_POSITIONS 16
+#else
+#define KAFKA_POSITIONS 65536
+#endif
+
+/* How often a consumer is polled at least, and how long nobody may have asked for lines before its partitions pause. */
+#define KAFKA_POLL_MS 1000
+
+/* Messages that polling may bring while nobody asks for them: one, and what slips through while partitions pause. */
+#define KAFKA_HELD_MAX 16
+
+/*
+ * How long a last commit is waited for, when partitions are given back and at the end. librdkafka itself would wait for a
+ * coordinator that is not there.
+ */
+#define KAFKA_COMMIT_MS 3000
+
+/* How long the end waits for the group to let go: an answer of a broker takes milliseconds, or does not come. */
+#define KAFKA_CLOSE_MS 5000
 
 /* A kafka:// URI with its parameters; a list of thirty brokers and all properties that anybody sets fit. */
 #define KAFKA_URI_MAX ((size_t)16384)
@@ -263,8 +299,26 @@
 #define KAFKA_PROBE_MS 10000
 #define KAFKA_PROBE_STEP_MS 500
 
+/* The Kafka sink: how late its thread notices a stop, and how long it waits with what a broker may take later. */
+#define KAFKA_TICK_MS 100
+#define KAFKA_HOLD_MS 2000
+
+/* Its messages in memory: --buffer-max is the bound; this is so many that it never bites before. */
+#define KAFKA_MESSAGES_MAX "10000000"
+
+/* How long a start waits for the group's coordinator: a new cluster makes its topic first. It may come later. */
+#define KAFKA_GROUP_MS 3000
+
 /* How often each kind of librdkafka's messages is repeated. */
 #define LOG_KAFKA_MS 10000
+
+/* Tests in one expression, parentheses inside each other, values of one `in (…)`: a person writes a few. */
+#define EXPR_TESTS_MAX 1000
+#define EXPR_DEPTH_MAX 64
+#define EXPR_SET_MAX 1000
+
+/* --keep and --drop of one run. */
+#define RULES_MAX 64
 
 /* Sinks of one run. */
 #define SINKS_MAX 8

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,6 +38,22 @@ static const char *priority(enum log_level level)
 	return journal ? prefix[level] : "";
 }
 
+/* A passing line stands on the terminal. */
+static atomic_bool passing;
+
+void log_passing(const char *text)
+{
+	atomic_store(&passing, true);
+	fprintf(stderr, "\r%s\033[K", text);
+}
+
+/* What is said for good begins at the left margin, where a passing line was. */
+static void end_passing(void)
+{
+	if (atomic_exchange(&passing, false))
+		fputs("\r\033[K", stderr);
+}
+
 void log_say(enum log_level level, const char *fmt, ...)
 {
 	static const char *const word[] = { "error: ", "warning: ", "", "debug: " };
@@ -57,6 +74,7 @@ void log_say(enum log_level level, const char *fmt, ...)
 	term_mask(line, (size_t)n, "");
 	memcpy(line + n, "\n", 2);
 	/* One write per message: lines of several threads do not mix. */
+	end_passing();
 	fputs(line, stderr);
 }
 
@@ -65,6 +83,7 @@ void log_lines(enum log_level level, const char *text, size_t len)
 	struct buf out = { .max = LOG_TEXT_MAX };
 	struct slice rest = slice_of(text, len < LOG_TEXT_MAX / 2 ? len : LOG_TEXT_MAX / 2);
 
+	end_passing();
 	while (rest.len) {
 		struct slice line = slice_cut(&rest, '\n');
 

@@ -24,6 +24,9 @@ void log_say(enum log_level level, const char *fmt, ...) __attribute__((format(p
 /* Several lines that belong together, as they are but for the priority; in one write. At most LOG_TEXT_MAX bytes. */
 void log_lines(enum log_level level, const char *text, size_t len);
 
+/* A line for a terminal that the next message, or the next of its kind, takes the place of. No newline in it. */
+void log_passing(const char *text);
+
 #define log_error(...) log_say(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_say(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) log_say(LOG_LEVEL_INFO, __VA_ARGS__)

@@ -34,6 +34,11 @@ struct encoder {
 	void (*trace)(struct buf *out, const struct record *rec, const struct trace *trace);
 	void (*close)(struct buf *out, size_t mark);	/* `mark` is what open stored */
 	void (*seal)(struct buf *out);			/* after the last group of a wire; may be NULL */
+	/*
+	 * It wants each line that is a request, or a step of one, as it came (record.line): a request of several lines is
+	 * not given to it, and no group needs to be open.
+	 */
+	bool lines;
 };
 
 extern const struct encoder encoder_protobuf;	/* TracesData = ExportTraceServiceRequest, canonical protobuf */
@@ -59,7 +64,7 @@ struct export_config;
 
 struct sink_ops {
 	/*
-	 * Take the bytes and spans of `w`, which is left empty, ready for reuse. Called by one thread at a time, in
+	 * Take the bytes and spans of `w` (there may be spans without bytes: encoder.lines), which is left empty, ready for reuse. Called by one thread at a time, in
 	 * order of `seq`. Blocks while the sink is full: that is what slows the source.
 	 */
 	void (*submit)(struct sink *s, struct wire *w);
@@ -111,6 +116,7 @@ struct export_config {
 	const char *spool;		/* folder, or NULL */
 	uint64_t spool_max;		/* bytes of all files in it, for each sink */
 	unsigned drain_ms;		/* how long to go on sending once a stop was asked for */
+	const char *const *kafka;	/* "property=value" of --kafka, NULL-terminated; may be NULL */
 	unsigned give_up_ms;		/* how long to wait for any acknowledgement before giving up; 0: for ever */
 	bool colour;			/* for the tree */
 	unsigned width;
@@ -130,6 +136,8 @@ bool sink_check(struct slice uri, const struct export_config *cfg, struct err *e
 /* The sinks themselves; sink_open picks. `rest` is what follows the scheme. */
 struct sink *file_sink_open(struct slice path, const struct encoder *enc, struct err *err);
 struct sink *null_sink_open(struct err *err);
+struct sink *kafka_sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
+bool kafka_sink_check(struct slice uri, const struct export_config *cfg, struct err *err);	/* asks no broker */
 struct sink *http_sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
 
 #endif

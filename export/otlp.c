@@ -512,4 +512,4 @@ static void protobuf_close(struct buf *out, size_t mark)
 	close_group(out, mark + 1);
 }
 
-const struct encoder encoder_protobuf = { "protobuf", protobuf_open, protobuf_trace, protobuf_close, NULL };
+const struct encoder encoder_protobuf = { "protobuf", protobuf_open, protobuf_trace, protobuf_close, NULL, false };

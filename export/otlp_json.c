@@ -5,6 +5,7 @@
  * A wire is one line: groups are separated by commas, and `seal` closes the line.
  */
 #include "core/copy.h"
+#include "core/hex.h"
 #include "core/json.h"
 #include "export/export.h"
 #include "parse/format.h"
@@ -26,27 +27,6 @@ static char *signed_decimal(char *p, int64_t n)
 	if (n < 0)
 		*p++ = '-';
 	return decimal(p, n < 0 ? -(uint64_t)n : (uint64_t)n);
-}
-
-/* Eight nibbles to hex digits at once, first digit in the lowest byte. */
-static inline uint64_t hex_digits(uint32_t n)
-{
-	uint64_t v = __builtin_bswap32(n), letters;
-
-	v = (v | v << 16) & UINT64_C(0x0000ffff0000ffff);
-	v = (v | v << 8) & UINT64_C(0x00ff00ff00ff00ff);
-	v = (v >> 4 | v << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-	letters = (v + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
-	return v + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
-}
-
-static char *hex64(char *p, uint64_t n)
-{
-	uint64_t hi = hex_digits((uint32_t)(n >> 32)), lo = hex_digits((uint32_t)n);
-
-	memcpy(p, &hi, 8);
-	memcpy(p + 8, &lo, 8);
-	return p + 16;
 }
 
 static inline char *put(char *p, const char *text, size_t n)
@@ -209,9 +189,9 @@ static void span_head(struct buf *out, const struct trace *t, const struct span 
 {
 	char *p = LITERAL(buf_room(out, 256), "{\"traceId\":\"");
 
-	p = hex64(hex64(p, t->id_hi), t->id_lo);
+	p = hex_put64(hex_put64(p, t->id_hi), t->id_lo);
 	p = LITERAL(p, "\",\"spanId\":\"");
-	done(out, hex64(p, s->id));
+	done(out, hex_put64(p, s->id));
 	if (t->state.len) {
 		buf_lit(out, "\",\"traceState\":\"");
 		json_escape(out, t->state);
@@ -219,7 +199,7 @@ static void span_head(struct buf *out, const struct trace *t, const struct span 
 	p = buf_room(out, 256);
 	if (s->parent) {
 		p = LITERAL(p, "\",\"parentSpanId\":\"");
-		p = hex64(p, s->parent);
+		p = hex_put64(p, s->parent);
 	}
 	done(out, LITERAL(p, "\",\"name\":\""));
 	json_escape(out, s->name);
@@ -360,4 +340,4 @@ static void json_seal(struct buf *out)
 		buf_lit(out, "]}\n");
 }
 
-const struct encoder encoder_json = { "json", json_open, json_trace, json_close, json_seal };
+const struct encoder encoder_json = { "json", json_open, json_trace, json_close, json_seal, false };

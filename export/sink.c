@@ -10,7 +10,7 @@
 
 /* Sinks of the contract that this version does not have yet: say so, do not guess. */
 static const struct slice later[] = { { "grpc://", 7 },	  { "grpcs://", 8 }, { "zipkin://", 9 },
-				      { "kafka://", 8 },  { "html:", 5 },    { "stats", 5 } };
+				      { "html:", 5 },	  { "stats", 5 } };
 
 static bool has_scheme(struct slice uri, struct slice scheme)
 {
@@ -31,6 +31,8 @@ static struct sink *pick(struct slice uri, const struct export_config *cfg, stru
 		return file_sink_open(slice_skip(uri, 5), &encoder_json, err);
 	if (has_scheme(uri, SLICE("http://")) || has_scheme(uri, SLICE("https://")))
 		return http_sink_open(uri, cfg, err);
+	if (has_scheme(uri, SLICE("kafka://")))
+		return kafka_sink_open(uri, cfg, err);
 	/* Only the scheme is quoted: what follows may hold a password. */
 	uri.len = slice_find(uri, ':');
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
@@ -39,7 +41,7 @@ static struct sink *pick(struct slice uri, const struct export_config *cfg, stru
 			return NULL;
 		}
 	err_at(err, EXIT_USAGE, uri.p, uri.len, 0,
-	       "no such sink: expected tree, http://HOST:4318, https://…, file:PATH, '-' or null");
+	       "no such sink: expected tree, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
 	return NULL;
 }
 
@@ -64,6 +66,8 @@ bool sink_check(struct slice uri, const struct export_config *cfg, struct err *e
 	char path[4096], *slash;
 	struct sink *s;
 
+	if (has_scheme(uri, SLICE("kafka://")))
+		return kafka_sink_check(uri, cfg, err);
 	if (!slice_starts(uri, SLICE("file:"))) {
 		/* A spool is made and locked by being opened; a running haspan may have it. */
 		look.spool = NULL;

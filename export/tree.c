@@ -235,4 +235,4 @@ static void tree_close(struct buf *out, size_t mark)
 	(void)mark;
 }
 
-const struct encoder encoder_tree = { "tree", tree_open, tree_trace, tree_close, NULL };
+const struct encoder encoder_tree = { "tree", tree_open, tree_trace, tree_close, NULL, false };

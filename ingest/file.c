@@ -24,10 +24,11 @@ struct source {
 	const char *path;
 	struct stitch stitch;
 	bool ended;			/* the open file has no more bytes */
-	bool later;			/* it was woken while it waited */
 	bool looks;			/* source_look: standard input is left where it stands */
 	off_t stood;			/* there */
-	uint64_t bytes;
+	bool later;			/* it was woken while it waited */
+	int fd;				/* of the open file; its reader's */
+	uint64_t bytes;			/* of the files before it, as they are stored */
 };
 
 /* ---- blocks ------------------------------------------------------------------------------------------ */
@@ -43,11 +44,31 @@ void block_alloc(struct block *b)
 	*b = (struct block){ .p = p + BLOCK_PAD };
 }
 
+void block_messages(struct block *b)
+{
+	char *aside = calloc(1, MESSAGE_ASIDE + 2 * BLOCK_PAD);
+
+	b->message = calloc(MESSAGES_MAX, sizeof(*b->message));
+	b->header = calloc(MESSAGES_HEADERS, sizeof(*b->header));
+	if (!aside || !b->message || !b->header) {
+		fprintf(stderr, "haspan: out of memory: asked for %zu bytes\n",
+			MESSAGES_MAX * sizeof(*b->message) + MESSAGE_ASIDE);
+		abort();
+	}
+	b->aside = aside + BLOCK_PAD;
+}
+
 void block_free(struct block *b)
 {
 	if (b->p)
 		free(b->p - BLOCK_PAD);
-	b->p = NULL;
+	if (b->aside)
+		free(b->aside - BLOCK_PAD);
+	free(b->message);
+	free(b->header);
+	b->p = b->aside = NULL;
+	b->message = NULL;
+	b->header = NULL;
 }
 
 /* ---- one file ---------------------------------------------------------------------------------------- */
@@ -180,6 +201,7 @@ static bool open_next(struct source *s, struct err *err)
 		}
 	}
 	s->next++;
+	s->fd = fd;
 	if (!s->reader)
 		return err_where(err, "%s", s->path);
 	s->stitch.framing = FRAMING_UNKNOWN;
@@ -189,8 +211,10 @@ static bool open_next(struct source *s, struct err *err)
 
 static void close_file(struct source *s)
 {
-	if (s->reader)
+	if (s->reader) {
+		s->bytes = source_bytes(s);
 		s->reader->close(s->reader);
+	}
 	s->reader = NULL;
 	if (s->looks && s->standard_input && s->next)
 		lseek(STDIN_FILENO, s->stood, SEEK_SET);
@@ -225,7 +249,6 @@ static bool read_block(struct source *s, struct block *b, struct err *err)
 		}
 		s->ended = got == 0;
 		b->len += (size_t)got;
-		s->bytes += (size_t)got;
 	}
 	return true;
 }
@@ -355,21 +378,11 @@ static bool expand(struct source *s, const char *path, struct err *err)
 	return err->code == EXIT_DONE;
 }
 
-/* The one source of the contract that this version does not have yet: say so, do not look for a file. */
-static bool is_later(struct slice uri)
-{
-	return slice_starts(uri, SLICE("kafka://"));
-}
-
 struct source *source_open(struct slice uri, struct err *err)
 {
 	struct source *s;
 	char path[4096];
 
-	if (is_later(uri)) {
-		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such source yet");
-		return NULL;
-	}
 	s = calloc(1, sizeof(*s));
 	if (!s) {
 		err_set(err, EXIT_INPUT, "out of memory");
@@ -407,7 +420,22 @@ bool source_reads(const struct source *s, const struct stat *file)
 
 uint64_t source_bytes(const struct source *s)
 {
-	return s->bytes;
+	off_t at = s->reader ? lseek(s->fd, 0, SEEK_CUR) : 0;
+
+	return s->bytes + (at > 0 ? (uint64_t)at : 0);
+}
+
+uint64_t source_size(const struct source *s)
+{
+	uint64_t sum = 0;
+	struct stat st;
+
+	for (size_t i = 0; i < s->npaths; i++) {
+		if ((s->standard_input ? fstat(STDIN_FILENO, &st) : stat(s->paths[i], &st)) != 0 || !S_ISREG(st.st_mode))
+			return 0;
+		sum += (uint64_t)st.st_size;
+	}
+	return sum;
 }
 
 void source_close(struct source *s)

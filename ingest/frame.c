@@ -222,6 +222,7 @@ static void line_frame(const struct block *b, size_t *at, struct frame *f)
 	if (!lf && b->torn_tail)
 		flags |= FRAME_TORN | FRAME_OPEN;
 	f->raw = slice_of(p, len);
+	f->message = NULL;
 	f->flags = flags;
 	*at += len + (lf != NULL);
 	if (!flags && goes_on(f->raw))
@@ -237,6 +238,7 @@ static void export_frame(const struct block *b, size_t *at, struct frame *f)
 	size_t size = torn_head ? export_resync(p, left) : export_size(p, left, true);
 
 	f->flags = FRAME_EXPORT;
+	f->message = NULL;
 	if (torn_head)
 		f->flags |= FRAME_TORN | FRAME_CONTINUES;
 	if (size == 0 && b->torn_tail)
@@ -270,6 +272,7 @@ static void counted_frame(const struct block *b, size_t *at, struct frame *f)
 		size = left;
 	*at += size;
 	f->raw = slice_of(p + header, size > header ? size - header : 0);
+	f->message = NULL;
 	f->flags = f->raw.len > longest(b) || torn_head || open ? FRAME_TORN : 0;
 	if (torn_head)
 		f->flags |= FRAME_CONTINUES;
@@ -277,10 +280,56 @@ static void counted_frame(const struct block *b, size_t *at, struct frame *f)
 		f->flags |= FRAME_OPEN;
 }
 
+/* The first message that ends behind `at`: the last one too has a byte behind it. */
+static uint32_t message_at(const struct block *b, size_t at)
+{
+	uint32_t low = 0, high = b->messages;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (b->message[middle].start + b->message[middle].text.len < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Frames of one message from `*at` on, which lies in it. An empty message is an empty line. */
+static uint32_t cut_message(const struct message *m, size_t *at, struct frame *out, uint32_t max)
+{
+	/* frame_cut writes nothing into a block. */
+	const struct block b = { .p = (char *)(uintptr_t)m->text.p, .len = m->text.len, .framing = m->framing,
+				 .torn_head = m->torn_head, .torn_tail = m->torn_tail };
+	size_t inside = *at - m->start;
+	uint32_t n = 0;
+
+	if (b.len == 0)
+		out[n++] = (struct frame){ .raw = m->text };
+	else
+		n = frame_cut(&b, &inside, out, max);
+	for (uint32_t i = 0; i < n; i++)
+		out[i].message = m;
+	*at = m->start + (inside < b.len ? inside : b.len + 1);
+	return n;
+}
+
+static uint32_t cut_messages(const struct block *b, size_t *at, struct frame *out, uint32_t max)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = message_at(b, *at); i < b->messages && n < max; i += *at > b->message[i].start + b->message[i].text.len)
+		n += cut_message(&b->message[i], at, out + n, max - n);
+	return n;
+}
+
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max)
 {
 	uint32_t n = 0;
 
+	if (b->framing == FRAMING_MESSAGES)
+		return cut_messages(b, at, out, max);
 	if (b->framing == FRAMING_EXPORT) {
 		while (n < max && (*at = skip_empty(b, *at)) < b->len)
 			export_frame(b, at, &out[n++]);

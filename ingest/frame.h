@@ -15,6 +15,28 @@ enum framing {
 	FRAMING_LINES,		/* section 3.4.2: each ends with LF */
 	FRAMING_COUNTED,	/* section 3.4.1: `LEN SP MSG`, no LF */
 	FRAMING_EXPORT,		/* journalctl -o export: fields, then an empty line */
+	FRAMING_MESSAGES,	/* not one run of bytes: block.message; each framed by itself, as above */
+};
+
+/* A header of a message that names a trace, or what is known of it: a row of formats/headers.def, from 0. */
+struct message_header {
+	uint8_t row;
+	uint16_t len;
+	const char *p;		/* in the block's `aside` */
+};
+
+/* What a queue gave, where its library put it. */
+struct message {
+	struct slice text;	/* BLOCK_PAD readable bytes before and behind; lent by `handle`, or in the block's bytes */
+	size_t start;		/* in the block: the run of all texts, one byte between them */
+	int64_t time_us;	/* when it was written, by the queue: microseconds UTC, or 0 */
+	struct slice key;	/* in `aside`; only what can name a trace or a host */
+	const struct message_header *header;	/* of the block's; `headers` of them */
+	uint32_t headers;
+	bool key_is_host;
+	enum framing framing;
+	bool torn_head, torn_tail;	/* a piece of a line that was longer than a block, as the block's */
+	void *handle;		/* owned by the block until block.release; or NULL */
 };
 
 /* Bytes of a source, whole frames only. Owned by the worker that asked for it. */
@@ -30,6 +52,15 @@ struct block {
 	uint32_t source;	/* whose `mark` is */
 	size_t max_line;	/* a longer frame is rejected; 0: LINE_MAX_BYTES */
 	uint64_t mark;		/* how far it was read, in the source's own terms, growing; 0: it keeps no position */
+
+	/* FRAMING_MESSAGES: `len` counts the texts and one byte for each; those that were copied lie at p + start. */
+	struct message *message;	/* owned: MESSAGES_MAX, or NULL */
+	uint32_t messages;
+	struct message_header *header;	/* owned: MESSAGES_HEADERS, or NULL */
+	uint32_t headers;
+	char *aside;			/* owned: MESSAGE_ASIDE bytes, BLOCK_PAD readable ones before and behind; or NULL */
+	size_t aside_used;
+	void (*release)(struct block *b);	/* gives the messages back; the worker is done with the block. Or NULL */
 };
 
 /* A zone that the envelope does not tell. */
@@ -47,6 +78,7 @@ struct frame {
 	uint16_t origin;	/* index into the pass's origins */
 	uint16_t next;		/* next frame of this origin, or FRAME_NONE */
 	uint8_t flags;		/* enum frame_flag */
+	const struct message *message;	/* in which it came, or NULL */
 	uint8_t header;		/* length of RFC 3164's host and tag, blanks included; 0: none, or a longer one */
 };
 

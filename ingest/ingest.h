@@ -49,14 +49,31 @@ bool source_last(struct source *src, struct block *b, struct err *err);
 /* Is `file` one of the regular files that this source reads? */
 bool source_reads(const struct source *src, const struct stat *file);
 
-/* Bytes read so far, as stored on disk; for progress. */
+/*
+ * Bytes read so far, as stored on disk; by who reads. And how many there are in all; 0: nobody knows, because not all are
+ * regular files. For progress.
+ */
 uint64_t source_bytes(const struct source *src);
+uint64_t source_size(const struct source *src);
 
 void source_close(struct source *src);
 
 /* Memory for one block; `p` is owned by the caller, who frees it with block_free. Aborts when out of memory. */
 void block_alloc(struct block *b);
 void block_free(struct block *b);
+
+/* Room for messages, once; aborts when out of memory. */
+void block_messages(struct block *b);
+
+/* The worker is done with what the block holds. */
+static inline void block_release(struct block *b)
+{
+	if (b->release)
+		b->release(b);
+	b->release = NULL;
+	b->messages = b->headers = 0;
+	b->aside_used = 0;
+}
 
 /* ---- frames ------------------------------------------------------------------------------------------ */
 
@@ -78,8 +95,8 @@ enum framing frame_stream(const char *p, size_t len, bool last);
 size_t frame_missing(const char *p, size_t len);
 
 /*
- * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw` and
- * `flags` only. Returns how many; 0 means that the block is used up. Pure; every byte of a block belongs to
+ * Cut up to `max` frames from `b`, starting at `*at`, and move `*at` behind the last of them. Sets `raw`, `flags`
+ * and `message` only. Returns how many; 0 means that the block is used up. Pure; every byte of a block belongs to
  * exactly one frame or to framing. A record of several lines (FRAME_PIECES, FRAME_EXPORT) is one frame.
  */
 uint32_t frame_cut(const struct block *b, size_t *at, struct frame *out, uint32_t max);

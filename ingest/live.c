@@ -23,6 +23,7 @@ struct live {
 	_Atomic uint32_t nsources;
 	atomic_bool pausing;			/* somebody has changed `paused` */
 	int64_t next_due_ms;			/* no port is due before; 0: none is at all */
+	_Atomic int failed;			/* enum exit_code */
 	uint32_t connections;			/* ports that have a parent */
 	bool stopping, ending;
 	int64_t stop_by_ms, news_ms;		/* once stopping: when to end at the latest; when something came last */
@@ -36,6 +37,7 @@ static const struct {
 } kinds[] = {
 	{ { "udp://", 6 }, udp_open },	 { { "unix:", 5 }, unix_open },	    { { "tcp://", 6 }, tcp_open },
 	{ { "tls://", 6 }, tls_open },	 { { "follow:", 7 }, follow_open },
+	{ { "kafka://", 8 }, kafka_open },
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -203,7 +205,8 @@ bool live_add(struct live *l, struct slice uri, struct err *err)
 	if (!p)
 		return false;
 	p->source = l->nsources;
-	p->uri = strndup(uri.p, uri.len);
+	if (!p->uri)
+		p->uri = strndup(uri.p, uri.len);
 	if (!p->uri || !live_watch(l, p)) {
 		err_set(err, EXIT_INPUT, "cannot watch it: %m");
 		free(p->uri);
@@ -409,6 +412,16 @@ static bool ask(struct live *l, struct block *b)
 	return b->len > 0;
 }
 
+/* Sources that have an end have come to it. */
+static bool all_gone(const struct live *l)
+{
+	uint32_t i = 0;
+
+	while (i < l->nsources && l->source[i]->gone)
+		i++;
+	return l->nsources && i == l->nsources;
+}
+
 enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 {
 	bool woken = false;
@@ -422,6 +435,8 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 	for (;;) {
 		int64_t now = clock_ms();
 
+		if (all_gone(l))
+			return LIVE_END;
 		apply_pauses(l);
 		if (stop_requested() && !l->stopping)
 			begin_stop(l);
@@ -461,6 +476,25 @@ void live_acknowledge(struct live *l, uint32_t source, uint64_t mark)
 
 	if (p->ops->acknowledge)
 		p->ops->acknowledge(p, mark);
+}
+
+void live_fail(struct live *l, enum exit_code code)
+{
+	l->failed = (int)code;
+}
+
+enum exit_code live_failed(const struct live *l)
+{
+	return (enum exit_code)l->failed;
+}
+
+bool live_progress(struct live *l, uint64_t *done, uint64_t *total)
+{
+	*done = *total = 0;
+	for (uint32_t i = 0; i < l->nsources; i++)
+		if (l->source[i]->ops->progress)
+			l->source[i]->ops->progress(l->source[i], done, total);
+	return *total > 0;
 }
 
 void live_keep(struct live *l, bool last)

@@ -20,6 +20,8 @@ struct live_config {
 	uint32_t max_connections;	/* of streams, all listeners together */
 	int64_t idle_ms;		/* a connection that says nothing for so long is told to go; 0: never */
 	size_t max_line;		/* longest message of a stream or datagram, at most LINE_MAX_BYTES */
+	const char *const *kafka;	/* "property=value" of --kafka, NULL-terminated */
+	unsigned drain_ms;		/* how long what a source is asked to let go of is waited for */
 	bool check_only;		/* -n: look at the URIs and the files that they name, but bind and make nothing */
 };
 
@@ -48,7 +50,7 @@ bool live_add_passed(struct live *l, struct err *err);
 enum live_fill {
 	LIVE_BLOCK,		/* the block holds whole frames */
 	LIVE_NOTHING,		/* nothing came within the time */
-	LIVE_END,		/* a stop was asked for, and what had arrived by then is read */
+	LIVE_END,		/* a stop was asked for, and what had arrived by then is read; or all sources have ended */
 };
 
 /*
@@ -69,6 +71,12 @@ void live_acknowledge(struct live *l, uint32_t source, uint64_t mark);
 
 /* Let the sources write down what is acknowledged. Often; by live_acknowledge's thread. May block. */
 void live_keep(struct live *l, bool last);
+
+/* A source has ended for a reason that nothing mends, and has said so: the exit code; else EXIT_DONE. Any thread. */
+enum exit_code live_failed(const struct live *l);
+
+/* How far the sources are that have an end: false when none has. In the sources' own units, all together; any thread. */
+bool live_progress(struct live *l, uint64_t *done, uint64_t *total);
 
 /*
  * Do not read this source, or read it again, from the next live_fill on; any thread. What arrives waits in the kernel, and

@@ -31,10 +31,13 @@ struct port_ops {
 	/* May be NULL. As live_acknowledge; another thread than fill's: keep what both touch apart. */
 	void (*acknowledge)(struct port *p, uint64_t mark);
 	/*
-	 * May be NULL. Called several times a second by acknowledge's thread: write down what has become settled, if it is
-	 * time; with `last` in any case. It may block.
+	 * May be NULL. Called several times a second by acknowledge's thread, also while nobody has room for lines: write
+	 * down what has become settled, if it is time; with `last` in any case; keep what must be asked now and then to be
+	 * kept (the membership of a group). It may block.
 	 */
 	void (*keep)(struct port *p, bool last);
+	/* May be NULL. Add what it has read, and what there is, of a source that has an end; any thread. */
+	void (*progress)(struct port *p, uint64_t *done, uint64_t *total);
 	/* May be NULL. As live_reload. */
 	bool (*reload)(struct port *p, struct err *err);
 	/* May be NULL. Add this port's numbers, by any thread: read atomics only. Not called for connections. */
@@ -50,7 +53,7 @@ struct port {
 	const struct port_ops *ops;
 	struct live *live;
 	struct port *parent;		/* of a connection: its listener; counts go there */
-	char *uri;			/* owned by live.c; NULL for connections */
+	char *uri;			/* for people; owned by live.c; NULL for connections. What open left there, or all */
 	uint32_t source;		/* number of the source; a connection has its listener's */
 	int fd;				/* watched for input (level-triggered), or -1 */
 	int64_t due_ms;			/* when tick is called; 0: never */
@@ -68,6 +71,10 @@ struct port *unix_open(struct live *l, struct slice uri, struct slice rest, stru
 struct port *tcp_open(struct live *l, struct slice uri, struct slice rest, struct err *err);	/* stream.c */
 struct port *tls_open(struct live *l, struct slice uri, struct slice rest, struct err *err);	/* stream.c, tls.c */
 struct port *follow_open(struct live *l, struct slice uri, struct slice rest, struct err *err);	/* follow.c */
+struct port *kafka_open(struct live *l, struct slice uri, struct slice rest, struct err *err);	/* kafka.c */
+
+/* The port ends for a reason that nothing mends, and has logged it; it returns PORT_GONE. */
+void live_fail(struct live *l, enum exit_code code);
 
 const struct live_config *live_settings(const struct live *l);
 

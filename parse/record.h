@@ -83,6 +83,7 @@ struct format;
 struct record {
 	const struct format *format;	/* which one matched; lent by the format set */
 	struct slice msg;
+	struct slice line;		/* as it came, without its framing; for those who relay it */
 	uint64_t have[2];		/* bit per slot */
 	uint64_t plus[2];		/* bit per slot: a '+' stood before the number */
 	unsigned flags;			/* enum record_flag */

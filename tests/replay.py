@@ -14,6 +14,7 @@ import gzip
 import json
 import lzma
 import os
+import pty
 import re
 import shutil
 import signal
@@ -418,6 +419,50 @@ def every_sample_at_a_rate(folder):
     path = write(folder, 'a.log', line(BASE) + b'y' * (3 * BLOCK) + b'\n' + line(BASE, port=2) + b'z' * (70 * 1024))
     for words in ((), ('--rate', '100000'), ('--pace', '100x')):
         expect('lines=4 requests=2 merged=0 other=0 rejected=2 ' in run(*words, path)[1], words)
+
+
+# ---------------------------------------------------------------- progress
+
+def on_a_terminal(*words, stdout=subprocess.DEVNULL, until=b'left', stop=True):
+    """What haspan writes to a terminal that is its stderr; told to stop when `until` was seen"""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([HASPAN, *words], env=ENV, stdin=subprocess.DEVNULL, stdout=theirs if stdout is None else stdout,
+                         stderr=theirs)
+    os.close(theirs)
+    said, end = b'', time.monotonic() + SLOW
+    while time.monotonic() < end:
+        try:
+            got = os.read(ours, 65536)
+        except OSError:             # the last one who had it open is gone
+            break
+        if not got:
+            break
+        said += got
+        if stop and until in said:
+            p.send_signal(signal.SIGINT)        # Ctrl-C
+            stop = False
+    os.close(ours)
+    expect(p.wait(SLOW) == 0, 'exit', p.returncode, said[-2000:])
+    return said
+
+
+@test
+def progress_on_a_terminal(folder):
+    """How far, how fast, how long yet; by stored bytes of compressed files too; Ctrl-C ends it cleanly, on a new line"""
+    lines = b''.join(line(BASE + i * 1000, port=1024 + i % 60000) for i in range(60000))
+    for name in 'a.log', 'a.log.gz':
+        path = write(folder, name, lines)
+        said = on_a_terminal('--rate', '3000', '--to', 'null', path)
+        for pattern in (rb'\r *\d+ %  \d+\.\d of \d+\.\d [kM]B  [\d,]+ lines/s  [\d,]+ spans/s', rb'  \d+:\d\d left'):
+            expect(re.search(pattern, said), name, pattern, said[-600:])
+        percent = [int(n) for n in re.findall(rb'\r *(\d+) %', said)]
+        expect(all(0 <= n <= 100 for n in percent), percent)
+        expect(re.search(rb'\r\x1b\[Klines=\d+ ', said), 'no clean last line:', said[-600:])
+    # spans go to that very terminal: nothing in between; and none when nobody looks
+    path = write(folder, 'b.log', lines[:300 * 110])
+    said = on_a_terminal('--rate', '150', '--to', '-', path, stdout=None, stop=False)
+    expect(b'lines/s' not in said, said[-600:])
+    expect('lines/s' not in run('--rate', '150', path)[1], 'progress without a terminal')
 
 
 def main():

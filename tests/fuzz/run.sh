@@ -93,6 +93,10 @@ seeds() {
 	checkpoint)	cp tests/fuzz/seeds/checkpoint.txt "$to/whole"
 		head -n 7 tests/fuzz/seeds/checkpoint.txt > "$to/without-sum"
 		awk -v to="$to" '{ f = to "/name-" NR; printf "%s\n%s", $1, $2 > f; close(f) }' tests/fuzz/seeds/rotated.txt ;;
+	kafka)		# a URI, or messages behind a size of passes, ended by a byte 1
+		each "$to" '' < tests/fuzz/seeds/kafka.txt
+		tr '\n' '\001' < tests/fuzz/seeds/counted.log | { printf 2; cat; } > "$to/counted"
+		{ printf '3<1>a\n<1>b\001\001'; head -n 7 tests/fuzz/seeds/lines.log; printf '\001\n\001x'; } > "$to/lines" ;;
 	json_read)	each "$to" "" < tests/fuzz/seeds/json.txt ;;
 	esac
 }
@@ -139,7 +143,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor spool checkpoint
+[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor spool checkpoint kafka
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do
