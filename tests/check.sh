@@ -64,7 +64,7 @@ units() {
 # Where there are several threads; each report ends the program, and so the test fails.
 threads() {
 	local build=$1
-	export HASPAN=$build/haspan TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+	local -x HASPAN=$build/haspan TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 	python3 tests/control.py reloads_under_load sink_is_disabled metrics_are certificates headers || return 1
 	python3 tests/stream.py haproxy_ring half_close stop_reads || return 1
 	python3 tests/dgram.py drops sigterm || return 1
