@@ -121,40 +121,6 @@ static void sort_frames(struct worker *w, uint32_t n)
 	}
 }
 
-/* What a row of a message's headers sets. */
-static const enum slot header_slots[] = {
-#define HEADER(name, slot, context) SLOT_##slot,
-#include "formats/headers.def"
-#undef HEADER
-};
-
-/* Does the line itself say whose child the request is? */
-static bool has_context(const struct record *r)
-{
-	static const enum slot carriers[] = {
-		SLOT_traceparent, SLOT_b3, SLOT_b3_traceid, SLOT_uber_trace_id, SLOT_xray
-	};
-
-	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
-		if (record_has(r, carriers[i]))
-			return true;
-	return false;
-}
-
-/*
- * What stands beside the line in its message, where the line has no better: trace context, and a key that is a trace
- * id.
- */
-static void add_message(struct record *r, const struct message *m)
-{
-	if (has_context(r))
-		return;
-	for (uint32_t i = 0; i < m->headers; i++)
-		record_set_text(r, header_slots[m->header[i].row], slice_of(m->header[i].p, m->header[i].len));
-	if (m->key.len && !m->key_is_host && !record_has(r, SLOT_trace_id) && !record_has(r, SLOT_ID))
-		record_set_text(r, SLOT_trace_id, m->key);
-}
-
 static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
 {
 	*(verdict == VERDICT_FILTERED ? &w->tally.filtered : &w->tally.unsampled) += spans;
@@ -242,8 +208,6 @@ static void origin_frames(struct worker *w, const struct origin *o)
 		w->tally.lines += !(f->flags & FRAME_CONTINUES);
 		switch (parse_frame(&w->parser, f, &recent)) {
 		case PARSED_REQUEST:
-			if (f->message)
-				add_message(&w->parser.rec, f->message);
 			if (!steps_possible(w->parser.rec.format) || !step_taken(w, i, &recent))
 				request(w, f, mark, &open);
 			break;

@@ -31,6 +31,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, 'tests'))
 import packages                                                         # noqa: E402
+from ports import free_port                                              # noqa: E402
 
 packages.need('prometheus_client.openmetrics.parser', 'prometheus-client==0.23.1')
 from prometheus_client import openmetrics, parser                       # noqa: E402
@@ -786,12 +787,6 @@ def certificate(folder, name):
                    capture_output=True)
     with open(os.path.join(folder, 'cert'), encoding='ascii') as f:
         return ssl.PEM_cert_to_DER_cert(f.read())
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 
 @test

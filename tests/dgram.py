@@ -20,7 +20,7 @@ import urllib.request
 
 import lab
 import robust
-from lab import expect
+from lab import expect, free_port
 from robust import good, pieces, read, test
 
 SECONDS = 4
@@ -43,12 +43,6 @@ def udp_ports():
         with contextlib.suppress(OSError), open('/proc/net/' + name, encoding='ascii') as f:
             found |= {(version, int(row.split()[1].rsplit(':', 1)[1], 16)) for row in list(f)[1:]}
     return found
-
-
-def free_port(family=socket.AF_INET, host=lab.HOST):
-    with socket.socket(family, socket.SOCK_DGRAM) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
 
 
 class Live:
@@ -283,7 +277,7 @@ def every_way_to_write_an_address(folder):
     if socket.has_ipv6 and os.path.exists('/proc/net/if_inet6'):
         ways += [('udp://[::1]:%d', '::1'), ('udp://*:%d', '::1'), ('udp://:%d', '::1'), ('udp://[::]:%d', '::1')]
     for i, (source, host) in enumerate(ways):
-        port = free_port(socket.AF_INET6 if ':' in host else socket.AF_INET, '' if '127' not in source else lab.HOST)
+        port = free_port()
         with live(folder, source % port) as h:
             with to_udp(port, host) as s:
                 s.send(good(i))
@@ -417,10 +411,8 @@ def pour(s, n, first=0):
 
 @test
 def kernel_drops_are_counted_exactly(folder):
-    port, other = free_port(), free_port()
-    source, shown = 'udp://127.0.0.1:%d?rcvbuf=64K' % port, lab.socket.create_server((lab.HOST, 0))
-    at = shown.getsockname()[1]
-    shown.close()
+    port, other, at = free_port(), free_port(), free_port()
+    source = 'udp://127.0.0.1:%d?rcvbuf=64K' % port
     with live(folder, source, 'udp://127.0.0.1:%d' % other, words=['--listen-metrics', '127.0.0.1:%d' % at]) as h:
         for round_ in range(3):
             h.pause()

@@ -22,6 +22,8 @@ import tempfile
 import time
 import traceback
 
+from ports import free_port
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = []
 
@@ -29,12 +31,6 @@ CASES = []
 def case(function):
     CASES.append(function)
     return function
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def span_ids(**settings):

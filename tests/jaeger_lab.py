@@ -24,6 +24,8 @@ import time
 import urllib.error
 import urllib.request
 
+from ports import free_port
+
 VERSION = 'v1.76.0'     # of the module; its ./cmd/jaeger is Jaeger 2
 MODULE = 'github.com/jaegertracing/jaeger'
 CACHE = os.environ.get('HASPAN_CACHE') or os.path.join(
@@ -114,11 +116,7 @@ def build(path):
 
 def ports(n):
     """So many ports that are free now"""
-    held = [socket.create_server((HOST, 0)) for _ in range(n)]
-    found = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return found
+    return [free_port() for _ in range(n)]
 
 
 class Jaeger:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 
-from lab import ENV, HOST, ROOT, Failure, expect
+from lab import ENV, HOST, ROOT, Failure, expect, free_port
 
 CACHE = os.path.join(os.environ.get('HASPAN_CACHE') or
                      os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'haspan'))
@@ -74,11 +74,7 @@ def libs(version):
 
 
 def free_ports(n):
-    held = [socket.create_server((HOST, 0)) for _ in range(n)]
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
+    return [free_port() for _ in range(n)]
 
 
 class Kafka:

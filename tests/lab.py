@@ -26,6 +26,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'oracle'))
 import compare                                                          # noqa: E402
+from ports import free_port                                              # noqa: E402
 
 HAPROXY = os.environ.get('HAPROXY') or 'haproxy'
 HASPAN = os.path.abspath(os.path.join(ROOT, os.environ.get('HASPAN') or 'build/haspan'))
@@ -199,10 +200,7 @@ class Lab:
     def fill(self, text):
         """{name} becomes a port that is free now"""
         names = set(re.findall(r'\{([a-z][a-z_0-9]*)\}', text)) - {'origin', 'log'}
-        held = {name: socket.create_server((HOST, 0)) for name in names}
-        self.port = {name: s.getsockname()[1] for name, s in held.items()}
-        for s in held.values():
-            s.close()
+        self.port = {name: free_port() for name in names}
         known = dict(self.port, origin=self.origin.port, log=self.receiver.port)
         return re.sub(r'\{([a-z][a-z_0-9]*)\}', lambda m: str(known[m[1]]), text)
 

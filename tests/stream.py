@@ -25,7 +25,7 @@ import time
 import traceback
 
 import lab
-from lab import ENV, HASPAN, HOST, ROOT, Failure, compare, expect
+from lab import ENV, HASPAN, HOST, ROOT, Failure, compare, expect, free_port
 
 LINES = ('requests', 'merged', 'other', 'rejected')
 SPANS = ('exported', 'unsampled', 'filtered', 'refused', 'dropped', 'held')
@@ -47,11 +47,6 @@ def poll(what, until=20):
             return value
         time.sleep(0.01)
     raise Failure('waited in vain for', getattr(what, '__name__', what))
-
-
-def free_port(family=socket.AF_INET):
-    with socket.create_server(('::1' if family == socket.AF_INET6 else HOST, 0), family=family) as s:
-        return s.getsockname()[1]
 
 
 GOOD = ('Nov 21 08:15:44 lb1 haproxy[8904]: 192.0.2.1:%d [21/Nov/2026:08:15:44.%03d] fe be/s1 1/2/3/4/15 200 68 - - ---- '
@@ -97,7 +92,7 @@ class Receiver:
         self.folder = tempfile.mkdtemp(dir=folder)
         self.otlp, self.rejects, self.said = (os.path.join(self.folder, n) for n in ('otlp', 'rejects', 'stderr'))
         self.host = host.strip('[]')
-        self.port = port or free_port(socket.AF_INET6 if ':' in host else socket.AF_INET)
+        self.port = port or free_port()
         source = ['--from', '%s://%s:%d%s' % (scheme, host, self.port, query)] if scheme else []
         start = [sys.executable, '-c', PASS_ON, *(str(f.fileno()) for f in passed), '--'] if passed else []
         with open(self.said, 'wb') as said:
