@@ -380,7 +380,7 @@ void options_help(const char *command)
 	}
 	printf("\nEach option is also a variable (--buffer-max: HASPAN_BUFFER_MAX) and a line of --config.\n"
 	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 rejected lines under --strict,\n"
-	       "2 usage, 3 configuration or format, 4 input or an address that is taken, 5 export. Manual: man haspan\n");
+	       "2 usage, 3 configuration or format, 4 input or a taken address, 5 export. Manual: man haspan\n");
 }
 
 /* Text in man(7)'s language: what it would take for its own is escaped. */
