@@ -1,132 +1,24 @@
-#include "pipeline.h"
+#include "pipeline_private.h"
 
 #include "core/civil.h"
 #include "core/log.h"
 #include "core/stop.h"
-#include "core/term.h"
-#include "ingest/live.h"
-#include "ledger.h"
 #include "linetime.h"
 #include "pace.h"
-#include "reconstruct/shift.h"
-#include "reconstruct/steps.h"
-#include "sandbox.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Characters that are shown of a line that nobody understood, and the bytes that they take at most. */
-#define SAMPLE_SHOWN 100
-#define SAMPLE_SIZE (4 * SAMPLE_SHOWN + 8)
-
-/* Who wrote the lines of a pass: one group of spans, one memory of formats. */
-struct origin {
-	struct slice host;
-	uint16_t first, last;		/* frames, chained by frame.next */
-};
-
-/* How often it is looked whether open requests have grown too old, and what the sinks have settled. */
+/* How often it is looked whether open requests have grown too old. */
 #define IDLE_LOOK_MS 60000
-#define SETTLE_MS 200
-
-/* Hash of hosts to origins; twice as large as the number of origins. */
-#define ORIGIN_BUCKETS (2 * ORIGINS_MAX)
 
 /* A line for the joiner; its bytes lie in the block. */
 struct step_ref {
 	struct part part;
 	const char *msg, *host;
-};
-
-struct worker {
-	struct pipeline *pipeline;
-	pthread_t thread;
-	_Atomic int64_t busy_ms;	/* since when it has worked at its block; 0: it waits */
-	struct rules rules;		/* the configuration's, with the sampler of the block */
-	struct block block;
-	struct parser parser;
-	struct unwrapper unwrapper;
-	struct rebuilder rebuilder;
-	struct trace trace;
-	struct wire wire[SINKS_MAX];
-	struct buf rejects;
-	struct tally tally;		/* of the block */
-	char sample[SAMPLE_SIZE];	/* the first line that was not understood */
-	struct buf parts;		/* lines of requests that have several: struct step_ref each */
-	struct buf joined;		/* of requests that are whole by now */
-	struct merge merge;
-	struct joined request;
-	struct trace whole;		/* of a request with several lines */
-	struct frame frames[FRAMES_MAX];
-	struct part steps[FRAMES_MAX];	/* of frames with FRAME_STEP */
-	const char *messages[FRAMES_MAX];
-	struct origin origins[ORIGINS_MAX];
-	uint16_t buckets[ORIGIN_BUCKETS];
-	uint32_t norigins;
-};
-
-struct pipeline {
-	const struct config *c;		/* replaced by pipeline_reload, while there is no block in flight */
-	struct formats formats;		/* the configuration's, in an order of their own */
-	uint64_t learn_seq;		/* the block that teaches it */
-	unsigned threads;
-	struct sink *sinks[SINKS_MAX];
-	uint32_t nsinks;
-	struct worker *workers;
-	bool relays;			/* one of them wants lines (encoder.lines) */
-	int rejects;			/* descriptor, or -1 */
-	const char *rejects_failed;
-
-	pthread_mutex_t input;		/* who holds it reads the next block */
-	pthread_cond_t released;	/* `hold` ended, or a source was enabled */
-	_Atomic bool hold;		/* a new configuration waits for `input` */
-	char *uri[SOURCES_MAX];		/* of the sources; owned */
-	uint32_t nsources;
-	uint32_t nlive, live_number[SOURCES_MAX];	/* of those without an end: the number in `live` */
-	_Atomic bool disabled[SOURCES_MAX];
-	struct live *live;		/* sources without an end, or NULL */
-	bool live_ended;
-	struct source *source;		/* the file that is being read */
-	_Atomic uint32_t next_source;
-	uint64_t next_seq;
-	bool ended;
-	struct err *err;
-
-	pthread_mutex_t output;		/* for what follows */
-	pthread_cond_t turn;
-	uint64_t next_out;		/* whose turn it is to hand over; 1: the formats' order has been taught */
-	uint64_t next_join;		/* whose turn it is to join */
-	struct joiner *joiner;		/* for the worker whose turn that is */
-	int64_t joined_ms;		/* when it last took a line; also its */
-	_Atomic uint32_t open, final;	/* its requests that wait, for whoever waits for input */
-	struct ledger ledger;
-	struct tally total;
-	char sample[SAMPLE_SIZE];
-	struct sampler sampler;		/* of the next block; `output`'s too */
-	bool sampler_set;		/* by pipeline_sample */
-
-	pthread_t keeper;		/* tells sources what is settled */
-	uint64_t settled;		/* blocks below it; the keeper's own */
-	pthread_mutex_t keeping;	/* of `kept` */
-	pthread_cond_t keep;
-	bool kept;
-
-	uint64_t files_size;		/* bytes of all files, as they are stored; for progress */
-	bool files_open;		/* but nobody knows: one of them is a pipe */
-	uint64_t files_before;		/* of those that were read to their end */
-	_Atomic uint64_t files_read;
-	struct pace *pace;		/* of the input; NULL: as fast as possible */
-	struct linetime *linetime;	/* of --rebase, until the shift is known; then NULL */
-	struct shift shift;
-	int64_t rebase_us;		/* where the line goes that decides it */
-
-	bool host_given;		/* the user's host.name counts, not the envelope's */
 };
 
 /* ---- --rebase --------------------------------------------------------------------------------------------- */
@@ -229,35 +121,6 @@ static void sort_frames(struct worker *w, uint32_t n)
 	}
 }
 
-/* What a row of a message's headers sets. */
-static const enum slot header_slots[] = {
-#define HEADER(name, slot, context) SLOT_##slot,
-#include "formats/headers.def"
-#undef HEADER
-};
-
-/* Does the line itself say whose child the request is? */
-static bool has_context(const struct record *r)
-{
-	static const enum slot carriers[] = { SLOT_traceparent, SLOT_b3, SLOT_b3_traceid, SLOT_uber_trace_id, SLOT_xray };
-
-	for (size_t i = 0; i < sizeof(carriers) / sizeof(carriers[0]); i++)
-		if (record_has(r, carriers[i]))
-			return true;
-	return false;
-}
-
-/* What stands beside the line in its message, where the line has no better: trace context, and a key that is a trace id. */
-static void add_message(struct record *r, const struct message *m)
-{
-	if (has_context(r))
-		return;
-	for (uint32_t i = 0; i < m->headers; i++)
-		record_set_text(r, header_slots[m->header[i].row], slice_of(m->header[i].p, m->header[i].len));
-	if (m->key.len && !m->key_is_host && !record_has(r, SLOT_trace_id) && !record_has(r, SLOT_ID))
-		record_set_text(r, SLOT_trace_id, m->key);
-}
-
 static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
 {
 	*(verdict == VERDICT_FILTERED ? &w->tally.filtered : &w->tally.unsampled) += spans;
@@ -310,6 +173,7 @@ static bool step_taken(struct worker *w, uint32_t i, const struct recent *recent
 {
 	struct frame *f = &w->frames[i];
 	const struct record *r = &w->parser.rec;
+	const struct formats *formats = &w->pipeline->formats;
 
 	switch (step_line(r, f, &w->steps[i])) {
 	case STEP_LINE_NONE:
@@ -320,7 +184,7 @@ static bool step_taken(struct worker *w, uint32_t i, const struct recent *recent
 	case STEP_LINE_PART:
 		break;
 	}
-	w->steps[i].format = recent->v[0] < w->pipeline->formats.n && w->pipeline->formats.v[recent->v[0]] == r->format ?
+	w->steps[i].format = recent->v[0] < formats->n && formats->v[recent->v[0]] == r->format ?
 			     recent->v[0] : UINT16_MAX;
 	w->steps[i].seq = w->block.seq;
 	w->messages[i] = r->msg.p;
@@ -344,8 +208,6 @@ static void origin_frames(struct worker *w, const struct origin *o)
 		w->tally.lines += !(f->flags & FRAME_CONTINUES);
 		switch (parse_frame(&w->parser, f, &recent)) {
 		case PARSED_REQUEST:
-			if (f->message)
-				add_message(&w->parser.rec, f->message);
 			if (!steps_possible(w->parser.rec.format) || !step_taken(w, i, &recent))
 				request(w, f, mark, &open);
 			break;
@@ -393,7 +255,8 @@ static void process(struct worker *w)
 
 	if (p->linetime)
 		rebase_stream(w->pipeline, &w->block);
-	unwrapper_reset(&w->unwrapper);		/* for the whole block: parts of requests are lent by it until they are joined */
+	/* For the whole block: parts of requests are lent by it until they are joined. */
+	unwrapper_reset(&w->unwrapper);
 	while ((n = frame_cut(&w->block, &at, w->frames, FRAMES_MAX)) != 0) {
 		sort_frames(w, n);
 		for (uint32_t o = 0; o < w->norigins; o++)
@@ -420,7 +283,9 @@ static void join_idle(struct pipeline *p, struct worker *w)
 		joiner_idle(p->joiner, idle_us >= p->c->max_age_us, &w->joined);
 }
 
-/* The lines of the block to the joiner, in the order of the blocks; what is whole by now is this worker's to rebuild. */
+/*
+ * The lines of the block to the joiner, in the order of the blocks; what is whole by now is this worker's to rebuild.
+ */
 static void join(struct pipeline *p, struct worker *w)
 {
 	uint32_t open, final;
@@ -703,8 +568,8 @@ static void tally_add(struct tally *to, struct tally *from)
 }
 
 /*
- * The first block settles in which order formats are tried, and with --rebase the first line that has a time by how much
- * all are shifted: nobody starts on another block before.
+ * The first block settles in which order formats are tried, and with --rebase the first line that has a time by how
+ * much all are shifted: nobody starts on another block before.
  */
 static void wait_for_first(struct pipeline *p, uint64_t seq)
 {
@@ -785,221 +650,15 @@ static void *worker_main(void *arg)
 
 /* ---- the whole ------------------------------------------------------------------------------------------- */
 
-static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
-{
-	w->pipeline = p;
-	block_alloc(&w->block);
-	unwrapper_init(&w->unwrapper);
-	parser_init(&w->parser, &p->formats);
-	for (uint32_t k = 0; k < p->nsinks; k++)
-		w->wire[k].bytes.max = WIRE_MAX;
-	w->rejects.max = WIRE_MAX;
-	w->parts.max = w->joined.max = WIRE_MAX;
-	merge_init(&w->merge);
-	w->rules = p->c->rules;
-	return rebuilder_init(&w->rebuilder, &w->rules, p->c->timezone, err);
-}
-
-/* `truncate`: what an earlier run left there goes; not at a new configuration, when it may be the same file. */
-static int open_rejects(const char *path, bool truncate, struct err *err)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND | (truncate ? O_TRUNC : 0), 0600);
-
-	if (fd < 0) {
-		err_set(err, EXIT_CONFIG, "cannot write to it: %m");
-		err_where(err, "%s", path);
-	}
-	return fd;
-}
-
-static bool open_sinks(struct pipeline *p, struct err *err)
-{
-	for (uint32_t k = 0; k < p->c->nsinks; k++) {
-		bool ok;
-
-		if (p->c->check_only) {
-			ok = sink_check(p->c->sinks[k], &p->c->export, err);
-		} else {
-			p->sinks[k] = sink_open(p->c->sinks[k], &p->c->export, err);
-			ok = p->sinks[k] != NULL;
-			p->nsinks += ok;
-			p->relays |= ok && p->sinks[k]->encoder->lines;
-		}
-		if (!ok)
-			return p->c->sink_from[k] ? options_blame(p->c->sink_from[k], err) : false;
-	}
-	if (p->c->check_only && p->c->rejects && access(p->c->rejects, F_OK) == 0 && access(p->c->rejects, W_OK) != 0) {
-		err_set(err, EXIT_CONFIG, "cannot write to it: %m");
-		return err_where(err, "%s", p->c->rejects);
-	}
-	if (p->c->check_only)
-		return true;
-	sinks_opened(&p->c->export);
-	if (p->c->rejects)
-		p->rejects = open_rejects(p->c->rejects, true, err);
-	return !p->c->rejects || p->rejects >= 0;
-}
-
-/* Paths that this run will write, NULL-terminated. */
-static void outputs(const struct config *c, struct slice out[SINKS_MAX + 2])
-{
-	uint32_t n = 0;
-
-	for (uint32_t k = 0; k < c->nsinks; k++)
-		if (slice_starts(c->sinks[k], SLICE("file:")))
-			out[n++] = slice_skip(c->sinks[k], 5);
-	if (c->rejects)
-		out[n++] = slice_str(c->rejects);
-	out[n] = (struct slice){ NULL, 0 };
-}
-
-/* To write into what is being read, or twice into one file, would destroy it without a word. */
-static bool check_outputs(const struct config *c, const struct source *s, struct err *err)
-{
-	struct slice paths[SINKS_MAX + 2];
-	struct stat st[SINKS_MAX + 1];
-	char path[4096];
-
-	outputs(c, paths);
-	for (uint32_t i = 0; paths[i].p; i++) {
-		snprintf(path, sizeof(path), "%.*s", (int)paths[i].len, paths[i].p);
-		if (stat(path, &st[i]) != 0 || !S_ISREG(st[i].st_mode))
-			st[i] = (struct stat){ 0 };
-		else if (source_reads(s, &st[i]))
-			err_set(err, EXIT_USAGE, "this file is being read: it can't be written too");
-		for (uint32_t k = 0; k < i; k++)
-			if (slice_eq(paths[i], paths[k]) ? !slice_eq(paths[i], SLICE("/dev/null")) && !S_ISCHR(st[i].st_mode) :
-			    st[i].st_ino && st[i].st_ino == st[k].st_ino && st[i].st_dev == st[k].st_dev)
-				err_set(err, EXIT_USAGE, "this file would be written twice");
-		if (err->code != EXIT_DONE)
-			return err_where(err, "%s", path);
-	}
-	return true;
-}
-
-/* The configuration that names them may be replaced. */
-static bool copy_uris(struct pipeline *p, struct err *err)
-{
-	for (uint32_t i = 0; i < p->c->nsources; i++) {
-		p->uri[i] = strndup(p->c->sources[i].p, p->c->sources[i].len);
-		if (!p->uri[i])
-			return err_set(err, EXIT_CONFIG, "out of memory");
-		p->nsources = i + 1;
-	}
-	return true;
-}
-
-/* To bind may take root's rights; all that comes after does not. */
-static bool is_socket(struct slice uri)
-{
-	return live_names(uri) && !slice_starts(uri, SLICE("follow:"));
-}
-
-/* A file that is not there, or an address that is taken, must show before the first byte is sent anywhere. */
-static bool check_sources(struct pipeline *p, bool sockets, struct err *err)
-{
-	const struct config *c = p->c;
-
-	for (uint32_t i = 0; i < c->nsources; i++) {
-		struct source *s;
-		bool ok;
-
-		if (is_socket(c->sources[i]) != sockets)
-			continue;
-		s = p->live && live_names(c->sources[i]) ? NULL : source_open(c->sources[i], err);
-		p->live_number[i] = s ? 0 : p->nlive++;
-		ok = s ? check_outputs(c, s, err) : err->code == EXIT_DONE && live_add(p->live, c->sources[i], err);
-		p->files_size += s ? source_size(s) : 0;
-		p->files_open |= s && source_size(s) == 0;
-		source_close(s);
-		if (!ok)
-			return c->source_from[i] ? options_blame(c->source_from[i], err) : false;
-	}
-	return !p->live || live_add_passed(p->live, err);
-}
-
-/* From here on nothing takes root's rights, and nothing is opened that the configuration doesn't name. */
-static bool confine(const struct config *c, struct err *err)
-{
-	if (c->check_only)
-		return true;
-	if (!user_drop(&c->user, err))
-		return err_where(err, "--user");
-	sandbox_enter(c);
-	return true;
-}
-
-static bool open_live(struct pipeline *p, const struct config *c, struct err *err)
-{
-	bool any = live_passed() > 0;
-
-	for (uint32_t i = 0; i < c->nsources; i++)
-		any |= live_names(c->sources[i]);
-	if (!any)
-		return true;
-	if (!ledger_init(&p->ledger))
-		return err_set(err, EXIT_CONFIG, "out of memory");
-	p->live = live_new(&c->live, err);
-	return p->live != NULL;
-}
-
-/* Does the user name the host? Then the envelopes' do not count. */
-static bool gives_host(const struct config *c)
-{
-	for (uint32_t i = 0; i < c->resource.n; i++)
-		if (slice_eq(c->resource.keys[i], SLICE("host.name")))
-			return true;
-	return false;
-}
-
-struct pipeline *pipeline_open(const struct config *c, struct err *err)
-{
-	struct pipeline *p = calloc(1, sizeof(*p));
-
-	if (!p || !(p->workers = calloc(c->threads, sizeof(*p->workers)))) {
-		free(p);
-		err_set(err, EXIT_CONFIG, "out of memory");
-		return NULL;
-	}
-	p->c = c;
-	p->formats = c->formats;
-	p->threads = c->threads;
-	p->rejects = -1;
-	p->host_given = gives_host(c);
-	p->sampler = c->rules.sampler;
-	pthread_cond_init(&p->released, NULL);
-	pthread_mutex_init(&p->input, NULL);
-	pthread_mutex_init(&p->output, NULL);
-	pthread_cond_init(&p->turn, NULL);
-	pthread_mutex_init(&p->keeping, NULL);
-	pthread_cond_init(&p->keep, NULL);
-	p->joiner = joiner_new(c->max_open, c->max_age_us, err);
-	p->pace = pace_new(c, err);
-	if (c->rebase)
-		p->linetime = linetime_new(c, err);
-	if (p->joiner && err->code == EXIT_DONE && copy_uris(p, err) && open_live(p, c, err) &&
-	    check_sources(p, true, err) && confine(c, err) &&
-	    check_sources(p, false, err) && open_sinks(p, err)) {
-		unsigned i = 0;
-
-		while (i < c->threads && worker_init(&p->workers[i], p, err))
-			i++;
-		if (i == c->threads)
-			return p;
-	}
-	pipeline_close(p);
-	return NULL;
-}
-
-/* The input has ended: requests that are still open leave, a block's worth at a time. */
-static void leave_open(struct pipeline *p, struct worker *w)
+void pipeline_leave_open(struct pipeline *p, struct worker *w)
 {
 	while (joiner_end(p->joiner, &w->joined)) {
 		w->block.seq = p->next_seq++;
 		p->next_join++;
 		if (p->live) {
 			ledger_enter(&p->ledger, w->block.seq, 0, 0);
-			ledger_joined(&p->ledger, w->block.seq, joiner_left_since(p->joiner), joiner_open_since(p->joiner));
+			ledger_joined(&p->ledger, w->block.seq, joiner_left_since(p->joiner),
+				      joiner_open_since(p->joiner));
 		}
 		finish_wires(w);
 		hand_over(p, w);
@@ -1007,83 +666,9 @@ static void leave_open(struct pipeline *p, struct worker *w)
 	parser_thread_free();
 }
 
-/* Blocks below this one are settled by all sinks. */
-static uint64_t settled_below(struct pipeline *p)
-{
-	uint64_t below;
-
-	pthread_mutex_lock(&p->output);
-	below = p->next_out;
-	pthread_mutex_unlock(&p->output);
-	for (uint32_t k = 0; k < p->nsinks; k++) {
-		uint64_t unsettled = p->sinks[k]->ops->unsettled(p->sinks[k]);
-
-		below = unsettled < below ? unsettled : below;
-	}
-	return below;
-}
-
-/* `below` is settled; what a sync cannot vouch for is not, after all. Returns what remains. */
-static uint64_t sync_sinks(struct pipeline *p, uint64_t below)
-{
-	uint64_t synced;
-
-	for (uint32_t k = 0; k < p->nsinks; k++)
-		if (p->sinks[k]->ops->sync)
-			p->sinks[k]->ops->sync(p->sinks[k]);
-	synced = settled_below(p);
-	return synced < below ? synced : below;
-}
-
-/* What all sinks have settled need not be read again: tell the sources. */
-static void settle(struct pipeline *p, bool last)
-{
-	uint64_t below = settled_below(p), mark;
-	uint32_t source = 0;
-
-	if (below > p->settled) {
-		p->settled = sync_sinks(p, below);
-		ledger_settle(&p->ledger, p->settled);
-	}
-	while (ledger_news(&p->ledger, &source, &mark))
-		live_acknowledge(p->live, source, mark);
-	live_keep(p->live, last);
-}
-
-static void *keeper_main(void *arg)
-{
-	struct pipeline *p = arg;
-	struct timespec until;
-
-	pthread_mutex_lock(&p->keeping);
-	while (!p->kept) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += SETTLE_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&p->keep, &p->keeping, &until);
-		pthread_mutex_unlock(&p->keeping);
-		settle(p, false);
-		pthread_mutex_lock(&p->keeping);
-	}
-	pthread_mutex_unlock(&p->keeping);
-	return NULL;
-}
-
-/* The last positions move when the sinks have said their last word. */
-static void keeper_end(struct pipeline *p)
-{
-	pthread_mutex_lock(&p->keeping);
-	p->kept = true;
-	pthread_cond_signal(&p->keep);
-	pthread_mutex_unlock(&p->keeping);
-	pthread_join(p->keeper, NULL);
-	settle(p, true);
-}
-
 void pipeline_run(struct pipeline *p, struct err *err)
 {
-	bool keeper = p->live && pthread_create(&p->keeper, NULL, keeper_main, p) == 0;
+	bool keeper = keeper_start(p);
 	unsigned started = 0;
 
 	p->err = err;
@@ -1098,7 +683,7 @@ void pipeline_run(struct pipeline *p, struct err *err)
 	pthread_mutex_lock(&p->input);
 	p->ended = true;
 	pthread_mutex_unlock(&p->input);
-	leave_open(p, &p->workers[0]);
+	pipeline_leave_open(p, &p->workers[0]);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		/* A sink that is finished may have nothing left to sync. */
 		if (p->live && p->sinks[k]->ops->sync)
@@ -1107,421 +692,4 @@ void pipeline_run(struct pipeline *p, struct err *err)
 	}
 	if (keeper)
 		keeper_end(p);
-}
-
-/* ---- seen and steered -------------------------------------------------------------------------------------- */
-
-/* `held` is what is left: handed to the sink, or on its way to it, or in its spool, and not answered for. */
-static void sink_account(struct sink_account *a, const struct tally *t, const struct sink_tally *s)
-{
-	a->spans = t->spans;
-	a->restored = s->restored;
-	a->exported = s->exported;
-	a->unsampled = t->unsampled;
-	a->filtered = t->filtered;
-	a->refused = s->refused;
-	a->dropped = s->dropped;
-	a->held = a->spans + a->restored - a->exported - a->unsampled - a->filtered - a->refused - a->dropped;
-}
-
-void pipeline_account(struct pipeline *p, struct account *out)
-{
-	struct sink_tally s[SINKS_MAX];
-
-	/* The sinks first: what they have answered for is in the total by then. */
-	for (uint32_t k = 0; k < p->nsinks; k++)
-		p->sinks[k]->ops->tally(p->sinks[k], &s[k]);
-	pthread_mutex_lock(&p->output);
-	out->total = p->total;
-	pthread_mutex_unlock(&p->output);
-	out->nsinks = p->nsinks;
-	for (uint32_t k = 0; k < p->nsinks; k++) {
-		out->sink[k].uri = p->sinks[k]->uri;
-		out->sink[k].disabled = p->sinks[k]->disabled;
-		out->sink[k].failed = p->sinks[k]->failed;
-		sink_account(&out->sink[k], &out->total, &s[k]);
-	}
-}
-
-void pipeline_metrics(struct pipeline *p, struct metrics *m)
-{
-	if (p->live)
-		live_metrics(p->live, m);
-	for (uint32_t k = 0; k < p->nsinks; k++) {
-		m->label = p->sinks[k]->uri;
-		if (p->sinks[k]->ops->metrics)
-			p->sinks[k]->ops->metrics(p->sinks[k], m);
-	}
-	m->label = NULL;
-}
-
-uint32_t pipeline_sources(const struct pipeline *p)
-{
-	return p->nsources;
-}
-
-const char *pipeline_source_uri(const struct pipeline *p, uint32_t i)
-{
-	return p->uri[i];
-}
-
-enum source_state pipeline_source_state(const struct pipeline *p, uint32_t i)
-{
-	uint32_t next = p->next_source;
-
-	if (p->disabled[i])
-		return SOURCE_DISABLED;
-	if (live_names(slice_str(p->uri[i])))
-		return SOURCE_READING;
-	return i + 1 < next ? SOURCE_ENDED : i + 1 == next ? SOURCE_READING : SOURCE_WAITING;
-}
-
-void pipeline_enable_source(struct pipeline *p, uint32_t i, bool enable)
-{
-	p->disabled[i] = !enable;
-	if (live_names(slice_str(p->uri[i])))
-		live_pause(p->live, p->live_number[i], !enable);
-	else
-		wake_input();
-}
-
-void pipeline_enable_sink(struct pipeline *p, uint32_t k, bool enable)
-{
-	p->sinks[k]->disabled = !enable;
-}
-
-void pipeline_sample(struct pipeline *p, const struct sampler *s)
-{
-	pthread_mutex_lock(&p->output);
-	p->sampler_set = s != NULL;
-	p->sampler = s ? *s : p->c->rules.sampler;
-	pthread_mutex_unlock(&p->output);
-}
-
-int64_t pipeline_busy_ms(struct pipeline *p)
-{
-	int64_t longest = 0, now = clock_ms();
-
-	for (unsigned i = 0; i < p->threads; i++) {
-		int64_t since = p->workers[i].busy_ms;
-
-		if (since && now - since > longest)
-			longest = now - since;
-	}
-	return longest;
-}
-
-/* ---- a new configuration ----------------------------------------------------------------------------------- */
-
-static bool same_list(const struct slice *a, uint32_t na, const struct slice *b, uint32_t nb)
-{
-	bool same = na == nb;
-
-	for (uint32_t i = 0; same && i < na; i++)
-		same = slice_eq(a[i], b[i]);
-	return same;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-/* What is bound, opened or started once. */
-static void warn_of_restart(const struct config *old, const struct config *new)
-{
-	const struct {
-		const char *what;
-		bool same;
-	} fixed[] = {
-		{ "--from", same_list(old->sources, old->nsources, new->sources, new->nsources) },
-		{ "--to", same_list(old->sinks, old->nsinks, new->sinks, new->nsinks) },
-		{ "--threads", old->threads == new->threads },
-		{ "--admin", same_text(old->admin, new->admin) },
-		{ "--listen-metrics", same_text(old->listen_metrics, new->listen_metrics) },
-	};
-
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		if (!fixed[i].same)
-			log_warn("%s changed: that needs a restart; it stays as it was", fixed[i].what);
-}
-
-/* No block is filled from here on until input_release; false: the input has ended. */
-static bool input_hold(struct pipeline *p)
-{
-	p->hold = true;
-	if (p->live)
-		live_wake(p->live);
-	wake_input();
-	pthread_mutex_lock(&p->input);
-	return !p->ended;
-}
-
-static void input_release(struct pipeline *p)
-{
-	p->hold = false;
-	pthread_cond_broadcast(&p->released);
-	pthread_mutex_unlock(&p->input);
-}
-
-/*
- * Settings of sources and of sinks. All or none, as far as they go: what was changed before another one failed is
- * changed back.
- */
-static bool reload_ends(struct pipeline *p, const struct config *c, struct err *err)
-{
-	struct err again = { 0 };
-	uint32_t k = 0;
-	bool ok = !p->live || live_reload(p->live, &c->live, err);
-
-	for (; ok && k < p->nsinks; k++)
-		ok = !p->sinks[k]->ops->reload || p->sinks[k]->ops->reload(p->sinks[k], &c->export, err);
-	if (ok)
-		return true;
-	while (k-- > 0)
-		if (p->sinks[k]->ops->reload)
-			p->sinks[k]->ops->reload(p->sinks[k], &p->c->export, &again);
-	if (p->live)
-		live_reload(p->live, &p->c->live, &again);
-	return false;
-}
-
-static void wait_handed_over(struct pipeline *p)
-{
-	pthread_mutex_lock(&p->output);
-	while (p->next_out != p->next_seq)
-		pthread_cond_wait(&p->turn, &p->output);
-	pthread_mutex_unlock(&p->output);
-}
-
-/* What takes over, made before anything changes. */
-struct succession {
-	const struct config *c;
-	struct rebuilder *rebuilder;	/* one for each worker; owned */
-	struct joiner *joiner;		/* owned; NULL: the old one goes on */
-	int rejects;			/* descriptor, or -1 */
-};
-
-static void succession_free(struct pipeline *p, struct succession *s)
-{
-	for (unsigned i = 0; s->rebuilder && i < p->threads; i++)
-		rebuilder_free(&s->rebuilder[i]);
-	free(s->rebuilder);
-	joiner_free(s->joiner);
-	if (s->rejects >= 0)
-		close(s->rejects);
-}
-
-static bool succession_make(struct pipeline *p, struct succession *s, struct err *err)
-{
-	const struct config *c = s->c;
-	bool resize = p->c->max_open != c->max_open || p->c->max_age_us != c->max_age_us;
-
-	s->rebuilder = calloc(p->threads, sizeof(*s->rebuilder));
-	if (!s->rebuilder)
-		return err_set(err, EXIT_CONFIG, "out of memory");
-	for (unsigned i = 0; i < p->threads; i++)
-		if (!rebuilder_init(&s->rebuilder[i], &c->rules, c->timezone, err))
-			return false;
-	if (resize && !(s->joiner = joiner_new(c->max_open, c->max_age_us, err)))
-		return false;
-	return !c->rejects || (s->rejects = open_rejects(c->rejects, false, err)) >= 0;
-}
-
-/* What a worker has of its own. The old rebuilder is left in `new`. */
-static void worker_renew(struct worker *w, struct pipeline *p, const struct rules *rules, struct rebuilder *new)
-{
-	struct rebuilder old = w->rebuilder;
-
-	parser_free(&w->parser);
-	parser_init(&w->parser, &p->formats);
-	w->rules = *rules;
-	w->rebuilder = *new;
-	w->rebuilder.rules = &w->rules;
-	*new = old;
-}
-
-/* No block is in flight: no worker looks at anything of this. What was replaced is left in `s`. */
-static void swap(struct pipeline *p, struct succession *s)
-{
-	const struct config *c = s->c;
-	int rejects = p->rejects;
-	struct err ignored = { 0 };
-	bool same = formats_same(&p->c->formats, &c->formats);
-	uint16_t order[FORMATS_MAX];
-
-	memcpy(order, p->formats.order, sizeof(order));
-	p->formats = c->formats;
-	if (same)
-		memcpy(p->formats.order, order, sizeof(order));
-	else
-		p->learn_seq = p->next_seq;
-	zone_prepare(c->timezone, &ignored);	/* it was looked at before */
-	for (unsigned i = 0; i < p->threads; i++)
-		worker_renew(&p->workers[i], p, &c->rules, &s->rebuilder[i]);
-	p->rejects = s->rejects;
-	s->rejects = rejects;
-	p->rejects_failed = NULL;
-	p->host_given = gives_host(c);
-	pthread_mutex_lock(&p->output);
-	p->c = c;
-	if (!p->sampler_set)
-		p->sampler = c->rules.sampler;
-	pthread_mutex_unlock(&p->output);
-}
-
-/* Open requests leave the old way, if they can't be read the new way or are to be kept in another place. */
-static void flush_joiner(struct pipeline *p, struct succession *s)
-{
-	struct joiner *old = p->joiner;
-
-	if (formats_same(&p->c->formats, &s->c->formats) && !s->joiner)
-		return;
-	leave_open(p, &p->workers[0]);
-	if (s->joiner) {
-		p->joiner = s->joiner;
-		s->joiner = old;
-	}
-	p->open = p->final = 0;
-}
-
-bool pipeline_reload(struct pipeline *p, const struct config *c, struct err *err)
-{
-	struct succession s = { .c = c, .rejects = -1 };
-	bool ok = succession_make(p, &s, err);
-
-	if (ok) {
-		ok = input_hold(p) ? reload_ends(p, c, err) : err_set(err, EXIT_CONFIG, "haspan is about to end");
-		if (ok) {
-			warn_of_restart(p->c, c);
-			wait_handed_over(p);
-			flush_joiner(p, &s);
-			swap(p, &s);
-		}
-		input_release(p);
-	}
-	succession_free(p, &s);
-	return ok;
-}
-
-static unsigned long long u(uint64_t n)
-{
-	return n;
-}
-
-static size_t print_spans(char *out, size_t size, const struct sink_account *s)
-{
-	size_t n = 0;
-
-#define ACCOUNT(name, kind, meaning) n += (size_t)snprintf(out + n, size - n, "%s" #name "=%llu", n ? " " : "", u(s->name));
-#include "formats/account.def"
-#undef ACCOUNT
-	return n;
-}
-
-bool pipeline_progress(struct pipeline *p, struct progress *out)
-{
-	struct account a;
-
-	*out = (struct progress){ .done = p->files_read, .total = p->files_open ? 0 : p->files_size, .bytes = true };
-	if (p->live) {
-		out->bytes = false;
-		if (!live_progress(p->live, &out->done, &out->total))
-			return false;
-	}
-	pipeline_account(p, &a);
-	out->lines = a.total.lines;
-	out->spans = a.total.spans;
-	return true;
-}
-
-void pipeline_summary(struct pipeline *p)
-{
-	char text[2048 + SINKS_MAX * 1024];
-	struct account a;
-	size_t n;
-
-	pipeline_account(p, &a);
-	n = (size_t)snprintf(text, sizeof(text), "lines=%llu requests=%llu merged=%llu other=%llu rejected=%llu",
-			     u(a.total.lines), u(a.total.requests), u(a.total.merged), u(a.total.other),
-			     u(a.total.rejected));
-	if (a.nsinks == 1) {
-		text[n++] = ' ';
-		n += print_spans(text + n, sizeof(text) - n, &a.sink[0]);
-	}
-	n += (size_t)snprintf(text + n, sizeof(text) - n, " truncated=%llu invalid_contexts=%llu\n",
-			      u(a.total.truncated), u(a.total.invalid_contexts));
-	for (uint32_t k = 0; a.nsinks > 1 && k < a.nsinks; k++) {
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "sink=%.200s ", a.sink[k].uri);
-		n += print_spans(text + n, sizeof(text) - n, &a.sink[k]);
-		text[n++] = '\n';
-	}
-	log_lines(LOG_LEVEL_INFO, text, n);
-}
-
-/* Nothing at all was understood: that is a wrong format, not a bad line. */
-static void hint(const struct pipeline *p)
-{
-	struct buf shown = { .max = 4096 };
-
-	if (p->total.requests == 0 && p->total.rejected) {
-		term_text(&shown, slice_str(p->sample), SAMPLE_SHOWN);
-		log_warn("no line was understood; the first was: %.*s", (int)shown.len, shown.p ? shown.p : "");
-		log_warn("give its log-format by --format (`haspan formats` lists what is known); --rejects FILE keeps "
-			 "such lines");
-	}
-	buf_free(&shown);
-}
-
-int pipeline_exit_code(struct pipeline *p)
-{
-	int code = p->c->strict && p->total.rejected ? EXIT_CHECK : EXIT_DONE;
-
-	hint(p);
-	if (p->rejects_failed)
-		code = EXIT_CONFIG;
-	if (p->err && (int)p->err->code > code)
-		code = (int)p->err->code;
-	if (p->live && (int)live_failed(p->live) > code)
-		code = (int)live_failed(p->live);
-	for (uint32_t k = 0; k < p->nsinks; k++) {
-		struct sink_tally s;
-
-		p->sinks[k]->ops->tally(p->sinks[k], &s);
-		if (p->sinks[k]->failed || s.refused || s.dropped || s.held)
-			code = EXIT_EXPORT;
-	}
-	return code;
-}
-
-void pipeline_close(struct pipeline *p)
-{
-	source_close(p->source);
-	for (uint32_t i = 0; i < p->nsources; i++)
-		free(p->uri[i]);
-	for (uint32_t k = 0; k < p->nsinks; k++)
-		p->sinks[k]->ops->free(p->sinks[k]);
-	for (unsigned i = 0; i < p->threads; i++) {
-		struct worker *w = &p->workers[i];
-
-		block_free(&w->block);
-		unwrapper_free(&w->unwrapper);
-		parser_free(&w->parser);
-		rebuilder_free(&w->rebuilder);
-		buf_free(&w->rejects);
-		buf_free(&w->parts);
-		buf_free(&w->joined);
-		merge_free(&w->merge);
-		for (uint32_t k = 0; k < SINKS_MAX; k++)
-			buf_free(&w->wire[k].bytes);
-	}
-	if (p->rejects >= 0)
-		close(p->rejects);
-	live_free(p->live);
-	ledger_free(&p->ledger);
-	joiner_free(p->joiner);
-	pace_free(p->pace);
-	linetime_free(p->linetime);
-	free(p->workers);
-	free(p);
 }

@@ -63,9 +63,9 @@ const char *pipeline_source_uri(const struct pipeline *p, uint32_t i);
 enum source_state pipeline_source_state(const struct pipeline *p, uint32_t i);
 
 /*
- * Source `i` is not read while it is disabled: what it has waits there, but for datagrams, which the kernel drops when its
- * buffer is full, and counts. To sink `k` nothing is sent: what it holds in memory or in its spool stays there, and when
- * there is no room for more the input waits, for all sinks. A stop enables everything, so that nothing is lost.
+ * Source `i` is not read while it is disabled: what it has waits there, but for datagrams, which the kernel drops when
+ * its buffer is full, and counts. To sink `k` nothing is sent: what it holds in memory or in its spool stays there, and
+ * when there is no room for more the input waits, for all sinks. A stop enables everything, so that nothing is lost.
  */
 void pipeline_enable_source(struct pipeline *p, uint32_t i, bool enable);
 void pipeline_enable_sink(struct pipeline *p, uint32_t k, bool enable);
@@ -79,8 +79,8 @@ int64_t pipeline_busy_ms(struct pipeline *p);
 /*
  * Go on with `c`: formats, rules, resource, limits and certificates of sources, settings of sinks, --rejects, which is
  * opened again. Blocks that were read before are read the old way, and nothing is read meanwhile. Requests that are
- * open stay so, but leave as at the end when the formats or --max-open or --max-age changed. What only a restart changes
- * is said in a warning, and stays.
+ * open stay so, but leave as at the end when the formats or --max-open or --max-age changed. What only a restart
+ * changes is said in a warning, and stays.
  *
  * Waits until all blocks in flight are handed over, which may take as long as a sink makes them wait; sinks get their
  * settings before. true: nobody uses the old configuration any more. false: `err` filled, all is as it was, and `c` is

@@ -158,15 +158,18 @@ static bool header_name(struct slice name, struct expr_value *v)
 	return false;
 }
 
-/* A field that some format names itself: --map, %(name)[…], a member of an object. */
-static bool own_name(struct slice name, const struct expr_names *names, struct expr_value *v)
+/*
+ * A field that some format names itself: --map, %(name)[…]. What members a line of JSON or key=value will have is not
+ * known: in backquotes any name may be one of them, else a slip of the pen would be.
+ */
+static bool own_name(struct slice name, bool quoted, const struct expr_names *names, struct expr_value *v)
 {
 	bool found = false;
 
 	for (uint32_t i = 0; i < names->nformats && !found; i++) {
 		const struct format *f = names->format[i];
 
-		found = f->pairs;
+		found = quoted && f->pairs;
 		for (uint32_t k = 0; k < f->nextra && !found; k++)
 			found = slice_eq(f->extra[k].name, name) || slice_eq(f->extra[k].key, name);
 	}
@@ -382,7 +385,7 @@ static bool read_name(struct reader *x, struct expr_value *v)
 
 	if (x->token.kind != TOKEN_NAME)
 		return wrong(x, x->token.at, "expected a name, as in status, Ta or backend");
-	if (!known_name(name, v) && !header_name(name, v) && !own_name(name, x->names, v)) {
+	if (!known_name(name, v) && !header_name(name, v) && !own_name(name, x->text.p[x->token.at] == '`', x->names, v)) {
 		nearest = nearest_name(name, x->names);
 		if (nearest.len)
 			return err_at(x->err, EXIT_USAGE, x->text.p, x->text.len, x->token.at,
@@ -708,6 +711,14 @@ static int where(const struct expr_value *v, const struct format *f, struct expr
 	return m->at;
 }
 
+/* The attribute of a member without a known meaning is named after it (doc/json.md). */
+static bool is_member(struct slice key, struct slice name)
+{
+	static const struct slice prefix = { "haproxy.log.", 12 };
+
+	return slice_starts(key, prefix) && slice_eq(slice_skip(key, prefix.len), name);
+}
+
 static bool named_text(const struct expr_value *v, const struct record *r, struct expr_memo *memo, struct slice *out)
 {
 	int at = where(v, r->format, memo);
@@ -723,7 +734,7 @@ static bool named_text(const struct expr_value *v, const struct record *r, struc
 		return true;
 	}
 	for (uint32_t k = 0; (r->flags & RECORD_PAIRS) && k < r->npairs; k++)
-		if (slice_eq(r->pair[k].key, v->name)) {
+		if (slice_eq(r->pair[k].key, v->name) || is_member(r->pair[k].key, v->name)) {
 			*out = r->pair[k].value;
 			return true;
 		}

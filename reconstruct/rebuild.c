@@ -104,7 +104,7 @@ static bool find_unnamed(const struct record *r, struct context *out)
 	return false;
 }
 
-static bool find_parent(struct rebuilder *rb, const struct record *r, struct context *out, struct slice *state)
+static bool find_context(struct rebuilder *rb, const struct record *r, struct context *out, struct slice *state)
 {
 	struct slice value;
 
@@ -124,6 +124,35 @@ static bool find_parent(struct rebuilder *rb, const struct record *r, struct con
 		return true;
 	}
 	return false;
+}
+
+/*
+ * What stands beside the line in its message counts when the line has no better: headers that name a parent, and a key
+ * that is a trace id.
+ */
+static bool find_parent(struct rebuilder *rb, struct record *r, const struct frame *f, struct context *out,
+			struct slice *state)
+{
+	static const enum slot slots[] = {
+#define HEADER(name, slot, context) SLOT_##slot,
+#include "formats/headers.def"
+#undef HEADER
+	};
+	const struct message *m = f->message;
+	uint64_t invalid = rb->invalid_contexts;
+
+	if (find_context(rb, r, out, state))
+		return true;
+	if (!m)
+		return false;
+	if (m->key.len && !m->key_is_host && !record_has(r, SLOT_trace_id) && !record_has(r, SLOT_ID))
+		record_set_text(r, SLOT_trace_id, m->key);
+	if (!m->headers)
+		return false;
+	for (uint32_t i = 0; i < m->headers; i++)
+		record_set_text(r, slots[m->header[i].row], slice_of(m->header[i].p, m->header[i].len));
+	rb->invalid_contexts = invalid;		/* those of the line are looked at again */
+	return find_context(rb, r, out, state);
 }
 
 /* The first rule whose expression is true, else the sampler. */
@@ -278,7 +307,7 @@ enum verdict rebuild(struct rebuilder *rb, struct record *r, const struct frame 
 	if (r->flags & RECORD_TRUNCATED)
 		record_set_num(r, SLOT_x_truncated, 1);
 
-	has_parent = find_parent(rb, r, &parent, &t->state);
+	has_parent = find_parent(rb, r, f, &parent, &t->state);
 	ids_make(r, has_parent ? &parent : NULL, t);
 	verdict = decide(rb, r, has_parent ? &parent : NULL, t);
 	t->flags = verdict == VERDICT_KEPT ? (uint8_t)(1 | (has_parent ? parent.flags & 2 : 0)) : 0;

@@ -1,14 +1,16 @@
 #!/bin/bash
 # Everything that CI runs. First the builds, one after the other; then the tests, $CHECK_JOBS (two more than there are
-# cores) at a time, because most wait more than they compute: the longest go first. The first failure ends it.
+# cores) at a time, because most wait more than they compute: the longest go first. One that fails beside others is
+# run once more alone: what fails then ends it, and what passes then is said at the end.
 set -eu
 export MAKEFLAGS=--no-print-directory
 jobs=$(nproc)
 width=${CHECK_JOBS:-$((jobs + 2))}
 logs=$(mktemp -d)
 passed=0 running=0 begun=$SECONDS
-declare -A name_of began
-trap 'kill $(jobs -p) 2> /dev/null; wait; rm -rf "$logs"' EXIT
+declare -A name_of command_of began
+again=()		# those that failed beside others, as words for `eval`
+trap 'kill $(jobs -p) 2> /dev/null || true; wait; rm -rf "$logs"' EXIT
 
 failed() {
 	echo "FAILED: $1" >&2
@@ -33,9 +35,13 @@ reap() {
 	running=$((running - 1))
 	echo "== ${name_of[$pid]}"
 	cat "$logs/$pid"
-	[ $code = 0 ] || failed "${name_of[$pid]}"
-	passed=$((passed + 1))
 	echo "   ($((SECONDS - began[$pid])) s)"
+	if [ $code = 0 ]; then
+		passed=$((passed + 1))
+	else
+		echo "   FAILED beside others, exit code $code"
+		again+=("${command_of[$pid]}")
+	fi
 }
 
 # beside NAME COMMAND...: as soon as there is room, beside others.
@@ -47,6 +53,7 @@ beside() {
 	"$@" > "$log" 2>&1 < /dev/null &
 	running=$((running + 1))
 	name_of[$!]=$name
+	command_of[$!]=$(printf '%q ' "$name (once more, alone)" "$@")
 	began[$!]=$SECONDS
 	mv "$log" "$logs/$!"
 }
@@ -64,7 +71,7 @@ units() {
 # Where there are several threads; each report ends the program, and so the test fails.
 threads() {
 	local build=$1
-	export HASPAN=$build/haspan TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+	local -x HASPAN=$build/haspan TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 	python3 tests/control.py reloads_under_load sink_is_disabled metrics_are certificates headers || return 1
 	python3 tests/stream.py haproxy_ring half_close stop_reads || return 1
 	python3 tests/dgram.py drops sigterm || return 1
@@ -138,4 +145,9 @@ beside "manual" sh -c 'make man && mandoc -Tlint -Werror build/haspan.1'
 while [ "$running" -gt 0 ]; do
 	reap
 done
+[ "${#again[@]}" -le 3 ] || failed "${#again[@]} steps"
+for words in "${again[@]}"; do
+	eval "step $words"
+done
+[ "${#again[@]}" = 0 ] || echo "passed only alone: ${#again[@]}"
 echo "$passed passed, 0 failed, $(((SECONDS - begun) / 60)) minutes"

@@ -377,12 +377,13 @@ def context(kafka):
         return [(m[1], m[2]) for m in re.finditer(r'"traceId":"(\w+)","spanId":"\w+",(?:"traceState":"[^"]*",)?'
                                                   r'(?:"parentSpanId":"(\w*)",)?(?:"flags":\d+,)?"name":"[A-Z]+","kind":2', text)], text
     plain = re.sub(rb' \{[^}]*\}', b'', lines(1)[0])
-    own = re.sub(rb' \{[^}]*\}', b' {00-11111111111111111111111111111111-2222222222222222-01|x}', plain, count=1)
+    own = re.sub(rb' \{[^}]*\}', b' {00-11111111111111111111111111111111-2222222222222222-01|x}', lines(1)[0], count=1)
     trace, parent = 'c' * 31 + '1', 'd' * 15 + '2'
     cases = (('traceparent', plain, ['-H', 'traceparent=00-%s-%s-01' % (trace, parent), '-H', 'x=y'], trace, parent),
              ('b3', plain, ['-H', 'B3=%s-%s-1' % (trace, parent)], trace, parent),
              ('badcontext', plain, ['-H', 'traceparent=00-%s-zz-01' % trace], None, None),
-             ('key', plain, ['-k', trace], trace, None))
+             ('key', plain, ['-k', trace], trace, None),
+             ('own', own, ['-k', trace, '-H', 'traceparent=00-%s-%s-01' % (trace, parent)], '1' * 32, '2' * 16))
     for name, line, options, want, above in cases:
         kafka.create('context-' + name, 1)
         kafka.message('context-' + name, line, *options)
@@ -393,7 +394,6 @@ def context(kafka):
     kafka.message('context-host', re.sub(rb'^.*?: ', b'', plain), '-k', 'lb7.example')
     expect('lb7.example' in spans('context-host', key='host')[1], 'key=host')
     expect('lb7.example' not in spans('context-host')[1], 'a key is a host unasked')
-    del own
 
 
 def flow(kafka, rng):

@@ -3,8 +3,11 @@
 # A library lives in one file.
 set -eu
 said=$(awk '
-function may(file, inc,    room) {
+function may(file, inc,    room, owner) {
 	room = file; sub(/\/.*/, "", room)
+	# what the files of one part of the corridor share, as in pipeline*.c, is for them alone
+	owner = inc; sub(/_private\.h$/, "", owner)
+	if (owner != inc && file !~ /\// && index(file, owner) != 1) return 0
 	if (inc ~ /^core\//) return 1
 	if (inc ~ /^formats\//) return room ~ /^(core|ingest|parse|reconstruct)$/ || file !~ /\//
 	# haproxy.cfg is what the user configured, for config.c and for commands that speak about it;

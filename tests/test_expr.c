@@ -109,6 +109,25 @@ static void fields_that_a_format_names_itself_are_known(void **state)
 	lines_free(&l);
 }
 
+/* Members of lines whose format nobody knows: only in backquotes, so that a mistyped name is one. */
+static void members_stand_in_backquotes(void **state)
+{
+	static const char *const yes[] = { "`tenant` == 'blue'", "status == 200", "not `other`", NULL }, *const no[] = { NULL };
+	struct err err = { 0 };
+
+	(void)state;
+	lines_init(&l);
+	assert_true(formats_add_auto(&l.formats, &l.naming, &err));
+	lines_start(&l, "UTC");
+	lines_request(&l, "{\"ci\":\"10.0.0.1\",\"tr\":\"21/Nov/2026:08:15:44.900\",\"Ta\":5,\"ST\":200,\"tenant\":\"blue\"}");
+	true_and_false(yes, no);
+	assert_null(compile("tenant == 'blue'", &err));
+	err = (struct err){ 0 };
+	assert_null(compile("stats >= 500", &err));
+	assert_non_null(strstr(err.text, "did you mean status?"));
+	lines_free(&l);
+}
+
 static void and_or_not_bind_as_everywhere(void **state)
 {
 	static const char *const yes[] = {
@@ -406,6 +425,7 @@ int main(void)
 		cmocka_unit_test(every_kind_of_value_can_be_asked_for),
 		cmocka_unit_test(what_is_absent_makes_every_test_false),
 		cmocka_unit_test(fields_that_a_format_names_itself_are_known),
+		cmocka_unit_test(members_stand_in_backquotes),
 		cmocka_unit_test(and_or_not_bind_as_everywhere),
 		cmocka_unit_test(random_expressions_mean_what_they_say),
 		cmocka_unit_test(a_wrong_one_points_at_its_place),

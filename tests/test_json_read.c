@@ -156,6 +156,7 @@ static void objects_and_arrays_keep_apart_at_every_depth(void **state)
 static void values_are_skipped_whole(void **state)
 {
 	static const char text[] = "{\"a\":{\"b\":[1,{\"c\":\"]}\"}]},\"d\":[[[]]],\"e\":1}";
+	static const char cut[] = "{\"a\":[1,";
 	struct json_reader r;
 
 	(void)state;
@@ -173,7 +174,7 @@ static void values_are_skipped_whole(void **state)
 	assert_int_equal(json_next(&r), JR_NUMBER);
 	assert_int_equal(json_next(&r), JR_OBJECT_END);
 	assert_int_equal(json_next(&r), JR_END);
-	json_begin(&r, SLICE("{\"a\":[1,"));
+	json_begin(&r, slice_of(guard_end(&guard, cut, sizeof(cut) - 1, BLOCK_PAD, '0'), sizeof(cut) - 1));
 	json_next(&r);
 	json_next(&r);
 	assert_int_equal(json_next(&r), JR_ARRAY);
