@@ -183,14 +183,15 @@ DOCDIR     ?= $(PREFIX)/share/doc/haspan
 install: all man
 	install -D -m 755 $(BUILD)/haspan $(DESTDIR)$(PREFIX)/bin/haspan
 	install -D -m 644 $(BUILD)/haspan.1 $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/doc
 	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/haspan|$(SYSCONFDIR)/haspan|' packaging/haspan.service \
 		> $(DESTDIR)$(UNITDIR)/haspan.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/haspan.service
 	install -D -m 644 packaging/haspan.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/haspan/haspan.conf || \
 		install -D -m 644 packaging/haspan.conf $(DESTDIR)$(SYSCONFDIR)/haspan/haspan.conf
-	install -m 644 README.md CHANGES LICENSE $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)
+	install -m 644 README.md CHANGES LICENSE $(DESTDIR)$(DOCDIR)
+	install -m 644 $(wildcard doc/*.md) $(DESTDIR)$(DOCDIR)/doc
 	install -m 644 packaging/haspan.socket $(wildcard packaging/*.yaml) $(DESTDIR)$(DOCDIR)/examples
 
 # What runs stays, and so does the configuration.

@@ -1,5 +1,6 @@
 #include "sandbox.h"
 
+#include "core/folder.h"
 #include "core/log.h"
 #include "sandbox_private.h"
 
@@ -121,8 +122,7 @@ static void own(int fence, const char *path)
 {
 	if (!path || !*path)
 		return;
-	if (access(path, F_OK) != 0)
-		mkdir(path, 0700);		/* who needs it says what went wrong, if it is still missing then */
+	folder_make(path);			/* who needs it says what went wrong, if it is still missing then */
 	fence_add(fence, path, FENCE_OWN);
 }
 

@@ -22,7 +22,7 @@
 struct spool;
 
 /*
- * Make or open the sink's own folder in `dir`, which is made too if its parent is there. `shown` (for people) and `url`
+ * Make or open the sink's own folder in `dir`, which is made too, with its parents. `shown` (for people) and `url`
  * (by its hash) make the folder's name. `max` bounds the bytes of all files. A torn tail is cut off; what is there is to
  * be sent: cursor = head. NULL with `err` filled (EXIT_CONFIG): no such place, not writable, another process has it.
  */

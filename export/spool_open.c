@@ -3,6 +3,7 @@
  */
 #include "export/spool_private.h"
 
+#include "core/folder.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/units.h"
@@ -62,7 +63,7 @@ static bool fails(const char *path, const char *what, struct err *err)
 
 static bool make_folder(struct spool *s, const char *dir, struct err *err)
 {
-	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+	if (!folder_make(dir))
 		return fails(dir, "cannot make this folder", err);
 	if (mkdir(s->path, 0700) != 0 && errno != EEXIST)
 		return fails(s->path, "cannot make this folder", err);
@@ -263,17 +264,9 @@ struct spool *spool_open(const char *dir, const char *shown, const char *url, ui
 
 bool spool_check(const char *dir, struct err *err)
 {
-	char parent[4096], *slash;
-
 	if (access(dir, F_OK) == 0)
 		return access(dir, W_OK | X_OK) == 0 || fails(dir, "cannot write into this folder", err);
-	snprintf(parent, sizeof(parent), "%s", dir);
-	slash = strrchr(parent, '/');
-	if (!slash)
-		memcpy(parent, ".", 2);
-	else
-		slash[slash == parent] = '\0';
-	return access(parent, W_OK | X_OK) == 0 || fails(dir, "cannot make this folder", err);
+	return folder_could(dir) || fails(dir, "cannot make this folder", err);
 }
 
 /* ---- those that nobody asks for any more ---------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 #include "ingest/checkpoint.h"
 
 #include "core/crash.h"
+#include "core/folder.h"
 #include "core/hex.h"
 #include "core/limits.h"
 #include "core/log.h"
@@ -207,8 +208,7 @@ struct checkpoint *checkpoint_open(const char *folder, const char *source, struc
 	c->source = source;
 	make_names(c);
 	snprintf(c->path, sizeof(c->path), "%s/%s", folder, c->name);
-	c->folder = mkdir(folder, 0700) == 0 || errno == EEXIST ?
-		    open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	c->folder = folder_make(folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (c->folder < 0)
 		refuse_folder(folder, err);
 	else if (take_lock(c, folder, err))
@@ -219,9 +219,6 @@ struct checkpoint *checkpoint_open(const char *folder, const char *source, struc
 
 bool checkpoint_check(const char *folder, struct err *err)
 {
-	char *parent, *slash;
-	bool ok;
-
 	if (access(folder, W_OK | X_OK) == 0) {
 		int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -230,15 +227,7 @@ bool checkpoint_check(const char *folder, struct err *err)
 		close(fd);
 		return true;
 	}
-	if (errno != ENOENT || !(parent = strdup(folder)))
-		return refuse_folder(folder, err);
-	while ((slash = strrchr(parent, '/')) && slash[1] == '\0' && slash != parent)
-		*slash = '\0';
-	if (slash)
-		slash[slash == parent] = '\0';
-	ok = access(slash ? parent : ".", W_OK | X_OK) == 0 || refuse_folder(folder, err);
-	free(parent);
-	return ok;
+	return folder_could(folder) || refuse_folder(folder, err);
 }
 
 const char *checkpoint_path(const struct checkpoint *c)

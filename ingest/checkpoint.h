@@ -35,7 +35,7 @@ struct checkpoint;
 enum checkpoint_found { CHECKPOINT_NONE, CHECKPOINT_THERE, CHECKPOINT_DAMAGED };
 
 /*
- * The checkpoint of `source` (lent until close) in `folder`, which is made if it is not there. It is locked against
+ * The checkpoint of `source` (lent until close) in `folder`, which is made if it is not there, with its parents. It is locked against
  * other processes. Owned; NULL with `err` filled (EXIT_CONFIG): it can't be written, or somebody else has it.
  */
 struct checkpoint *checkpoint_open(const char *folder, const char *source, struct err *err);

@@ -3,7 +3,12 @@
 set -eu
 build=$1
 version=$(echo "${2#v}" | sed 's/-\([0-9]*\)-g/+\1.g/; s/-/+/g')
-maintainer=${DEBEMAIL:-haspan maintainers <maintainers@haspan.invalid>}
+# As Debian's own tools have it; else who made the last commit.
+maintainer="${DEBFULLNAME:-haspan} <${DEBEMAIL:-}>"
+case ${DEBEMAIL:-} in
+*'<'*) maintainer=$DEBEMAIL ;;
+'') maintainer=$(git log -1 --format='%an <%ae>' 2>/dev/null) || maintainer="$(id -un) <$(id -un)@$(hostname)>" ;;
+esac
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGES)}"
 export SOURCE_DATE_EPOCH
 export LC_ALL=C.UTF-8

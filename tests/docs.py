@@ -5,8 +5,10 @@
 
     ```log [OPTIONS]   the lines are fed to haspan OPTIONS; the next ```text block is its standard output
     ```console         `$ command` lines, each followed by what it prints
-    ```haproxy         must pass `haproxy -c`; a fragment gets the defaults and backends it lacks.
+    ```haproxy         must pass `haproxy -c` without a word; a fragment gets the timeouts and backends it lacks, but no mode.
                        A block that says `2.9` is for a HAProxy of that version: skipped by an older one.
+
+Without FILE also: README.md links each document once; the ring of HAProxy's is the same wherever it is shown.
 
 --fill writes the real output into the files; --haproxy checks the ```haproxy blocks alone. $HAPROXY names the binary.
 """
@@ -19,11 +21,12 @@ import sys
 import tempfile
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "HASPAN_"))}
+ENV["PATH"] = os.path.abspath("build") + ":" + os.environ["PATH"]
 ENV.update(COLUMNS="80", TZ="UTC", LC_ALL="C.UTF-8")
 HAPROXY = os.environ.get("HAPROXY") or "haproxy"
 BLOCK = re.compile(r"^(```[^\n]*\n.*?^```)[ \t]*$", re.M | re.S)
 PARTS = re.compile(r"```([a-z]*)[ ]?([^\n]*)\n(.*)^```$", re.M | re.S)
-DEFAULTS = "defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
+DEFAULTS = "defaults\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n"
 
 
 def run(command, stdin=b"", merge=False):
@@ -44,14 +47,16 @@ def haproxy_accepts(body, info):
     text = body if re.search(r"^defaults", body, re.M) else DEFAULTS + body
     for backend in sorted(set(re.findall(r"(?:default_backend|use_backend)\s+(\S+)", text))):
         if not re.search(r"^(backend|listen)\s+" + re.escape(backend) + r"\b", text, re.M):
-            text += f"\nbackend {backend}\n    server s1 127.0.0.1:8081\n"
+            mode = "http" if re.search(r"^\s+mode http", text, re.M) else "tcp"
+            text += f"\nbackend {backend}\n    mode {mode}\n    server s1 127.0.0.1:8081\n"
     with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
         file.write(text)
         file.flush()
         done = subprocess.run([HAPROXY, "-c", "-f", file.name], capture_output=True, text=True)
-    if done.returncode:
+    wrong = done.returncode != 0 or "[WARNING]" in done.stderr
+    if wrong:
         print(done.stdout + done.stderr)
-    return done.returncode == 0
+    return not wrong
 
 
 def commands(body):
@@ -119,11 +124,36 @@ def check(path, fill, haproxy_alone):
     return checked, wrong
 
 
+def linked():
+    """Returns (checked, wrong): how often README.md links each document."""
+    text, files = open("README.md").read(), sorted(glob.glob("doc/*.md"))
+    bad = [path for path in files if text.count(f"]({path})") != 1]
+    for path in bad:
+        print(f"README.md links {path} {text.count(f']({path})')} times")
+    return len(files), len(bad)
+
+
+RING = re.compile(r"^ring haspan\n(?:[ ]+.*\n)+", re.M)
+
+
+def one_ring():
+    """The ring that is recommended, in README.md, its document and the packaged configuration"""
+    paths = "README.md", "doc/syslog-streams.md", "packaging/haspan.conf"
+    found = [RING.findall(re.sub(r"(?m)^#[ ]{0,3}", "", open(path).read())) for path in paths]
+    logs = [re.search(r"log ring@haspan .*", open(path).read())[0] for path in paths]
+    if len({tuple(rings) for rings in found}) == 1 and len(found[0]) == 1 and len(set(logs)) == 1:
+        return 1, 0
+    print("not the same ring:", *zip(paths, found, logs), sep="\n")
+    return 1, 1
+
+
 def main():
     words = sys.argv[1:]
     fill = "--fill" in words
     files = [w for w in words if not w.startswith("--")] or ["README.md"] + sorted(glob.glob("doc/*.md"))
     results = [check(path, fill, "--haproxy" in words) for path in files]
+    if words in ([], ["--fill"]):
+        results += [linked(), one_ring()]
     checked, wrong = (sum(column) for column in zip(*results))
     print(f"{checked - wrong} passed, {wrong} failed")
     sys.exit(wrong != 0)

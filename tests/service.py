@@ -65,7 +65,8 @@ def install(work):
     files = sorted(os.path.relpath(os.path.join(d, f), to) for d, _, names in os.walk(to) for f in names)
     wanted = ['opt/etc/haspan/haspan.conf', 'opt/haspan/bin/haspan', 'opt/haspan/lib/systemd/system/haspan.service',
               'opt/haspan/lib/sysusers.d/haspan.conf', 'opt/haspan/share/man/man1/haspan.1',
-              'opt/haspan/share/doc/haspan/LICENSE', 'opt/haspan/share/doc/haspan/examples/haspan.socket']
+              'opt/haspan/share/doc/haspan/LICENSE', 'opt/haspan/share/doc/haspan/doc/ids.md',
+              'opt/haspan/share/doc/haspan/examples/haspan.socket']
     if not claim('make install: program, manual, unit, configuration, documents',
                  said.returncode == 0 and not set(wanted) - set(files), said.stdout, files):
         return

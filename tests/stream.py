@@ -244,7 +244,7 @@ def ids(path):
 def haproxy_as_documented(folder):
     """The ring of doc/syslog-streams.md"""
     receiver, text = Receiver(folder), lab.document('doc/syslog-streams.md', 'haproxy')
-    for was, now in (('127.0.0.1:5140', '127.0.0.1:%d' % receiver.port), (':8080', ':{http}'), (':8000', ':{origin}')):
+    for was, now in (('127.0.0.1:5514', '127.0.0.1:%d' % receiver.port), (':8080', ':{http}'), (':8000', ':{origin}')):
         expect(was in text, was, 'is not in the document')
         text = text.replace(was, now)
     with lab.Lab() as box:
@@ -287,8 +287,8 @@ def rsyslog_forwards(folder):
         f.write('global(workDirectory="%s")\nmodule(load="imtcp")\ninput(type="imtcp" port="%d" address="127.0.0.1")\n'
                 % (folder, port))
         documented = lab.document('doc/syslog-streams.md', 'rsyslog')
-        expect('port="5140"' in documented, 'the document has another port')
-        f.write(documented.replace('5140', str(receivers[-1].port)))
+        expect('port="5514"' in documented, 'the document has another port')
+        f.write(documented.replace('5514', str(receivers[-1].port)))
         for (framing, shape), receiver in zip(kinds, receivers[:-1]):
             f.write('action(type="omfwd" target="127.0.0.1" port="%d" protocol="tcp" template="%s" TCP_Framing="%s")\n'
                     % (receiver.port, shape, framing))
