@@ -167,6 +167,68 @@ static void reload_end(struct loop *l, const struct settings *first)
 	}
 }
 
+/* ---- what it does, and what it does not understand ----------------------------------------------------------- */
+
+static bool is_socket(struct slice uri)
+{
+	return live_names(uri) && !slice_starts(uri, SLICE("follow:")) && !slice_starts(uri, SLICE("kafka://"));
+}
+
+/* Who runs it as a service finds in its log what it does; who reads a file sees that. */
+static void say_ends(const struct control *c)
+{
+	struct account a;
+
+	if (!c->live)
+		return;
+	for (uint32_t i = 0; i < pipeline_sources(c->pipeline); i++) {
+		const char *uri = pipeline_source_uri(c->pipeline, i);
+
+		log_info("%s %s", is_socket(slice_str(uri)) ? "listens on" : "reads", uri);
+	}
+	pipeline_account(c->pipeline, &a);
+	for (uint32_t k = 0; k < a.nsinks; k++)
+		log_info("sends to %s", a.sink[k].uri);
+}
+
+/* Sources without an end have no summary that says it: the first time at once, then at most once a minute. */
+static void say_rejected(struct control *c)
+{
+	struct buf shown = { .max = 4096 };
+	struct account a;
+
+	if (!c->live)
+		return;
+	pipeline_account(c->pipeline, &a);
+	if (a.total.rejected == c->rejected || !log_due(&c->said_rejected_ms, SAY_REJECTED_MS))
+		return;
+	a.total.rejected = pipeline_rejected(c->pipeline, &shown);
+	log_warn("%" PRIu64 " of %" PRIu64 " lines so far were not understood, as this one: %.*s", a.total.rejected,
+		 a.total.lines, (int)shown.len, shown.p ? shown.p : "");
+	log_info("`haspan explain` says why; --rejects FILE keeps such lines");
+	c->rejected = a.total.rejected;
+	buf_free(&shown);
+}
+
+static void remember_given(struct control *c, const struct config *config)
+{
+	c->live = live_passed() > 0;
+	for (uint32_t i = 0; i < config->nsources; i++) {
+		c->given_source[i] = strndup(config->sources[i].p, config->sources[i].len);
+		c->live |= live_names(config->sources[i]);
+	}
+	for (uint32_t k = 0; k < config->nsinks; k++)
+		c->given_sink[k] = strndup(config->sinks[k].p, config->sinks[k].len);
+}
+
+static void forget_given(struct control *c)
+{
+	for (uint32_t i = 0; i < SOURCES_MAX; i++)
+		free(c->given_source[i]);
+	for (uint32_t k = 0; k < SINKS_MAX; k++)
+		free(c->given_sink[k]);
+}
+
 /* ---- signals ------------------------------------------------------------------------------------------------- */
 
 /*
@@ -283,6 +345,7 @@ static void turn(struct loop *l, const struct settings *first)
 	if (l->admin && ready >= 0)
 		admin_turn(l->admin, p + FD_ADMIN, &l->control);
 	tell_manager(l);
+	say_rejected(&l->control);
 	progress_turn(l->control.pipeline);
 }
 
@@ -351,6 +414,7 @@ static int run(struct loop *l, const struct settings *first)
 		return (int)err.code;
 	}
 	say_ready(&l->control);
+	say_ends(&l->control);
 	while (!job_ended(l))
 		turn(l, first);
 	pthread_join(thread, NULL);
@@ -377,13 +441,17 @@ int control_run(struct settings *first, int argc, char **argv)
 	l.control.started_ms = clock_ms();
 	notify_init();
 	progress_init(c);
+	remember_given(&l.control, c);
 	if (!open_all(&l, c, &err)) {
 		err_print(&err);
 		code = (int)err.code;
 	} else if (!c->check_only) {
 		code = run(&l, first);
+	} else {
+		puts("the configuration is valid");
 	}
 	close_all(&l);
+	forget_given(&l.control);
 	if (l.control.now != first)
 		settings_free(l.control.now, first);
 	return code;

@@ -111,17 +111,28 @@ static void do_sampling(struct ask *a)
 	log_info("admin: set sampling %.*s", (int)a->rest.len, a->rest.p);
 }
 
-/* By its number in the table, or by its URI; `n`: there is none. */
-static uint32_t find_end(struct slice name, uint32_t n, const char *(*uri)(const void *, uint32_t), const void *of)
+/* Sources or sinks. */
+struct ends {
+	uint32_t n;
+	const char *(*uri)(const void *of, uint32_t i);
+	const void *of;
+	char *const *given;
+};
+
+/* By its number in the table, by its URI there, or as the configuration has it; `e->n`: there is none. */
+static uint32_t find_end(struct slice name, const struct ends *e)
 {
 	uint64_t number;
 
 	if (slice_uint(name, &number))
-		return number >= 1 && number <= n ? (uint32_t)number - 1 : n;
-	for (uint32_t i = 0; i < n; i++)
-		if (slice_eq(name, slice_str(uri(of, i))))
+		return number >= 1 && number <= e->n ? (uint32_t)number - 1 : e->n;
+	for (uint32_t i = 0; i < e->n; i++)
+		if (slice_eq(name, slice_str(e->uri(e->of, i))))
 			return i;
-	return n;
+	for (uint32_t i = 0; i < e->n; i++)
+		if (e->given[i] && slice_eq(name, slice_str(e->given[i])))
+			return i;
+	return e->n;
 }
 
 static const char *source_uri(const void *of, uint32_t i)
@@ -137,9 +148,10 @@ static const char *sink_uri(const void *of, uint32_t i)
 static void enable_source(struct ask *a, bool enable)
 {
 	struct pipeline *p = a->control->pipeline;
-	uint32_t n = pipeline_sources(p), i = find_end(a->rest, n, source_uri, p);
+	const struct ends sources = { pipeline_sources(p), source_uri, p, a->control->given_source };
+	uint32_t i = find_end(a->rest, &sources);
 
-	if (i == n) {
+	if (i == sources.n) {
 		buf_lit(a->out, "No such source: expected its number or its URI, as 'show sources' lists them.\n");
 		return;
 	}
@@ -154,7 +166,7 @@ static void enable_sink(struct ask *a, bool enable)
 	uint32_t i;
 
 	pipeline_account(p, &account);
-	i = find_end(a->rest, account.nsinks, sink_uri, &account);
+	i = find_end(a->rest, &(struct ends){ account.nsinks, sink_uri, &account, a->control->given_sink });
 	if (i == account.nsinks) {
 		buf_lit(a->out, "No such sink: expected its number or its URI, as 'show sinks' lists them.\n");
 		return;
@@ -458,7 +470,7 @@ static bool is_free(const struct place *place, struct err *err)
 		err_set(err, EXIT_CONFIG, "%s is there, and is no socket", path);
 	taken = fd >= 0 && (connect(fd, (const struct sockaddr *)&place->at, sizeof(place->at)) == 0 || errno == EAGAIN);
 	if (taken)
-		err_set(err, EXIT_CONFIG, "somebody answers at %s already", path);
+		err_set(err, EXIT_INPUT, "somebody answers at %s already", path);
 	if (fd >= 0)
 		close(fd);
 	return err->code == EXIT_DONE;
@@ -479,7 +491,7 @@ static bool listen_there(struct admin *a, const struct place *place, struct err 
 	     chmod(beside.sun_path, place->mode) == 0 && listen(a->fd, SOMAXCONN) == 0 &&
 	     rename(beside.sun_path, path) == 0 && stat(path, &a->made) == 0;
 	if (!ok) {
-		err_set(err, EXIT_CONFIG, "%s: cannot listen there: %m", path);
+		err_set(err, EXIT_INPUT, "%s: cannot listen there: %m", path);
 		unlink(beside.sun_path);
 	}
 	memcpy(a->path, path, len + 1);

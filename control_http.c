@@ -222,7 +222,7 @@ struct metrics_port *metrics_open(const char *where, struct err *err)
 		show_address(m);
 		return m;
 	}
-	err_set(err, EXIT_CONFIG, "cannot listen on %s: %m", where);
+	err_set(err, EXIT_INPUT, "cannot listen on %s: %m", where);
 	free(m);
 	return NULL;
 }

@@ -20,6 +20,11 @@ struct control {
 	char **argv;
 	time_t started;
 	int64_t started_ms;
+	bool live;			/* there are sources without an end */
+	/* What the ends were called at start, for commands that name one so; owned. */
+	char *given_source[SOURCES_MAX], *given_sink[SINKS_MAX];
+	uint64_t rejected;		/* lines of which a warning was said */
+	int64_t said_rejected_ms;
 	char sampling[32];		/* what the admin set, or empty; the main thread's alone */
 	/* Read by the metrics' thread too: */
 	_Atomic int state;		/* enum control_state */
@@ -51,7 +56,7 @@ struct admin;
 
 /*
  * Listen on `where` (unix:PATH[?mode=660]). A socket that nobody answers on is replaced. NULL: `err` filled (EXIT_USAGE,
- * EXIT_CONFIG).
+ * EXIT_CONFIG; EXIT_INPUT: the place is taken, as of a source, which another start may mend).
  */
 struct admin *admin_open(const char *where, struct err *err);
 
@@ -70,7 +75,7 @@ void admin_close(struct admin *a);
 
 struct metrics_port;
 
-/* Bind [HOST:]PORT, loopback unless a host is named. NULL: `err` filled (EXIT_USAGE, EXIT_CONFIG). */
+/* Bind [HOST:]PORT, loopback unless a host is named. NULL: `err` filled as by admin_open. */
 struct metrics_port *metrics_open(const char *where, struct err *err);
 
 /* Would it be an address? Nothing is bound. */

@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -23,11 +24,11 @@ static const char *const kind_names[] = { "counter", "gauge", "histogram" };
 static const char *const label_names[] = { NULL, "source", "sink" };
 
 static const struct family {
-	const char *name, *help;
+	const char *name, *sum, *help;	/* `sum`: of a histogram */
 	enum kind kind;
 	enum label label;
 } families[METRIC_MAX] = {
-#define METRIC(name, kind, label, help) { #name, help, KIND_##kind, LABEL_##label },
+#define METRIC(name, kind, label, help) { #name, #name "_sum", help, KIND_##kind, LABEL_##label },
 #include "formats/metrics.def"
 #undef METRIC
 };
@@ -93,6 +94,19 @@ static void head(struct page *p, const char *name, enum kind kind, const char *h
 		   kind_names[kind]);
 }
 
+/* The fewest digits that are this number: 0.0176, not 0.017600000000000001. */
+static void decimal(struct buf *out, double value)
+{
+	char text[40];
+
+	for (int digits = 6; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, value);
+		if (strtod(text, NULL) >= value && strtod(text, NULL) <= value)
+			break;
+	}
+	buf_printf(out, "%s", text);
+}
+
 /* `name{label="text"`, open for more labels; the brace is there when `brace` is or a label was. */
 static bool sample_begin(struct page *p, const char *name, const char *suffix, enum label label, const char *text)
 {
@@ -116,36 +130,32 @@ static void number(struct page *p, const char *name, enum label label, const cha
 {
 	bool open = sample_begin(p, name, "", label, text);
 
-	buf_printf(p->out, "%s %.17g\n", open ? "}" : "", value);
+	buf_printf(p->out, "%s ", open ? "}" : "");
+	decimal(p->out, value);
+	buf_char(p->out, '\n');
 }
 
-/*
- * Whole numbers below 1 << k are those up to (1 << k) - 1: that is the bound to print. A time is kept in microseconds
- * and printed in seconds (formats/metrics.def).
- */
 static void histogram(struct page *p, const struct family *f, const struct metric_sample *s)
 {
-	size_t len = strlen(f->name);
-	bool seconds = len > 8 && strcmp(f->name + len - 8, "_seconds") == 0;
+	const uint64_t *bounds;
+	double per_unit;
+	unsigned n = metric_bounds(s->id, &bounds, &per_unit);
 	uint64_t total = 0;
 
-	for (unsigned k = 0; k < HISTOGRAM_BUCKETS; k++) {
+	for (unsigned k = 0; k <= n; k++) {
 		bool open = sample_begin(p, f->name, "_bucket", f->label, s->label);
-		uint64_t bound = (UINT64_C(1) << k) - 1;
+		double bound = k < n ? (double)bounds[k] / per_unit : 0;
 
 		total += atomic_load_explicit(&s->histogram->bucket[k], memory_order_relaxed);
 		buf_printf(p->out, "%sle=\"", open ? "," : "{");
-		if (k == HISTOGRAM_BUCKETS - 1)
+		if (k == n)
 			buf_lit(p->out, "+Inf");
-		else if (seconds)
-			buf_printf(p->out, "%.6f", (double)bound / 1e6);
 		else
-			buf_printf(p->out, "%" PRIu64 ".0", bound);
+			buf_printf(p->out, per_unit > 1 ? "%g" : "%.1f", bound);
 		buf_printf(p->out, "\"} %" PRIu64 "\n", total);
 	}
-	double sum = (double)atomic_load_explicit(&s->histogram->sum, memory_order_relaxed) / (seconds ? 1e6 : 1);
-
-	buf_printf(p->out, "%s %.17g\n", sample_begin(p, f->name, "_sum", f->label, s->label) ? "}" : "", sum);
+	number(p, f->sum, f->label, s->label,
+	       (double)atomic_load_explicit(&s->histogram->sum, memory_order_relaxed) / per_unit);
 	buf_printf(p->out, "%s %" PRIu64 "\n", sample_begin(p, f->name, "_count", f->label, s->label) ? "}" : "", total);
 }
 
@@ -304,12 +314,14 @@ void show_info(struct control *c, struct buf *out)
 	show_account(out, &a);
 }
 
-/* The numbers of `label`, as name=value; of a histogram how many and their mean. */
+/* The numbers of `label`, as name=value; of a histogram how many and their mean, in the unit of its name. */
 static void numbers_of(struct buf *out, const struct metrics *m, const char *label, const char *prefix)
 {
 	for (size_t i = 0; i < samples_of(m); i++) {
 		struct metric_sample s = sample_at(m, i);
 		const char *name = families[s.id].name;
+		const uint64_t *bounds;
+		double per_unit;
 		uint64_t n = 0;
 
 		if (!s.label || s.label != label)
@@ -317,13 +329,15 @@ static void numbers_of(struct buf *out, const struct metrics *m, const char *lab
 		if (strncmp(name, prefix, strlen(prefix)) == 0)
 			name += strlen(prefix);
 		if (!s.histogram) {
-			buf_printf(out, " %s=%.17g", name, s.value);
+			buf_printf(out, " %s=", name);
+			decimal(out, s.value);
 			continue;
 		}
+		metric_bounds(s.id, &bounds, &per_unit);
 		for (unsigned k = 0; k < HISTOGRAM_BUCKETS; k++)
 			n += s.histogram->bucket[k];
 		buf_printf(out, " %s_count=%" PRIu64 " %s_mean=%.6g", name, n, name,
-			   n ? (double)s.histogram->sum / (double)n : 0);
+			   n ? (double)s.histogram->sum / (double)n / per_unit : 0);
 	}
 }
 
@@ -345,6 +359,20 @@ void show_sources(struct control *c, struct buf *out)
 	metrics_free(&m);
 }
 
+/* What it is doing, in a word. */
+static const char *sink_state(const struct sink_account *s, const struct metrics *m)
+{
+	if (s->failed || s->disabled)
+		return s->failed ? "failed" : "disabled";
+	for (size_t i = 0; i < samples_of(m); i++) {
+		struct metric_sample sample = sample_at(m, i);
+
+		if (sample.id == METRIC_sink_retrying && sample.label == s->uri && sample.value > 0)
+			return "retrying";
+	}
+	return "sending";
+}
+
 void show_sinks(struct control *c, struct buf *out)
 {
 	struct metrics m = { 0 };
@@ -356,7 +384,7 @@ void show_sinks(struct control *c, struct buf *out)
 	for (uint32_t k = 0; k < a.nsinks; k++) {
 		const struct sink_account *s = &a.sink[k];
 
-		buf_printf(out, "%u %s ", k + 1, s->failed ? "failed" : s->disabled ? "disabled" : "sending");
+		buf_printf(out, "%u %s ", k + 1, sink_state(s, &m));
 		term_text(out, slice_str(s->uri), LABEL_MAX);
 #define ACCOUNT(name, kind, meaning) buf_printf(out, " " #name "=%" PRIu64, s->name);
 #include "formats/account.def"

@@ -25,6 +25,17 @@ static int first_words(void)
 	return EXIT_USAGE;
 }
 
+/* `haspan status`: a word that is no command is taken for a file. Say so, where it is none. */
+static bool is_misspelt(const struct options *o)
+{
+	const char *word = o->noperands == 1 ? o->operands[0] : "-";
+
+	if (strspn(word, "abcdefghijklmnopqrstuvwxyz") != strlen(word) || access(word, F_OK) == 0)
+		return false;
+	log_error("%s: no such file, and no such command: haspan has run, doctor, explain, formats and help", word);
+	return true;
+}
+
 static int dispatch(struct settings *s, int argc, char **argv)
 {
 	struct options *o = &s->options;
@@ -32,11 +43,12 @@ static int dispatch(struct settings *s, int argc, char **argv)
 	const char *help = options_text(o, OPTION_HELP);
 	struct err err = { 0 };
 
-	if (help) {
-		if (strcmp(help, "man") == 0)
-			options_man();
-		else
-			options_help();
+	if (help && strcmp(help, "man") == 0) {
+		options_man();
+		return EXIT_DONE;
+	}
+	if (help || strcmp(o->command, "help") == 0) {
+		options_help(!help && o->noperands ? o->operands[0] : o->command);
 		return EXIT_DONE;
 	}
 	if (options_text(o, OPTION_VERSION)) {
@@ -53,6 +65,8 @@ static int dispatch(struct settings *s, int argc, char **argv)
 		log_error("this version has no `haspan %s` yet", o->command);
 		return EXIT_USAGE;
 	}
+	if (strcmp(o->command, "run") == 0 && is_misspelt(o))
+		return EXIT_INPUT;
 	if (!config_make(c, o, &err) || !zone_prepare(c->timezone, &err)) {
 		err_print(&err);
 		return (int)err.code;

@@ -25,7 +25,7 @@ static const struct row {
 #undef SECTION
 };
 
-static const char *const commands[] = { "run", "check", "doctor", "explain", "formats" };
+static const char *const commands[] = { "run", "check", "doctor", "explain", "formats", "help" };
 
 /* ---- values ------------------------------------------------------------------------------------------ */
 
@@ -308,36 +308,79 @@ static const char *title_of(int id)
 	return NULL;
 }
 
-void options_help(void)
+static void help_option(int id)
 {
+	const struct row *r = &rows[id];
+	char flag[80];
+	int n = snprintf(flag, sizeof(flag), "  %c%c%c --%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
+			 r->letter ? ',' : ' ', r->name, r->arg ? " " : "", r->arg ? r->arg : "");
+
+	if (n > 34)
+		printf("%s\n%36s", flag, "");
+	else
+		printf("%-36s", flag);
+	wrap(r->help, 36);
+	if (r->otherwise) {
+		printf("\n%36s", "");
+		printf("[%s]", r->otherwise);
+	}
+	putchar('\n');
+}
+
+/* Commands that take few of the options, which are named from the first to OPTION_MAX. */
+static const struct command_help {
+	const char *name, *text;
+	enum option_id options[16];
+} command_helps[] = {
+	{ "explain",
+	  "haspan explain [OPTION]... [LINE]...\n\n"
+	  "Says of each line, or of those of standard input, step by step what haspan makes of it: the envelope,\n"
+	  "the format, every field, the spans and their attributes, and why other formats do not fit.\n"
+	  "Exit: 0 all lines were understood, 1 one was not.\n",
+	  { OPTION_FORMAT, OPTION_HAPROXY_CFG, OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_CAPTURE_RESPONSE, OPTION_TIMEZONE,
+	    OPTION_LOG_LEN, OPTION_PHASES, OPTION_ROUTE, OPTION_PROPAGATORS, OPTION_SAMPLER, OPTION_KEEP, OPTION_DROP,
+	    OPTION_CONFIG, OPTION_MAX } },
+	{ "doctor",
+	  "haspan doctor [OPTION]... CFG...\n\n"
+	  "Says which spans a haproxy.cfg would give, what its logs lack for good traces, and the lines to add.\n",
+	  { OPTION_FIX, OPTION_JSON, OPTION_MAX } },
+	{ "formats",
+	  "haspan formats\n\nLists the formats that are known, and the fields that they yield.\n", { OPTION_MAX } },
+};
+
+static bool help_command(const char *command)
+{
+	for (size_t i = 0; i < sizeof(command_helps) / sizeof(command_helps[0]); i++) {
+		const struct command_help *h = &command_helps[i];
+
+		if (strcmp(command, h->name) != 0)
+			continue;
+		printf("%s\n", h->text);
+		for (size_t k = 0; h->options[k] != OPTION_MAX; k++)
+			help_option((int)h->options[k]);
+		printf("%sAll options and variables: haspan --help, man haspan\n", h->options[0] == OPTION_MAX ? "" : "\n");
+		return true;
+	}
+	return false;
+}
+
+void options_help(const char *command)
+{
+	if (help_command(command))
+		return;
 	printf("haspan: HAProxy's logs as OpenTelemetry traces\n\n"
 	       "  haspan [run] [OPTION]... [FILE]...   read, reconstruct, send\n"
 	       "  haspan doctor [--fix|--json] CFG...   what a haproxy.cfg lacks for good traces\n"
 	       "  haspan explain [OPTION]... [LINE]...  one line, step by step, for who writes log-formats\n"
 	       "  haspan formats                       the formats and fields that are known\n");
 	for (int id = 0; id < OPTION_MAX; id++) {
-		const struct row *r = &rows[id];
-		char flag[80];
-		int n;
-
 		if (title_of(id))
 			printf("\n%s\n", title_of(id));
-		n = snprintf(flag, sizeof(flag), "  %c%c%c --%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
-			     r->letter ? ',' : ' ', r->name, r->arg ? " " : "", r->arg ? r->arg : "");
-		if (n > 34)
-			printf("%s\n%36s", flag, "");
-		else
-			printf("%-36s", flag);
-		wrap(r->help, 36);
-		if (r->otherwise) {
-			printf("\n%36s", "");
-			printf("[%s]", r->otherwise);
-		}
-		putchar('\n');
+		help_option(id);
 	}
 	printf("\nEach option is also a variable (--buffer-max: HASPAN_BUFFER_MAX) and a line of --config.\n"
 	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 rejected lines under --strict,\n"
-	       "2 usage, 3 configuration or format, 4 input, 5 export. Manual: man haspan\n");
+	       "2 usage, 3 configuration or format, 4 input or an address that is taken, 5 export. Manual: man haspan\n");
 }
 
 /* Text in man(7)'s language: what it would take for its own is escaped. */

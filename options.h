@@ -55,8 +55,8 @@ const char *options_text(const struct options *o, enum option_id id);
 /* Say in `err` that the value `v` is the one at fault; always false. */
 bool options_blame(const struct option_value *v, struct err *err);
 
-/* The screen of --help, and the page in man(7)'s language. */
-void options_help(void);
+/* The screen of --help, of all or of a command that has one of its own; and the page in man(7)'s language. */
+void options_help(const char *command);
 void options_man(void);
 
 #endif

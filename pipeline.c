@@ -610,6 +610,9 @@ static void hand_over(struct pipeline *p, struct worker *w)
 	tally_add(&p->total, &w->tally);
 	if (!p->sample[0])
 		memcpy(p->sample, w->sample, sizeof(p->sample));
+	if (!p->fresh[0])
+		memcpy(p->fresh, w->sample, sizeof(p->fresh));
+	w->sample[0] = '\0';
 	pthread_mutex_unlock(&p->output);
 
 	for (uint32_t k = 0; k < p->nsinks; k++) {

@@ -59,8 +59,15 @@ bool pipeline_progress(struct pipeline *p, struct progress *out);
 enum source_state { SOURCE_WAITING, SOURCE_READING, SOURCE_DISABLED, SOURCE_ENDED };
 
 uint32_t pipeline_sources(const struct pipeline *p);
+/* For people, and the label of its metrics: as it was configured, but without secrets. */
 const char *pipeline_source_uri(const struct pipeline *p, uint32_t i);
 enum source_state pipeline_source_state(const struct pipeline *p, uint32_t i);
+
+/*
+ * How many lines were not understood; the first of them since the last call, shortened and masked, is appended to
+ * `sample`. Any thread.
+ */
+uint64_t pipeline_rejected(struct pipeline *p, struct buf *sample);
 
 /*
  * Source `i` is not read while it is disabled: what it has waits there, but for datagrams, which the kernel drops when

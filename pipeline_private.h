@@ -39,7 +39,7 @@ struct worker {
 	struct wire wire[SINKS_MAX];
 	struct buf rejects;
 	struct tally tally;		/* of the block */
-	char sample[SAMPLE_SIZE];	/* the first line that was not understood */
+	char sample[SAMPLE_SIZE];	/* the first line of the block that was not understood */
 	struct buf parts;		/* lines of requests that have several: struct step_ref each */
 	struct buf joined;		/* of requests that are whole by now */
 	struct merge merge;
@@ -95,7 +95,8 @@ struct pipeline {
 	_Atomic uint32_t open, final;	/* its requests that wait, for whoever waits for input */
 	struct ledger ledger;
 	struct tally total;
-	char sample[SAMPLE_SIZE];
+	char sample[SAMPLE_SIZE];	/* the first line that was not understood */
+	char fresh[SAMPLE_SIZE];	/* the first since pipeline_rejected was asked */
 	struct sampler sampler;		/* of the next block; `output`'s too */
 	bool sampler_set;		/* by pipeline_sample */
 

@@ -56,7 +56,19 @@ uint32_t pipeline_sources(const struct pipeline *p)
 
 const char *pipeline_source_uri(const struct pipeline *p, uint32_t i)
 {
-	return p->uri[i];
+	return live_names(slice_str(p->uri[i])) ? live_uri(p->live, p->live_number[i]) : p->uri[i];
+}
+
+uint64_t pipeline_rejected(struct pipeline *p, struct buf *sample)
+{
+	uint64_t rejected;
+
+	pthread_mutex_lock(&p->output);
+	rejected = p->total.rejected;
+	term_text(sample, slice_str(p->fresh), SAMPLE_SHOWN);
+	p->fresh[0] = '\0';
+	pthread_mutex_unlock(&p->output);
+	return rejected;
 }
 
 enum source_state pipeline_source_state(const struct pipeline *p, uint32_t i)

@@ -145,7 +145,7 @@ static bool set_property(rd_kafka_conf_t *conf, const char *text, struct err *er
 	char bare[128];
 
 	if (!value.p || name.len == 0 || name.len >= sizeof(bare))
-		return err_set(err, EXIT_USAGE, "--kafka: PROPERTY=VALUE expected");
+		return err_set(err, EXIT_USAGE, "expected PROPERTY=VALUE") || err_where(err, "--kafka");
 	memcpy(bare, name.p, name.len);
 	bare[name.len] = '\0';
 	return set(conf, bare, value.p, err);

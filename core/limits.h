@@ -477,6 +477,9 @@
 /* A worker that has had one block for so long is stuck: a block takes milliseconds. So is a main loop that does not turn. */
 #define STUCK_MS 10000
 
+/* How often it is said that lines are not understood, at most: a wrong format makes one a line. */
+#define SAY_REJECTED_MS 60000
+
 /* How often the main loop turns when nothing happens, and how often the service manager is told how things are. */
 #define TURN_MS 500
 #define STATUS_MS 10000

@@ -17,22 +17,23 @@ enum metric {
 	METRIC_MAX
 };
 
-/* Powers of two: bucket k counts values below 1 << k, in the metric's own unit; the last one all. */
-#define HISTOGRAM_BUCKETS 32
+/* Bounds of a histogram at most, and one for what is above them all: each is a line of /metrics for every sink. */
+#define HISTOGRAM_BOUNDS 12
+#define HISTOGRAM_BUCKETS (HISTOGRAM_BOUNDS + 1)
 
-/* Any thread may add and read. Zero it before use. */
+/* Whole numbers: bucket k counts those up to the metric's bound k (metric_bounds). Any thread adds and reads. Zero it. */
 struct histogram {
 	_Atomic uint64_t bucket[HISTOGRAM_BUCKETS];
 	_Atomic uint64_t sum;
 };
 
-static inline void histogram_add(struct histogram *h, uint64_t value)
-{
-	unsigned k = value ? 64 - (unsigned)__builtin_clzll(value) : 0;
+/*
+ * The bounds of a histogram of formats/metrics.def, growing, and how many they are; the last of its buckets is above them.
+ * `*per_unit`: so many make one of the unit that the metric is named after (microseconds: 1000000).
+ */
+unsigned metric_bounds(enum metric id, const uint64_t **bounds, double *per_unit);
 
-	atomic_fetch_add_explicit(&h->bucket[k < HISTOGRAM_BUCKETS ? k : HISTOGRAM_BUCKETS - 1], 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&h->sum, value, memory_order_relaxed);
-}
+void histogram_add(struct histogram *h, enum metric id, uint64_t value);
 
 struct metric_sample {
 	enum metric id;

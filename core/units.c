@@ -1,5 +1,7 @@
 #include "core/units.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 bool units_read(struct slice text, const char *units, uint64_t *n, uint64_t *scale, size_t *at)
@@ -25,4 +27,21 @@ bool units_read(struct slice text, const char *units, uint64_t *n, uint64_t *sca
 		}
 	}
 	return false;
+}
+
+const char *units_bytes(uint64_t n, char out[32])
+{
+	static const char *const names[] = { "KB", "MB", "GB" };
+	double value = (double)n / 1e3;
+	unsigned k = 0;
+
+	if (n < 1000) {
+		snprintf(out, 32, "%" PRIu64 " bytes", n);
+		return out;
+	}
+	/* What would be rounded up to 1000.0 is one of the next unit. */
+	for (; value >= 999.95 && k < 2; k++)
+		value /= 1e3;
+	snprintf(out, 32, "%.1f %s", value, names[k]);
+	return out;
 }

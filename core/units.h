@@ -15,4 +15,7 @@
  */
 bool units_read(struct slice text, const char *units, uint64_t *n, uint64_t *scale, size_t *at);
 
+/* So many bytes for a person: "312 bytes", "4.1 KB", "1.2 MB", "3.0 GB". Returns `out`. */
+const char *units_bytes(uint64_t n, char out[32]);
+
 #endif

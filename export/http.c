@@ -188,6 +188,7 @@ static void http_metrics(struct sink *sink, struct metrics *m)
 	metrics_add(m, METRIC_sink_queue_bytes, (double)bytes);
 	metrics_add(m, METRIC_sink_queue_max_bytes, (double)s->buffer_max);
 	metrics_add(m, METRIC_sink_requests_total, (double)s->requests);
+	metrics_add(m, METRIC_sink_retrying, s->retrying);
 	metrics_add(m, METRIC_sink_failures_total, (double)s->failures);
 	metrics_add_histogram(m, METRIC_sink_batch_spans, &s->batch_spans);
 	metrics_add_histogram(m, METRIC_sink_batch_bytes, &s->batch_bytes);

@@ -5,10 +5,14 @@
 
 #include "core/crash.h"
 #include "core/log.h"
+#include "core/units.h"
 #include "export/reply.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+/* What has been said of an outage is said again so often while it lasts. */
+#define SAY_AGAIN_MS 60000
 
 static const int64_t say_every_ms[SAY_MAX] = {
 	[SAY_DOWN] = 10000, [SAY_AUTH] = 60000, [SAY_REFUSED] = 10000, [SAY_PARTIAL] = 10000,
@@ -19,7 +23,9 @@ static const int64_t say_every_ms[SAY_MAX] = {
 
 static bool say_due(struct http_sink *s, enum http_say what)
 {
-	return log_due(&s->said_ms[what], say_every_ms[what]);
+	bool goes_on = what == SAY_DOWN && s->down;
+
+	return log_due(&s->said_ms[what], goes_on ? SAY_AGAIN_MS : say_every_ms[what]);
 }
 
 void http_account(struct http_sink *s, struct sink_tally *out, size_t *bytes)
@@ -53,10 +59,27 @@ static void note_failure(struct http_sink *s, const struct post_answer *a)
 	note_reason(s, a, r.message);
 }
 
+/* How long it is tried, from now, or from when somebody will wait (is_over of http_send.c). */
+static void give_up_in(struct http_sink *s, char *out, size_t size)
+{
+	int64_t left_ms;
+
+	pthread_mutex_lock(&s->lock);
+	left_ms = s->give_up_ms;
+	pthread_mutex_unlock(&s->lock);
+	*out = '\0';
+	if (left_ms == 0)
+		return;
+	if (s->progress_ms)
+		left_ms += s->progress_ms - clock_ms();
+	snprintf(out, size, " for %" PRId64 " s at most (--give-up-after)", left_ms > 0 ? (left_ms + 999) / 1000 : 0);
+}
+
 static void say_held(struct http_sink *s, enum http_say what, const char *advice)
 {
 	struct spool_numbers disk = { 0 };
 	struct sink_tally t;
+	char size[32], until[64];
 	size_t bytes;
 
 	if (!say_due(s, what))
@@ -65,12 +88,10 @@ static void say_held(struct http_sink *s, enum http_say what, const char *advice
 	http_account(s, &t, &bytes);
 	if (s->spool)
 		spool_numbers(s->spool, &disk);
-	if (disk.bytes)
-		log_warn("%s: %s; %" PRIu64 " spans are held (%.1f MB in the spool)%s", s->e.shown, s->reason, t.held,
-			 (double)disk.bytes / 1e6, advice);
-	else
-		log_warn("%s: %s; %" PRIu64 " spans are held (%.1f MB)%s", s->e.shown, s->reason, t.held,
-			 (double)bytes / 1e6, advice);
+	give_up_in(s, until, sizeof(until));
+	log_warn("%s: %s; %" PRIu64 " spans are held (%s%s)%s%s", s->e.shown, s->reason, t.held,
+		 units_bytes(disk.bytes ? disk.bytes : bytes, size), disk.bytes ? " in the spool" : "", advice,
+		 what == SAY_DOWN ? until : "");
 }
 
 static void say_refused(struct http_sink *s, uint64_t spans)
@@ -89,7 +110,9 @@ static void say_accepted(struct http_sink *s, const struct post_answer *a, const
 	if (s->down)
 		log_info("%s: takes spans again", s->e.shown);
 	s->down = false;
-	if ((r->rejected || r->message[0]) && say_due(s, SAY_PARTIAL))
+	if (r->rejected == 0 && r->message[0] && say_due(s, SAY_PARTIAL))
+		log_warn("%s: took all spans of a batch, and says: %s", s->e.shown, r->message);
+	else if (r->rejected && say_due(s, SAY_PARTIAL))
 		log_warn("%s: did not take %" PRIu64 " spans of a batch: %s", s->e.shown,
 			 r->rejected, r->message[0] ? r->message : "no reason given");
 	if (a->cut && say_due(s, SAY_ODD))
@@ -169,8 +192,9 @@ static void accept_batch(struct http_sink *s, struct lane *lane, const struct po
 	if (!a->cut)
 		reply_success(reply_form(a->content_type, b->json), a->body, b->spans, &r);
 	say_accepted(s, a, &r);
-	histogram_add(&s->batch_spans, b->spans);
-	histogram_add(&s->batch_bytes, b->bytes.len);
+	s->retrying = false;
+	histogram_add(&s->batch_spans, METRIC_sink_batch_spans, b->spans);
+	histogram_add(&s->batch_bytes, METRIC_sink_batch_bytes, b->bytes.len);
 	resolve(s, lane, r.rejected);
 	/* It can be reached again: the others need not wait for the end of their backoff. */
 	for (unsigned i = 0; i < s->e.connections; i++)
@@ -182,6 +206,7 @@ static void refuse_batch(struct http_sink *s, struct lane *lane)
 {
 	uint64_t spans = lane->batch->spans;
 
+	s->retrying = false;
 	resolve(s, lane, spans);
 	say_refused(s, spans);
 }
@@ -211,6 +236,7 @@ static void retry_batch(struct http_sink *s, struct lane *lane, const struct pos
 	lane->careful = a->broken;
 	lane->unreached = a->status == 0;
 	s->failures++;
+	s->retrying = true;
 	say_held(s, SAY_DOWN, "; trying again");
 }
 
@@ -220,6 +246,7 @@ static void hold_batch(struct http_sink *s, struct lane *lane)
 	if (lane->due_ms > s->gate_ms)
 		s->gate_ms = lane->due_ms;
 	s->failures++;
+	s->retrying = true;
 	say_held(s, SAY_AUTH, "; check the credentials");
 }
 
@@ -260,7 +287,7 @@ static void measure(struct http_sink *s, const struct lane *lane, const struct p
 	if (a->status == 0)
 		return;
 	s->requests++;
-	histogram_add(&s->latency, (uint64_t)(http_clock_us() - lane->sent_us));
+	histogram_add(&s->latency, METRIC_sink_latency_seconds, (uint64_t)(http_clock_us() - lane->sent_us));
 }
 
 void http_settle(struct http_sink *s, const struct post_answer *a)

@@ -75,6 +75,7 @@ struct http_sink {
 
 	/* For metrics: */
 	_Atomic uint64_t requests, failures;
+	atomic_bool retrying;		/* what was sent last was not taken, and is held */
 	struct histogram batch_spans, batch_bytes, latency;
 };
 

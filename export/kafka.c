@@ -57,6 +57,7 @@ struct kafka_sink {
 	int64_t again_ms;		/* when they are */
 	struct sink_tally tally;	/* `held` is what is left of `submitted` */
 	uint64_t submitted;
+	bool down;			/* no broker is there, and nothing was acknowledged since */
 	uint64_t bytes, messages, failures;	/* on their way; reported; reported as failed */
 	int64_t progress_ms;		/* the last good report, or since when something is on its way */
 	int64_t stop_ms;		/* when a stop was first seen; 0: not yet */
@@ -154,6 +155,7 @@ static void reported(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 	held = s->submitted - s->tally.exported - s->tally.refused;
 	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 		s->progress_ms = clock_ms();
+		s->down = false;
 		close_ticket(s, t, true, m->len);
 	} else if (m->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE && m->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT &&
 		   m->err != RD_KAFKA_RESP_ERR__FATAL && m->err != RD_KAFKA_RESP_ERR__DESTROY) {
@@ -176,6 +178,11 @@ static void trouble(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	char text[512];
 
 	kafka_note(&s->trouble, err, reason);
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		pthread_mutex_lock(&s->lock);
+		s->down = true;
+		pthread_mutex_unlock(&s->lock);
+	}
 	if (err != RD_KAFKA_RESP_ERR__FATAL)
 		return;
 	/* The idempotent producer has lost its order: nothing goes out any more, and what is held stays so. */
@@ -392,6 +399,7 @@ static void kafka_metrics(struct sink *base, struct metrics *m)
 	metrics_add(m, METRIC_sink_queue_bytes, (double)s->bytes);
 	metrics_add(m, METRIC_sink_queue_max_bytes, (double)s->buffer_max);
 	metrics_add(m, METRIC_sink_requests_total, (double)s->messages);
+	metrics_add(m, METRIC_sink_retrying, s->again || (s->down && s->head));
 	metrics_add(m, METRIC_sink_failures_total, (double)s->failures);
 	pthread_mutex_unlock(&s->lock);
 }

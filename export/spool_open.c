@@ -6,6 +6,7 @@
 #include "core/folder.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "core/units.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -233,6 +234,7 @@ uint64_t spool_restored(const struct spool *s)
 struct spool *spool_open(const char *dir, const char *shown, const char *url, uint64_t max, struct err *err)
 {
 	struct spool *s = calloc(1, sizeof(*s));
+	char size[32];
 
 	if (!s) {
 		err_set(err, EXIT_CONFIG, "out of memory for a spool");
@@ -248,8 +250,8 @@ struct spool *spool_open(const char *dir, const char *shown, const char *url, ui
 		/* Answered for, or empty. */
 		spool_settle(s, s->head);
 		if (s->restored)
-			log_info("spool %s: %" PRIu64 " spans of an earlier run (%.1f MB) are to be sent", s->path,
-				 s->restored, (double)(s->end - s->head) / 1e6);
+			log_info("spool %s: %" PRIu64 " spans of an earlier run (%s) are to be sent", s->path, s->restored,
+				 units_bytes(s->end - s->head, size));
 		return s;
 	}
 	/* What is there is somebody else's, or not readable: it stays as it is. */
@@ -289,13 +291,14 @@ static void look_at(int root, const char *dir, const char *name)
 	int sub = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	int lock = sub < 0 ? -1 : openat(sub, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	uint64_t bytes;
+	char size[32];
 
 	/* A spool that is in use is locked, by us or by others. */
 	if (lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) == 0) {
 		bytes = bytes_in(sub);
 		if (bytes)
-			log_warn("spool %s/%s: %.1f MB of spans for a sink that is not configured; they are kept", dir, name,
-				 (double)bytes / 1e6);
+			log_warn("spool %s/%s: %s of spans for a sink that is not configured; they are kept", dir, name,
+				 units_bytes(bytes, size));
 	}
 	if (lock >= 0)
 		close(lock);

@@ -175,7 +175,8 @@ static void make_names(struct checkpoint *c)
 
 static bool refuse_folder(const char *folder, struct err *err)
 {
-	err_set(err, EXIT_CONFIG, "--state: cannot keep checkpoints in %s: %m", folder);
+	err_set(err, EXIT_CONFIG, "cannot keep checkpoints in %s: %m", folder);
+	err_where(err, "--state");
 	return false;
 }
 

@@ -346,7 +346,7 @@ static void ask_buffer(struct datagrams *d, struct slice uri, uint64_t bytes)
 	getsockopt(d->fd, SOL_SOCKET, SO_RCVBUF, &d->granted, &len);
 	d->gathers = d->granted >= DATAGRAM_ROOM;
 	if (d->granted / 2 < asked)
-		log_info("%.*s: a receive buffer of %d KiB was granted, %d KiB were asked for: `sysctl -w "
+		log_warn("%.*s: a receive buffer of %d KiB was granted, %d KiB were asked for: `sysctl -w "
 			 "net.core.rmem_max=%d` allows them, from the next start on", (int)uri.len, uri.p,
 			 d->granted / 2048, asked / 1024, asked);
 }
@@ -409,7 +409,7 @@ static bool is_stale(const struct sockaddr_un *a)
 	return refused;
 }
 
-/* The place for the socket is free, or becomes so unless `check`. */
+/* The place for the socket is free, or becomes so; `check`: it would, once whoever reads there now has gone. */
 static bool make_way(const struct sockaddr_un *a, bool check, struct err *err)
 {
 	struct stat st;
@@ -418,7 +418,7 @@ static bool make_way(const struct sockaddr_un *a, bool check, struct err *err)
 		return errno == ENOENT || err_set(err, EXIT_INPUT, "cannot look at it: %m");
 	if (!S_ISSOCK(st.st_mode))
 		return err_set(err, EXIT_INPUT, "there is something that is no socket: it is left alone");
-	if (!is_stale(a))
+	if (!check && !is_stale(a))
 		return err_set(err, EXIT_INPUT, "somebody reads from this socket already");
 	if (!check && unlink(a->sun_path) != 0)
 		return err_set(err, EXIT_INPUT, "cannot remove the socket of before: %m");
@@ -454,7 +454,7 @@ static void say_queue(struct slice uri)
 
 	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && slice_uint(slice_of(text, strcspn(text, "\n")), &n) &&
 	    n < UNIX_QUEUE_ENOUGH)
-		log_info("%.*s: only %llu datagrams may wait here, so a busy HAProxy will lose lines (DroppedLogs): `sysctl -w "
+		log_warn("%.*s: only %llu datagrams may wait here, so a busy HAProxy will lose lines (DroppedLogs): `sysctl -w "
 			 "net.unix.max_dgram_qlen=512` before haspan starts, or HAProxy's ring with a TCP server",
 			 (int)uri.len, uri.p, (unsigned long long)n);
 	if (fd >= 0)

@@ -30,6 +30,7 @@ struct follow {
 	char path[FOLLOW_PATH];			/* absolute */
 	char source[FOLLOW_PATH + 8];		/* whose checkpoint it is */
 	bool from_end, from_oldest;
+	bool absent;			/* there was no such file at start */
 	/* The input's: */
 	struct followed cur;
 	bool begun;				/* `cur` says which file it was, even if it is closed */
@@ -533,6 +534,7 @@ static bool look_at_file(struct follow *f, struct err *err)
 	if (stat(f->path, &st) != 0) {
 		if (errno == ENOENT || errno == ENOTDIR) {
 			f->from_end = false;		/* what comes later is read from its start */
+			f->absent = true;
 			return true;
 		}
 		err_set(err, EXIT_INPUT, "cannot look at it: %m");
@@ -575,13 +577,15 @@ struct port *follow_open(struct live *l, struct slice uri, struct slice rest, st
 		follow_close(&f->port);
 		return NULL;
 	}
+	if (f->absent)
+		log_warn("follow:%s: there is no such file yet: it is waited for", f->path);
 	if (c->check_only)
 		return &f->port;
 	f->inotify = f->port.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (f->inotify < 0)
 		log_warn("follow:%s: no announcements by the kernel (%m): it is looked at every second", f->path);
 	if (!c->state)
-		log_info("follow:%s: without --state nobody remembers how far it was read: the next start begins anew", f->path);
+		log_warn("follow:%s: without --state nobody remembers how far it was read: the next start begins anew", f->path);
 	f->port.due_ms = clock_ms() + FOLLOW_POLL_MS;
 	return &f->port;
 }

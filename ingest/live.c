@@ -515,6 +515,11 @@ bool live_reload(struct live *l, const struct live_config *c, struct err *err)
 	return ok;
 }
 
+const char *live_uri(const struct live *l, uint32_t source)
+{
+	return l->source[source]->uri;
+}
+
 void live_metrics(struct live *l, struct metrics *m)
 {
 	for (uint32_t i = 0; i < l->nsources; i++) {

@@ -87,6 +87,9 @@ bool live_pause(struct live *l, uint32_t source, bool pause);
 /* New certificates and limits (SIGHUP). The caller holds off live_fill. false: `err` says what stays as it was. */
 bool live_reload(struct live *l, const struct live_config *c, struct err *err);
 
+/* The label of a source's numbers: its URI for people, without secrets. Lent until live_free. */
+const char *live_uri(const struct live *l, uint32_t source);
+
 /* Each source's numbers, labelled with its URI; any thread. */
 void live_metrics(struct live *l, struct metrics *m);
 

@@ -107,7 +107,7 @@ static void say_expired(struct listener *l, const char *why)
 {
 	count(&l->expired, 1);
 	if (log_due(&l->said_expired_ms, LOG_EVERY_MS))
-		log_info("%s: a connection is told to go: %s (%llu so far)", l->port.uri, why,
+		log_info("%s: haspan closes its half of a connection: %s (%llu so far)", l->port.uri, why,
 			 (unsigned long long)atomic_load(&l->expired));
 }
 

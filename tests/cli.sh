@@ -343,6 +343,17 @@ for name in $(sed -n 's/^NAMED(\([a-z0-9_]*\),.*/\1/p' "$root/formats/fields.def
 	check "haspan formats has $name" grep -q "^ *$name " "$work/out"
 done
 
+run explain --help
+check "explain --help is its own" eval '[ $code = 0 ] && wrote "haspan explain [OPTION]" && wrote "--haproxy-cfg" && ! wrote "--spool"'
+run doctor --help
+check "doctor --help is its own" eval '[ $code = 0 ] && wrote "haspan doctor" && wrote "--fix" && ! wrote "--spool"'
+run help
+check "help" eval '[ $code = 0 ] && cmp -s "$work/help" "$work/out"'
+check "a word that is no command" fails 4 'no such file, and no such command' status
+check "... but a file" eval 'cp "$log" "$work/status" && exits 0 --to null status; rm -f "$work/status"'
+: >"$work/file"
+check "--state: where it is, and what" eval 'fails 3 "haspan: --state: cannot keep checkpoints in file/x" --from follow:x --state file/x'
+
 # A terminal, and nothing to read: what one might want to do
 terminal() {
 	python3 - "$haspan" "$@" <<'PYTHON'
@@ -379,7 +390,7 @@ check "trees without --to" wrote 'SERVER'
 
 # ---- -n -------------------------------------------------------------------------------------------------
 
-check "-n: nothing said" eval 'exits 0 -n "$log" && silent'
+check "-n: it is valid" eval 'exits 0 -n "$log" && wrote "the configuration is valid" && [ ! -s "$work/err" ]'
 check "-n: nothing made" eval 'exits 0 -n --to file:none.jsonl --rejects none.rej "$log" &&
 	[ ! -e "$work/none.jsonl" ] && [ ! -e "$work/none.rej" ]'
 check "-n: nothing sent" eval 'rm -f "$work/requests"; exits 0 -n --to "$at" "$log" && [ ! -e "$work/requests" ]'

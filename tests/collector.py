@@ -28,7 +28,7 @@ The script is a list of behaviours for consecutive requests, then 200 for ever:
     413>BYTES:early      the same, without reading the body
     413>BYTES:rude       the connection is reset instead, unless the client asks first (Expect)
 
-and `*N` behind any of them repeats it.
+and `*N` repeats one of them: behind its name or behind its options, 503*2:retry-after=1 or 503:retry-after=1*2.
 """
 
 import argparse
@@ -38,6 +38,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -215,14 +216,20 @@ class Step:
         return urllib.parse.unquote(self.options.get("message", default).replace("_", " "))
 
 
+BEHAVIOURS = "partial warn garbage big slow drip reset close lost hang".split()
+
+
 def read_script(text):
     if os.path.exists(text):
         with open(text) as f:
             text = f.read()
     steps = []
     for word in text.split():
-        word, _, times = word.partition("*")
-        steps += [word] * int(times or 1)
+        found = re.fullmatch(r"([^:*]+)(?:\*(\d+))?(:[^*]*)?(?:\*(\d+))?", word)
+        name = found and found[1].partition("=")[0].partition(">")[0]
+        if not found or (found[2] and found[4]) or not (name in BEHAVIOURS or name.isdigit()):
+            sys.exit("collector.py: --script: what is %r? (--help lists the behaviours)" % word)
+        steps += [found[1] + (found[3] or "")] * int(found[2] or found[4] or 1)
     return steps
 
 

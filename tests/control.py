@@ -256,6 +256,19 @@ class Collector:
         self.server.server_close()
 
 
+class Taker(http.server.BaseHTTPRequestHandler):
+    """Takes everything"""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers['Content-Length']))
+        self.send_response(200)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 # ---------------------------------------------------------------- the admin socket
 
 @test
@@ -344,16 +357,16 @@ def admin_socket_is_private_and_replaced(folder):
     def mode():
         return stat.S_IMODE(os.stat(path).st_mode)
 
-    def refused(words, *expected):
+    def refused(words, *expected, code=2):
         done = subprocess.run([HASPAN, '--to', 'null', *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               env=ENV, timeout=SLOW)
-        expect(done.returncode in (2, 3) and all(e in done.stderr for e in expected), done.returncode, done.stderr)
+        expect(done.returncode == code and all(e in done.stderr for e in expected), done.returncode, done.stderr)
 
     with socket.socket(socket.AF_UNIX) as stale:        # left by who was killed
         stale.bind(path)
     with Haspan(folder, '--to', 'null', metrics=False) as h:
         until(lambda: 'Name' in (h.ask('show info\n') if mode() == 0o600 else ''), 'a new socket')
-        refused(['--admin', 'unix:' + path], 'somebody answers', path)
+        refused(['--admin', 'unix:' + path], 'somebody answers', path, code=4)
         expect('Name' in h.ask('show info\n'), 'the socket is still its own')
         h.finish()
     expect(not os.path.exists(path), 'the socket is left behind')
@@ -362,7 +375,7 @@ def admin_socket_is_private_and_replaced(folder):
         h.finish()
     with open(path, 'w', encoding='utf-8') as f:
         f.write('precious')
-    refused(['--admin', 'unix:' + path], 'is no socket')
+    refused(['--admin', 'unix:' + path], 'is no socket', code=3)
     with open(path, encoding='utf-8') as f:
         expect(f.read() == 'precious', 'a file was replaced')
     for wrong in (path, 'unix:', 'unix:' + 'x' * 200, 'unix:' + path + '?mode=9', 'unix:' + path + '?x=1'):
@@ -456,6 +469,77 @@ def sink_is_disabled(folder):
     expect(len(servers(out)) == 40, 'spans in the file')
 
 
+@test
+def live_ends_are_shown(folder):
+    """What is read and where it goes is said at start; show sources has numbers; ends go by the names they were given"""
+    port, path = free_port(), os.path.join(folder, 'none.log')
+    udp, unix, follow = 'udp://127.0.0.1:%d' % port, 'unix:' + os.path.join(folder, 'log'), 'follow:' + path
+    with Collector() as collector:
+        words = [w for uri in (udp, unix, follow) for w in ('--from', uri)] + ['--to', collector.uri]
+        with Haspan(folder, *words, '--state', os.path.join(folder, 'state')) as h:
+            for said in ('listens on ' + udp, 'listens on ' + unix, 'reads ' + follow, 'sends to %s/v1/traces' % collector.uri,
+                         'warning: %s: there is no such file yet' % follow):
+                until(lambda said=said: said in h.said(), said)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.sendto(b'<134>Nov 21 08:15:44 haproxy[1]: ' + lines(0, 1), ('127.0.0.1', port))
+            until(lambda: h.sink()['exported'] == '3', 'spans')
+            rows = [r.split() for r in h.ask('show sources\n').splitlines() if r[:1].isdigit()]
+            expect([r[2] for r in rows] == [udp, unix, follow], rows)
+            expect(all(any(re.fullmatch(r'bytes_total=\d+', w) for w in r[3:]) for r in rows), 'no numbers:', rows)
+            expect('bytes_total=0' not in rows[0], rows[0])
+            mean = re.search(r' latency_seconds_mean=(\S+)', h.ask('show sinks\n'))
+            expect(0 < float(mean[1]) < SLOW, 'this is no mean in seconds:', mean[0])
+            h.ask('disable sink %s; disable source %s\n' % (collector.uri, udp))
+            expect(h.sink()['state'] == 'disabled' and '1 disabled ' in h.ask('show sources\n'), 'by their given names')
+            done = subprocess.run([HASPAN, '-n', *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=ENV,
+                                  timeout=SLOW)
+            expect(done.returncode == 0 and 'is valid' in done.stdout, 'what runs is in the way of -n', done)
+            done = subprocess.run([HASPAN, '--to', 'null', '--listen-metrics', str(h.address[1])], stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, env=ENV, timeout=SLOW)
+            expect(done.returncode == 4 and 'cannot listen' in done.stderr, 'a port that is taken', done)
+            h.process.send_signal(signal.SIGTERM)
+            h.wait()
+
+
+@test
+def lines_not_understood_are_said(folder):
+    """While it runs: the first at once, masked; then once a minute"""
+    port = free_port()
+    with Haspan(folder, '--from', 'udp://127.0.0.1:%d' % port, '--to', 'null') as h, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.sendto(b'<134>Nov 21 08:15:44 haproxy[1]: ' + lines(0, 1), ('127.0.0.1', port))
+        s.sendto(b'<134>haproxy: some\x1b[31mjunk ' + b'x' * 500, ('127.0.0.1', port))
+        until(lambda: 'not understood' in h.said(), 'a warning')
+        said = re.search(r'warning: 1 of 2 lines so far were not understood.*', h.said())
+        expect(said and 'junk' in said[0] and '\x1b' not in h.said() and len(said[0]) < 250, h.said())
+        for _ in range(3):
+            s.sendto(b'more junk', ('127.0.0.1', port))
+            time.sleep(0.3)
+        until(lambda: h.info()['rejected'] == '4', 'rejects')
+        time.sleep(0.6)         # the main loop turns
+        expect(h.said().count('not understood') == 1, h.said())
+        h.process.send_signal(signal.SIGTERM)
+        h.wait()
+
+
+@test
+def outage_is_seen(folder):
+    """A sink that is tried in vain says so, until it is taken"""
+    port = free_port()
+    with Haspan(folder, '--to', 'http://127.0.0.1:%d' % port) as h:
+        h.write(lines(0, 1))
+        until(lambda: h.sink()['state'] == 'retrying', 'retrying:', h.ask('show sinks\n'))
+        expect(re.search(r'haspan_sink_retrying\{.*\} 1\n', h.scrape()), h.scrape())
+        until(lambda: 'spans are held' in h.said(), 'a warning')
+        expect(re.search(r'3 spans are held \((\d+ bytes|\d\.\d KB)\); trying again', h.said()), h.said())
+        with http.server.HTTPServer(('127.0.0.1', port), Taker) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            until(lambda: h.sink()['exported'] == '3', 'exported')
+            expect(h.sink()['state'] == 'sending', h.ask('show sinks\n'))
+            h.finish()
+            server.shutdown()
+
+
 # ---------------------------------------------------------------- metrics
 
 def families(text):
@@ -519,7 +603,10 @@ def histograms_are_prometheus(folder):
         for family in (f for f in found if f.type == 'histogram'):
             buckets = [s for s in family.samples if s.name.endswith('_bucket')]
             bounds = [float(s.labels['le']) for s in buckets]
-            expect(bounds == sorted(bounds) and bounds[-1] == float('inf'), family.name, bounds)
+            expect(bounds == sorted(set(bounds)) and bounds[-1] == float('inf') and bounds[0] > 0, family.name, bounds)
+            expect(len(bounds) <= 13, family.name, 'has', len(bounds), 'buckets')
+            if family.name.endswith('_seconds'):
+                expect(bounds[0] == 0.001 and bounds[-2] == 10, 'bounds are no seconds', bounds)
             values = [s.value for s in buckets]
             count = [s.value for s in family.samples if s.name.endswith('_count')]
             expect(values == sorted(values) and count == [values[-1]] and values[-1] > 0, family.name, values, count)
