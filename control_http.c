@@ -18,11 +18,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* A connection, as libmicrohttpd's thread sees it. */
+struct client {
+	bool open, told;		/* told: it has to go */
+	int fd;
+	int64_t since_ms;		/* when its last request was answered, or when it came */
+};
+
 struct metrics_port {
 	int fd;				/* -1: the daemon's */
 	struct MHD_Daemon *daemon;
 	struct control *control;
 	char shown[NI_MAXHOST + NI_MAXSERV + 4];
+	struct client client[METRICS_CONNECTIONS_MAX + METRICS_CONNECTIONS_MORE];
 };
 
 /* Loaded by who asks for metrics: it brings a TLS library along that haspan does not need. */
@@ -30,8 +38,8 @@ static struct library library = { "libmicrohttpd.so.12",
 				  "--listen-metrics needs libmicrohttpd (Debian: apt install libmicrohttpd12)", NULL };
 
 #define MHD_FUNCTIONS(X) \
-	X(add_response_header) X(create_response_from_buffer) X(destroy_response) X(lookup_connection_value) X(queue_response) \
-	X(start_daemon) X(stop_daemon)
+	X(add_response_header) X(create_response_from_buffer) X(destroy_response) X(get_connection_info) \
+	X(lookup_connection_value) X(queue_response) X(start_daemon) X(stop_daemon)
 
 static struct {
 #define X(name) __typeof__(MHD_##name) *name;
@@ -127,6 +135,62 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *to, const char *
 		return reply_word(to, MHD_HTTP_NOT_FOUND, "here are /metrics, /healthz and /readyz");
 	return control_alive(m->control) ? reply_word(to, MHD_HTTP_OK, "alive") :
 					   reply_word(to, MHD_HTTP_SERVICE_UNAVAILABLE, "stuck");
+}
+
+/* ---- who has to go ------------------------------------------------------------------------------------------- */
+
+/*
+ * A client that sends a byte now and then is never silent, and as many of those would keep the probes out: when there are
+ * more than may be, the one goes that has been without an answer for longest.
+ */
+static void tell_longest(struct metrics_port *m)
+{
+	struct client *longest = NULL;
+	unsigned staying = 0;
+
+	for (size_t i = 0; i < sizeof(m->client) / sizeof(m->client[0]); i++) {
+		struct client *c = &m->client[i];
+
+		if (!c->open || c->told)
+			continue;
+		staying++;
+		if (!longest || c->since_ms < longest->since_ms)
+			longest = c;
+	}
+	if (staying <= METRICS_CONNECTIONS_MAX)
+		return;
+	longest->told = true;
+	shutdown(longest->fd, SHUT_RDWR);	/* the descriptor stays libmicrohttpd's, which finds the end */
+}
+
+static void note_client(void *cls, struct MHD_Connection *connection, void **context,
+			enum MHD_ConnectionNotificationCode what)
+{
+	const union MHD_ConnectionInfo *info = mhd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct metrics_port *m = cls;
+	struct client *c = *context;
+
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED && c)
+		c->open = false;
+	if (what != MHD_CONNECTION_NOTIFY_STARTED || !info)
+		return;
+	/* There are as many as CONNECTION_LIMIT lets in. */
+	for (c = m->client; c->open; c++)
+		if (c == &m->client[METRICS_CONNECTIONS_MAX + METRICS_CONNECTIONS_MORE - 1])
+			return;
+	*c = (struct client){ .open = true, .fd = info->connect_fd, .since_ms = clock_ms() };
+	*context = c;
+	tell_longest(m);
+}
+
+static void note_answer(void *cls, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
+{
+	const union MHD_ConnectionInfo *info = mhd.get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct client *c = info ? info->socket_context : NULL;
+
+	(void)cls, (void)state, (void)why;
+	if (c)
+		c->since_ms = clock_ms();
 }
 
 /* What clients do wrong is theirs. */
@@ -235,7 +299,10 @@ bool metrics_start(struct metrics_port *m, struct control *c, struct err *err)
 				     /* first: what follows may have something to say */
 				     MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
 				     MHD_OPTION_LISTEN_SOCKET, m->fd,
-				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)METRICS_CONNECTIONS_MAX,
+				     MHD_OPTION_CONNECTION_LIMIT,
+				     (unsigned)(METRICS_CONNECTIONS_MAX + METRICS_CONNECTIONS_MORE),
+				     MHD_OPTION_NOTIFY_CONNECTION, note_client, m,
+				     MHD_OPTION_NOTIFY_COMPLETED, note_answer, m,
 				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)METRICS_SILENT_S,
 				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, METRICS_MEMORY,
 				     MHD_OPTION_END);

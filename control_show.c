@@ -5,6 +5,7 @@
 
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/pattern.h"
 #include "core/term.h"
 
 #include <inttypes.h>
@@ -35,34 +36,20 @@ static const struct family {
 
 /* ---- labels --------------------------------------------------------------------------------------------- */
 
-/* Two sources may have one name (a port that is shared): each further one has its number behind it. */
+/*
+ * Two sources may have one name (a port that is shared), or names that begin alike as far as they are shown: each further
+ * one has its number behind it. No two samples may look the same.
+ */
 struct labels {
 	const char *text[SOURCES_MAX + SINKS_MAX];
-	unsigned nth[SOURCES_MAX + SINKS_MAX];
+	struct buf shown[SOURCES_MAX + SINKS_MAX];	/* owned, as long as `text` is lent */
 	unsigned n;
 };
 
-static unsigned label_nth(struct labels *l, const char *text)
-{
-	unsigned nth = 0;
-
-	for (unsigned i = 0; i < l->n; i++) {
-		if (l->text[i] == text)
-			return l->nth[i];
-		nth += strcmp(l->text[i], text) == 0;
-	}
-	if (l->n < sizeof(l->text) / sizeof(l->text[0])) {
-		l->text[l->n] = text;
-		l->nth[l->n++] = nth;
-	}
-	return nth;
-}
-
 /* A label's value as both formats want it: valid UTF-8 without control characters, `\` and `"` escaped. */
-static void label_value(struct buf *out, struct labels *l, const char *text)
+static void show_label(struct buf *out, const char *text, unsigned nth)
 {
 	struct buf clean = { .max = 8 * LABEL_MAX };
-	unsigned nth = label_nth(l, text);
 
 	term_text(&clean, slice_str(text), LABEL_MAX);
 	for (size_t i = 0; i < clean.len; i++) {
@@ -73,6 +60,43 @@ static void label_value(struct buf *out, struct labels *l, const char *text)
 	if (nth)
 		buf_printf(out, " #%u", nth + 1);
 	buf_free(&clean);
+}
+
+static bool is_shown(const struct labels *l, const struct buf *value)
+{
+	unsigned i = 0;
+
+	while (i < l->n && (l->shown[i].len != value->len || memcmp(l->shown[i].p, value->p, value->len) != 0))
+		i++;
+	return i < l->n;
+}
+
+static void label_value(struct buf *out, struct labels *l, const char *text)
+{
+	struct buf value = { .max = 16 * LABEL_MAX };
+	unsigned i = 0;
+
+	while (i < l->n && l->text[i] != text)
+		i++;
+	if (i == sizeof(l->text) / sizeof(l->text[0])) {
+		show_label(out, text, 0);
+		return;
+	}
+	if (i == l->n) {
+		for (unsigned nth = 0; nth == 0 || is_shown(l, &value); nth++) {
+			value.len = 0;
+			show_label(&value, text, nth);
+		}
+		l->text[i] = text;
+		l->shown[l->n++] = value;
+	}
+	buf_add(out, l->shown[i].p, l->shown[i].len);
+}
+
+static void free_labels(struct labels *l)
+{
+	while (l->n)
+		buf_free(&l->shown[--l->n]);
 }
 
 /* ---- Prometheus ------------------------------------------------------------------------------------------ */
@@ -268,6 +292,7 @@ void show_metrics(struct control *c, struct buf *out, bool openmetrics)
 	struct account a;
 
 	pipeline_account(c->pipeline, &a);
+	metrics_add(&m, METRIC_patterns_stopped_total, (double)pattern_stopped());
 	pipeline_metrics(c->pipeline, &m);
 	process(&p, c);
 	accounts(&p, &a);
@@ -275,6 +300,7 @@ void show_metrics(struct control *c, struct buf *out, bool openmetrics)
 	if (openmetrics)
 		buf_lit(out, "# EOF\n");
 	metrics_free(&m);
+	free_labels(&p.labels);
 }
 
 /* ---- for an operator --------------------------------------------------------------------------------------- */

@@ -320,6 +320,12 @@
 /* --keep and --drop of one run. */
 #define RULES_MAX 64
 
+/*
+ * Steps of one regular expression on one text (PCRE2's match limit; its machine code honours it too): a hostile line must
+ * not make it run for seconds. This many take milliseconds.
+ */
+#define PATTERN_STEPS 200000
+
 /* Sinks of one run. */
 #define SINKS_MAX 8
 
@@ -469,8 +475,12 @@
 /* A label's value, escaped: URIs are short; of a longer one the beginning is shown. */
 #define LABEL_MAX ((size_t)512)
 
-/* --listen-metrics: connections at once, memory for each (its request), how long one may be silent. */
+/*
+ * --listen-metrics: connections at once, and further ones that are accepted while those leave that have to go for them;
+ * memory for each (its request); how long one may be silent.
+ */
 #define METRICS_CONNECTIONS_MAX 32
+#define METRICS_CONNECTIONS_MORE 32
 #define METRICS_MEMORY ((size_t)16 * 1024)
 #define METRICS_SILENT_S 10
 

@@ -3,14 +3,16 @@
 
 #include "core/pattern.h"
 
+#include "core/limits.h"
+#include "core/log.h"
+
+#include <stdatomic.h>
+
 _Static_assert(PATTERN_UNSET == PCRE2_UNSET, "PCRE2's own value is handed on");
 
 struct pattern {
 	pcre2_code *code;
 };
-
-/* A hostile line must not make a pattern run for seconds: JIT honours this limit too. */
-#define MATCH_LIMIT 200000
 
 /* One per thread, because PCRE2 writes to them. */
 static _Thread_local pcre2_match_data *match_data;
@@ -63,7 +65,7 @@ static bool prepare_thread(void)
 	match_data = pcre2_match_data_create(PATTERN_GROUPS, NULL);
 	match_context = pcre2_match_context_create(NULL);
 	if (match_context)
-		pcre2_set_match_limit(match_context, MATCH_LIMIT);
+		pcre2_set_match_limit(match_context, PATTERN_STEPS);
 	return match_data && match_context;
 }
 
@@ -73,6 +75,32 @@ void pattern_thread_free(void)
 	pcre2_match_context_free(match_context);
 	match_data = NULL;
 	match_context = NULL;
+}
+
+static _Atomic uint64_t stopped;
+
+uint64_t pattern_stopped(void)
+{
+	return atomic_load_explicit(&stopped, memory_order_relaxed);
+}
+
+/* It was none of the answers: PCRE2 ended the search. */
+static void note_stopped(int why)
+{
+	static atomic_flag saying = ATOMIC_FLAG_INIT;
+	static int64_t said_ms;
+	uint64_t n;
+
+	if (why != PCRE2_ERROR_MATCHLIMIT && why != PCRE2_ERROR_DEPTHLIMIT && why != PCRE2_ERROR_HEAPLIMIT &&
+	    why != PCRE2_ERROR_NOMEMORY)
+		return;
+	n = atomic_fetch_add_explicit(&stopped, 1, memory_order_relaxed) + 1;
+	if (atomic_flag_test_and_set(&saying))
+		return;
+	if (log_due(&said_ms, LOG_EVERY_MS))
+		log_warn("a regular expression takes too many steps on a line: it is taken as one that does not match "
+			 "(%llu so far). Nested repetitions, as in (a+)+, do that", (unsigned long long)n);
+	atomic_flag_clear(&saying);
 }
 
 bool pattern_match(const struct pattern *p, struct slice text, const size_t **at, uint32_t *n)
@@ -85,8 +113,10 @@ bool pattern_match(const struct pattern *p, struct slice text, const size_t **at
 	found = pcre2_match(p->code, s, text.len, 0, 0, match_data, match_context);
 	if (found == PCRE2_ERROR_JIT_STACKLIMIT)	/* a long line: the interpreter takes its memory from the heap */
 		found = pcre2_match(p->code, s, text.len, 0, PCRE2_NO_JIT, match_data, match_context);
-	if (found < 0)
+	if (found < 0) {
+		note_stopped(found);
 		return false;
+	}
 	if (at) {
 		*at = pcre2_get_ovector_pointer(match_data);
 		*n = found ? (uint32_t)found : PATTERN_GROUPS;

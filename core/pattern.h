@@ -28,13 +28,16 @@ bool pattern_group(const struct pattern *p, uint32_t k, struct slice *name, uint
 #define PATTERN_GROUPS 256
 
 /*
- * Does `text` fit? A text that would take too long does not. With `at` (not NULL) also where the groups are: two offsets
+ * Does `text` fit? A text that would take too long does not; that is counted and said. With `at` (not NULL) also where the groups are: two offsets
  * each, lent until this thread's next call; `*n` of them took part in the match, and one that did not has
  * PATTERN_UNSET as its first offset. Any thread.
  */
 bool pattern_match(const struct pattern *p, struct slice text, const size_t **at, uint32_t *n);
 
 #define PATTERN_UNSET SIZE_MAX
+
+/* How many texts would have taken too long: all threads since the start. Any thread. */
+uint64_t pattern_stopped(void);
 
 /* Give back what this thread's matches have used. */
 void pattern_thread_free(void);

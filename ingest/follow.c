@@ -156,11 +156,11 @@ static enum port_left follow_tick(struct port *p, int64_t now_ms)
 
 /* ---- from file to file ------------------------------------------------------------------------------- */
 
-static void complain(struct follow *f, const char *path, const char *why)
+static void complain(struct follow *f, const char *path, const char *why, const char *hint)
 {
 	f->errors++;
 	if (log_due(&f->said_ms, 60000))
-		log_warn("follow:%s: %s: %s", f->path, path, why);
+		log_warn("follow:%s: %s: %s%s", f->path, path, why, hint);
 }
 
 static void show(struct follow *f)
@@ -178,7 +178,7 @@ static bool open_file(struct follow *f, const struct next *n)
 		int why = errno;
 
 		if (why != ENOENT)
-			complain(f, n->path, why == EINVAL ? "it is no regular file" : strerror(why));
+			complain(f, n->path, why == EINVAL ? "it is no regular file" : strerror(why), err_denied("%m", why));
 		errno = why;
 		return false;
 	}
@@ -319,7 +319,7 @@ static bool on_cut(struct follow *f, uint64_t seen)
 /* Reading failed: a compressed file has no more to give; for another there is hope. */
 static void on_broken(struct follow *f, const struct err *err)
 {
-	complain(f, f->cur.reader ? "a rotated file is left before its end" : "reading stopped", err->text);
+	complain(f, f->cur.reader ? "a rotated file is left before its end" : "reading stopped", err->text, "");
 	if (f->cur.reader) {
 		f->cur.skip = 0;
 		f->leaving = true;

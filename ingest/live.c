@@ -22,6 +22,7 @@ struct live {
 	bool parked[LIVE_SOURCES_MAX];		/* what was done about it */
 	_Atomic uint32_t nsources;
 	atomic_bool pausing;			/* somebody has changed `paused` */
+	struct port *timed;			/* all that have a due_ms, and perhaps some that have none any more */
 	int64_t next_due_ms;			/* no port is due before; 0: none is at all */
 	_Atomic int failed;			/* enum exit_code */
 	uint32_t connections;			/* ports that have a parent */
@@ -90,8 +91,13 @@ const struct live_config *live_settings(const struct live *l)
 	return l->c;
 }
 
-static void note_due(struct live *l, const struct port *p)
+static void note_due(struct live *l, struct port *p)
 {
+	if (p->due_ms && !p->timed) {
+		p->timed = true;
+		p->timed_next = l->timed;
+		l->timed = p;
+	}
 	if (p->due_ms && (l->next_due_ms == 0 || p->due_ms < l->next_due_ms))
 		l->next_due_ms = p->due_ms;
 }
@@ -178,11 +184,24 @@ static void unlink_ready(struct live *l, struct port *p)
 	p->ready = false;
 }
 
+static void unlink_timed(struct live *l, struct port *p)
+{
+	struct port **at = &l->timed;
+
+	if (!p->timed)
+		return;
+	while (*at != p)
+		at = &(*at)->timed_next;
+	*at = p->timed_next;
+	p->timed = false;
+}
+
 /* A source stays where others look for it until the end; without its descriptor it is never asked again. */
 static void retire(struct live *l, struct port *p)
 {
 	poll_port(l, p, EPOLL_CTL_DEL);
 	unlink_ready(l, p);
+	unlink_timed(l, p);
 	p->due_ms = 0;
 	p->gone = true;
 	if (p->uri)
@@ -315,13 +334,18 @@ static int leave_ms(const struct live *l)
 	return l->connections ? LEAVE_MS : 0;
 }
 
+/* Only those are looked at that have a time: thousands of connections that have nothing to say have none. */
 static void tick(struct live *l, int64_t now)
 {
+	struct port *p = l->timed;
+
 	if (l->next_due_ms == 0 || now < l->next_due_ms)
 		return;
 	l->next_due_ms = 0;
-	for (struct port *p = l->ports, *next; p; p = next) {
-		next = p->next;
+	l->timed = NULL;
+	for (struct port *next; p; p = next) {
+		next = p->timed_next;
+		p->timed = false;
 		if (p->due_ms && p->due_ms <= now && p->ops->tick && !is_parked(l, p)) {
 			enum port_left left = p->ops->tick(p, now);
 

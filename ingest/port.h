@@ -58,8 +58,8 @@ struct port {
 	int fd;				/* watched for input (level-triggered), or -1 */
 	int64_t due_ms;			/* when tick is called; 0: never */
 	/* live.c's own: */
-	struct port *prev, *next, *ready_next;
-	bool ready, gone;
+	struct port *prev, *next, *ready_next, *timed_next;
+	bool ready, gone, timed;
 };
 
 /*

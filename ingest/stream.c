@@ -31,6 +31,7 @@ struct conn {
 	struct port port;
 	struct conn *prev, *next;	/* of its mood, longest first */
 	int64_t since_ms;
+	int64_t asked_ms;		/* when it was read, or found empty, last */
 	enum mood mood;
 	bool told;			/* to go */
 	bool cut;			/* its time was up: what came is used, the rest is not awaited */
@@ -46,6 +47,7 @@ struct list {
 
 struct listener {
 	struct port port;
+	struct listener *next;		/* of all; those that only connections hold stand there too */
 	uint32_t refs;			/* its own, and one for each connection */
 	struct list list[MOOD_MAX];
 	bool starved;			/* no descriptor was left: it rests until the next tick */
@@ -59,7 +61,8 @@ struct listener {
 /* The bounds are for all listeners together. Whoever holds live_fill. */
 static struct {
 	uint32_t connections;
-	size_t carried;			/* memory for unfinished messages */
+	size_t carried;			/* memory for unfinished messages, without that of connections that are cut */
+	struct listener *listeners;
 } streams;
 
 static struct listener *listener_of(const struct conn *c)
@@ -124,14 +127,22 @@ static void half_close(struct conn *c)
 static void cut(struct conn *c)
 {
 	c->cut = true;
+	streams.carried -= c->counted;
+	c->counted = 0;
 	shutdown(c->fd, SHUT_RDWR);
 	live_ready(c->port.live, &c->port);
 }
 
 static void listener_release(struct listener *l)
 {
+	struct listener **at = &streams.listeners;
+
 	if (--l->refs)
 		return;
+	while (*at && *at != l)
+		at = &(*at)->next;
+	if (*at)
+		*at = l->next;
 	tls_context_free(l->tls);
 	free((void *)(uintptr_t)l->files.cert);
 	free((void *)(uintptr_t)l->files.key);
@@ -210,21 +221,36 @@ static struct gain read_tls(struct conn *c, char *p, size_t room)
 	return g;
 }
 
+/* Of all listeners' connections the one that has been inside its message for longest. */
+static struct conn *oldest_inside(void)
+{
+	struct conn *oldest = NULL;
+
+	for (struct listener *l = streams.listeners; l; l = l->next) {
+		struct conn *c = l->list[MOOD_INSIDE].first;
+
+		while (c && c->cut)
+			c = c->next;
+		if (c && (!oldest || c->since_ms < oldest->since_ms))
+			oldest = c;
+	}
+	return oldest;
+}
+
 /* Memory for unfinished messages of all: beyond its bound the one goes that has been at it for longest. */
 static void account(struct conn *c)
 {
-	struct listener *l = listener_of(c);
-	struct conn *oldest = l->list[MOOD_INSIDE].first;
+	struct conn *oldest;
 
 	if (c->stitch.carried == 0)
 		stitch_rest(&c->stitch);
+	if (c->cut)
+		return;
 	streams.carried += c->stitch.room - c->counted;
 	c->counted = c->stitch.room;
-	while (oldest && oldest->cut)
-		oldest = oldest->next;
-	if (streams.carried <= CARRY_MAX || !oldest)
+	if (streams.carried <= CARRY_MAX || !(oldest = oldest_inside()))
 		return;
-	say_expired(l, "unfinished messages of all connections take too much memory");
+	say_expired(listener_of(oldest), "unfinished messages of all connections take too much memory");
 	cut(oldest);
 }
 
@@ -257,6 +283,7 @@ static enum port_left conn_fill(struct port *p, struct block *b)
 
 	if (!stitch_fits(&c->stitch, b))
 		return PORT_FULL;
+	c->asked_ms = clock_ms();
 	g = c->tls ? read_tls(c, b->p + at, BLOCK_SIZE - at) : read_plain(c, b->p + at, BLOCK_SIZE - at);
 	/* What is unfinished when everybody goes is a line, as it is at the end of a file. */
 	g.ended |= (live_ending(p->live) || c->cut) && g.all;
@@ -340,6 +367,7 @@ static void take_in(struct listener *l, int fd)
 	keep_alive(fd);
 	c->port = (struct port){ .ops = &conn_ops, .live = l->port.live, .parent = &l->port, .source = l->port.source, .fd = fd };
 	c->fd = fd;
+	c->asked_ms = clock_ms();
 	l->refs++;
 	streams.connections++;
 	count(&l->accepted, 1);
@@ -399,12 +427,28 @@ static enum port_left listener_fill(struct port *p, struct block *b)
 
 /* ---- time -------------------------------------------------------------------------------------------- */
 
+/*
+ * Nobody has read it for a while (sinks that take nothing make all sources wait; its own may be disabled), and there is
+ * something to read: it is haspan that is late.
+ */
+static bool is_kept_waiting(const struct conn *c)
+{
+	char byte;
+
+	return clock_ms() - c->asked_ms > LISTENER_LOOK_MS &&
+	       (c->port.ready || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+}
+
 static void expire(struct listener *l, enum mood mood, int64_t before_ms, const char *why)
 {
 	for (struct conn *c = l->list[mood].first, *next; c && c->since_ms <= before_ms; c = next) {
 		next = c->next;
 		if (c->cut)
 			continue;
+		if (is_kept_waiting(c)) {
+			move(c, mood, clock_ms());
+			continue;
+		}
 		say_expired(l, why);
 		if (mood == MOOD_QUIET) {
 			half_close(c);
@@ -592,6 +636,8 @@ static struct port *stream_open(struct live *live, struct slice uri, struct slic
 	l->port = (struct port){ .ops = &listener_ops, .live = live, .fd = -1 };
 	l->fd = -1;
 	l->refs = 1;
+	l->next = streams.listeners;
+	streams.listeners = l;
 	if ((!tls || open_tls(l, uri, param, err)) && bind_listener(l, &at, param[PARAM_REUSEPORT].given, backlog, err))
 		return &l->port;
 	listener_close(&l->port);

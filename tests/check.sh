@@ -139,7 +139,7 @@ beside "seen and steered (ASan, UBSan)" env HASPAN=build/san/haspan python3 test
 beside "a followed file (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/follow.py random_pieces copytruncate broken damaged
 beside "TSan is in it" tests/sanitized.sh build/tsan thread
 beside "records (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/robust.py record
-beside "syslog by TCP and TLS (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/stream.py loris long memory garbage
+beside "syslog by TCP and TLS (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/stream.py loris long memory garbage oldest senders
 beside "datagrams, live (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/dgram.py --seconds 1 datagram lines drops
 beside "manual" sh -c 'make man && mandoc -Tlint -Werror build/haspan.1'
 while [ "$running" -gt 0 ]; do

@@ -689,6 +689,51 @@ def metrics_port_holds_out(folder):
         h.finish()
 
 
+@test
+def metrics_port_is_never_full(folder):
+    """More clients than there are places, each with a request that goes on for ever: probes are answered"""
+    with Haspan(folder, '--to', 'null') as h:
+        slow = [socket.create_connection(h.address) for _ in range(100)]
+        for turn in range(5):
+            for s in slow:
+                with contextlib.suppress(OSError):
+                    s.sendall(b'a' if turn else b'GET /metrics HTTP/1.1\r\nX: ')
+            for path in ('/healthz', '/readyz', '/metrics'):
+                expect(h.get(path)[0] == 200, path)
+        gone = select.select(slow, [], [], 0)[0]
+        expect(60 <= len(gone) < 90, 'of 100 slow ones have gone', len(gone))
+        for s in slow:
+            s.close()
+        h.finish()
+
+
+@test
+def samples_are_told_apart(folder):
+    """Sources whose URIs begin alike as far as they are shown, and one that looks like another's second"""
+    deep = os.path.join(folder, *['x' * 200] * 4)
+    os.makedirs(deep)
+    paths = [os.path.join(deep, n) for n in ('one', 'two')] + [os.path.join(folder, n) for n in ('a', 'a', 'a #2')]
+    for path in paths:
+        open(path, 'w', encoding='ascii').close()
+    words = [w for path in paths for w in ('--from', 'follow:' + path)]
+    with Haspan(folder, *words, '--to', 'null', metrics=True) as h:
+        rows = [r.rsplit(' ', 1)[0] for r in h.scrape().splitlines() if r.startswith('haspan_source_bytes_total{')]
+        expect(len(rows) == len(set(rows)) == len(paths), rows)
+        h.process.send_signal(signal.SIGTERM)
+        h.wait()
+
+
+@test
+def a_pattern_that_takes_too_long_is_counted(folder):
+    with Haspan(folder, '--format', r're:\[(?<tr>[^]]+)\] (?<Ta>\d+) (?<HM>(\w+\s?)+)!', '--to', 'null') as h:
+        h.write(b''.join(b'[21/Nov/2026:08:15:44.000] 5 %s\n' % text for text in (b'a' * 60 + b'!?', b'b' * 60 + b'!!', b'fine!')))
+        until(lambda: h.info()['lines'] == '3', 'lines')
+        expect(samples(h.scrape())[('haspan_patterns_stopped_total',)] == 2, h.scrape())
+        expect(h.said().count('a regular expression takes too many steps') == 1, h.said())
+        expect(h.info()['rejected'] == '2', h.info())
+        h.finish()
+
+
 # ---------------------------------------------------------------- a new configuration
 
 FORMAT = 'format %%HP c=%%ci:%%cp t=%%[accept_date(us)] Ta=%%Ta %%TR/%%Tw/%%Tc/%%Tr/%%Td st=%%ST ts=%%ts x=%%[var(txn.x)]\nmap var(txn.x)=app.%s\n'

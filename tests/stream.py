@@ -8,6 +8,7 @@ those that haspan makes of the same lines in a file. The binaries are $HASPAN an
 """
 import collections
 import contextlib
+import http.server
 import os
 import random
 import re
@@ -542,6 +543,92 @@ def memory_of_unfinished_messages(folder):
     expect(row['requests'] == sent and row['rejected'] == n, row)
     expect('unfinished messages' in receiver.stderr(), receiver.stderr())
     expect(grown < 40_000, 'memory grew by', grown, 'KiB')
+
+
+@test
+def the_oldest_message_is_another_listeners(folder):
+    """It is the connection longest inside its message that makes room, whichever listener has it"""
+    if not HARD:
+        return
+    port, sockets = free_port(), []
+    receiver = Receiver(folder, '', '--from', 'tcp://%s:%d' % (HOST, port))
+
+    def hold(at):
+        sockets.append(socket.create_connection((HOST, at)))
+        sockets[-1].sendall(b'<134>' + b'z' * 20_000)
+        poll(lambda: queue_empty(at))
+
+    while 'unfinished messages' not in receiver.stderr():
+        hold(receiver.port)
+    with socket.create_connection((HOST, port)) as victim:
+        victim.sendall(good(1)[:40])
+        poll(lambda: queue_empty(port))
+        for _ in range(3):              # two are more than there is
+            hold(port)
+        with contextlib.suppress(OSError):
+            victim.sendall(good(1)[40:] + b'\n')
+            victim.shutdown(socket.SHUT_WR)
+            expect(victim.recv(1) == b'', 'the receiver answered')
+    row = receiver.stop(len(sockets) + 1)
+    expect(row['requests'] == 1, row)
+
+
+class Moody(http.server.BaseHTTPRequestHandler):
+    """A collector that is busy, until it is not"""
+    protocol_version, status = 'HTTP/1.1', 503
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers['Content-Length']))
+        self.send_response(type(self).status)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@test
+def senders_are_not_late_when_haspan_is(folder):
+    """While a source is disabled, or a collector takes nothing, the time for a message stands still (tiny bounds only)"""
+    if not HARD:
+        return
+    Moody.status, lines = 503, many(4000)
+    paused = Receiver(folder, '', '--admin', 'unix:' + os.path.join(folder, 'admin'))
+    with http.server.ThreadingHTTPServer((HOST, 0), Moody) as collector, paused.connect() as first:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        full = Receiver(folder, '', '--to', 'http://%s:%d' % (HOST, collector.server_port), '--buffer-max', '1M', '--threads', '1')
+        first.sendall(lines[0][:50])
+        poll(lambda: queue_empty(paused.port))
+        admin(folder, 'disable source 1')
+        first.sendall(lines[0][50:] + b'\n')
+        # More than the buffer and a block, which ends inside a line: the rest waits in the kernel
+        with full.connect() as second:
+            second.sendall(counted(lines[:3990]))
+            poll(lambda: not queue_empty(full.port))
+            time.sleep(2.5)             # longer than the time for a message (MESSAGE_MS)
+            expect(not queue_empty(full.port), 'there was no outage')
+            admin(folder, 'enable source 1')
+            Moody.status = 200
+            poll(lambda: queue_empty(paused.port) and queue_empty(full.port))
+            first.sendall(lines[1] + b'\n')
+            second.sendall(counted(lines[3990:]))
+            for s in (first, second):
+                s.shutdown(socket.SHUT_WR)
+                expect(s.recv(1) == b'', 'the receiver answered')
+        for receiver, n in ((paused, 2), (full, 4000)):
+            receiver.process.send_signal(signal.SIGTERM)
+            expect(receiver.process.wait(30) == 0, receiver.stderr())
+            expect('lines=%d requests=%d ' % (n, n) in receiver.stderr(), receiver.stderr())
+            expect('told to go' not in receiver.stderr(), receiver.stderr())
+        collector.shutdown()
+
+
+def admin(folder, command):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(os.path.join(folder, 'admin'))
+        s.sendall(command.encode() + b'\n')
+        while s.recv(1000):
+            pass
 
 
 @test
