@@ -269,7 +269,56 @@ static void process(struct worker *w)
 		formats_learn(&w->pipeline->formats, w->parser.matches);
 }
 
+/* A sink that does not hold what it is given while it is disabled is given nothing. */
+static void wait_enabled(const struct sink *s)
+{
+	const struct timespec moment = { .tv_nsec = RELEASE_LOOK_MS * 1000000L };
+
+	while (s->disabled && !s->holds && !stop_requested())
+		nanosleep(&moment, NULL);
+}
+
+static void tally_add(struct tally *to, struct tally *from)
+{
+#define COUNTER(name, identity, meaning) to->name += from->name;
+#include "formats/counters.def"
+#undef COUNTER
+	*from = (struct tally){ 0 };
+}
+
+/* The same of spans alone, before the lines of the block are all counted: both sums hold at every moment. */
+static void tally_add_spans(struct tally *to, struct tally *from)
+{
+#define ADD_L(name)
+#define ADD_X(name)
+#define ADD_S(name)			\
+	do {				\
+		to->name += from->name;	\
+		from->name = 0;		\
+	} while (0);
+#define COUNTER(name, identity, meaning) ADD_##identity(name)
+#include "formats/counters.def"
+#undef COUNTER
+#undef ADD_S
+#undef ADD_X
+#undef ADD_L
+}
+
+/* It is the block's turn. */
+static void submit_wires(struct pipeline *p, struct worker *w)
+{
+	for (uint32_t k = 0; k < p->nsinks; k++) {
+		w->wire[k].seq = w->block.seq;
+		wait_enabled(p->sinks[k]);
+		if (w->wire[k].bytes.len || w->wire[k].spans)
+			p->sinks[k]->ops->submit(p->sinks[k], &w->wire[k]);
+		w->wire[k].spans = 0;
+	}
+}
+
 /* ---- requests with several lines -------------------------------------------------------------------------- */
+
+static void finish_wires(struct worker *w);
 
 /*
  * Sources without an end: when no line has come for a while, requests do not wait for more of theirs, lest the last
@@ -281,6 +330,21 @@ static void join_idle(struct pipeline *p, struct worker *w)
 
 	if (idle_us >= LINGER_US)
 		joiner_idle(p->joiner, idle_us >= p->c->max_age_us, &w->joined);
+}
+
+/*
+ * Short new requests have made many long ones leave: they go before the others of the block are joined, since a wire is
+ * bounded. Nobody else's turn to join comes meanwhile, and those before us do not wait for that.
+ */
+static void hand_over_joined(struct pipeline *p, struct worker *w)
+{
+	finish_wires(w);
+	pthread_mutex_lock(&p->output);
+	while (p->next_out != w->block.seq)
+		pthread_cond_wait(&p->turn, &p->output);
+	tally_add_spans(&p->total, &w->tally);
+	pthread_mutex_unlock(&p->output);
+	submit_wires(p, w);
 }
 
 /*
@@ -303,6 +367,8 @@ static void join(struct pipeline *p, struct worker *w)
 			w->tally.requests++;
 		else
 			w->tally.merged++;
+		if (w->joined.len > JOINED_MAX)
+			hand_over_joined(p, w);
 	}
 	if (w->parts.len)
 		p->joined_ms = clock_ms();
@@ -421,6 +487,15 @@ static void wait_released(struct pipeline *p)
 	pthread_cond_timedwait(&p->released, &p->input, &until);
 }
 
+/* Have all sinks given up? */
+static bool nobody_takes(const struct pipeline *p)
+{
+	for (uint32_t k = 0; k < p->nsinks; k++)
+		if (!p->sinks[k]->failed)
+			return false;
+	return true;
+}
+
 /*
  * From the sources without an end: true when there is a block. An empty one, when the time has come for requests that
  * wait for more lines.
@@ -430,6 +505,11 @@ static bool fill_live(struct pipeline *p, struct block *b)
 	bool files = p->source || p->next_source < p->nsources;
 	int wait_ms = files && !stop_requested() ? 0 : p->final ? (int)(LINGER_US / 1000) : p->open ? IDLE_LOOK_MS : -1;
 
+	/* What has arrived may come again, to whom it is sent next; what is read now would be lost. */
+	if (nobody_takes(p)) {
+		p->live_ended = true;
+		return false;
+	}
 	switch (live_fill(p->live, b, wait_ms)) {
 	case LIVE_BLOCK:
 		return true;
@@ -559,14 +639,6 @@ static void write_rejects(struct pipeline *p, struct buf *b)
 	b->len = 0;
 }
 
-static void tally_add(struct tally *to, struct tally *from)
-{
-#define COUNTER(name, identity, meaning) to->name += from->name;
-#include "formats/counters.def"
-#undef COUNTER
-	*from = (struct tally){ 0 };
-}
-
 /*
  * The first block settles in which order formats are tried, and with --rebase the first line that has a time by how
  * much all are shifted: nobody starts on another block before.
@@ -577,24 +649,6 @@ static void wait_for_first(struct pipeline *p, uint64_t seq)
 	while ((seq > p->learn_seq && p->next_out <= p->learn_seq) || (p->linetime && seq != p->next_out))
 		pthread_cond_wait(&p->turn, &p->output);
 	pthread_mutex_unlock(&p->output);
-}
-
-/* To read on would only make spans that nobody takes. */
-static void stop_without_sinks(const struct pipeline *p)
-{
-	for (uint32_t k = 0; k < p->nsinks; k++)
-		if (!p->sinks[k]->failed)
-			return;
-	stop_request();
-}
-
-/* A sink that does not hold what it is given while it is disabled is given nothing. */
-static void wait_enabled(const struct sink *s)
-{
-	const struct timespec moment = { .tv_nsec = RELEASE_LOOK_MS * 1000000L };
-
-	while (s->disabled && !s->holds && !stop_requested())
-		nanosleep(&moment, NULL);
 }
 
 /*
@@ -615,14 +669,10 @@ static void hand_over(struct pipeline *p, struct worker *w)
 	w->sample[0] = '\0';
 	pthread_mutex_unlock(&p->output);
 
-	for (uint32_t k = 0; k < p->nsinks; k++) {
-		w->wire[k].seq = w->block.seq;
-		wait_enabled(p->sinks[k]);
-		if (w->wire[k].bytes.len || w->wire[k].spans)
-			p->sinks[k]->ops->submit(p->sinks[k], &w->wire[k]);
-		w->wire[k].spans = 0;
-	}
-	stop_without_sinks(p);
+	submit_wires(p, w);
+	/* To read on would only make spans that nobody takes. */
+	if (nobody_takes(p))
+		stop_request();
 	write_rejects(p, &w->rejects);
 
 	pthread_mutex_lock(&p->output);

@@ -59,7 +59,7 @@ static bool open_sinks(struct pipeline *p, struct err *err)
 		return true;
 	sinks_opened(&p->c->export);
 	if (p->c->rejects)
-		p->rejects = pipeline_open_rejects(p->c->rejects, true, err);
+		p->rejects = pipeline_open_rejects(p->c->rejects, !p->live, err);
 	return !p->c->rejects || p->rejects >= 0;
 }
 

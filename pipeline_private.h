@@ -138,7 +138,8 @@ void keeper_end(struct pipeline *p);
 
 /*
  * A descriptor to append to, the caller's to close; -1: `err` filled. `truncate`: what an earlier run left there goes;
- * not at a new configuration, when it may be the same file.
+ * not at a new configuration, when it may be the same file, nor with sources without an end, which go on where the
+ * earlier run has ended: its lines do not come again.
  */
 int pipeline_open_rejects(const char *path, bool truncate, struct err *err);
 

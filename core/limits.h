@@ -401,6 +401,16 @@
 #define KEPT_ALLOCATION (4 * 1024 * 1024)
 #define KEPT_MEMORY (16 * 1024 * 1024)
 
+/*
+ * Requests of several lines that leave because of one block, with their lines: about so much at once, and one request more.
+ * As a rule it is less than three blocks; but short new requests may displace as many of PARTS_BYTES.
+ */
+#ifdef HASPAN_HARD
+#define JOINED_MAX ((size_t)2 * 1024)
+#else
+#define JOINED_MAX ((size_t)4 * 1024 * 1024)
+#endif
+
 /* An encoded block: a block of the shortest lines (45 bytes) makes less than this in any encoding. */
 #define WIRE_MAX ((size_t)64 * 1024 * 1024)
 

@@ -75,11 +75,12 @@ void batch_append(struct batch *b, struct slice bytes)
 	buf_slice(&b->bytes, bytes);
 }
 
-void batch_count(struct batch *b, uint64_t spans, uint64_t seq, uint64_t at)
+void batch_count(struct batch *b, const struct batch *in)
 {
-	b->spans += spans;
-	b->seq = seq < b->seq ? seq : b->seq;
-	b->at = at < b->at ? at : b->at;
+	b->spans += in->spans;
+	b->loose += in->loose;
+	b->seq = in->seq < b->seq ? in->seq : b->seq;
+	b->at = in->at < b->at ? in->at : b->at;
 }
 
 bool batch_split(const struct batch *whole, struct batch **head, struct batch **tail)
@@ -97,6 +98,8 @@ bool batch_split(const struct batch *whole, struct batch **head, struct batch **
 	/* The account is kept by what was submitted, whatever the parts say. */
 	h->spans = h->spans < whole->spans ? h->spans : whole->spans;
 	t->spans = whole->spans - h->spans;
+	h->loose = whole->loose < h->spans ? whole->loose : h->spans;
+	t->loose = whole->loose - h->loose;
 	h->seq = t->seq = whole->seq;
 	h->at = t->at = whole->at;
 	h->half = t->half = true;

@@ -11,6 +11,7 @@ struct batch {
 	struct buf bytes;	/* as encoded; owned */
 	struct buf packed;	/* the same, compressed; empty without gzip */
 	uint64_t spans;
+	uint64_t loose;		/* of those, that are in memory only */
 	uint64_t seq;		/* the lowest of its wires that are in memory only; UINT64_MAX: all are in the spool */
 	uint64_t at;		/* the lowest position in the spool; UINT64_MAX: none is there */
 	int64_t born_ms;	/* of its oldest wire; 0: it has waited long enough */
@@ -37,8 +38,8 @@ bool batch_fits(const struct batch *b, struct slice bytes, bool json, size_t max
 /* Put them there; batch_fits said yes. */
 void batch_append(struct batch *b, struct slice bytes);
 
-/* The numbers of what was joined. */
-void batch_count(struct batch *b, uint64_t spans, uint64_t seq, uint64_t at);
+/* The numbers of `in`, which was joined. */
+void batch_count(struct batch *b, const struct batch *in);
 
 /* Cut near the middle, between two traces: two new batches, owned. false: it can't be cut. `whole` stays. */
 bool batch_split(const struct batch *whole, struct batch **head, struct batch **tail);

@@ -63,7 +63,8 @@ static bool has_room(const struct http_sink *s, size_t n)
 static void keep(struct http_sink *s, struct wire *w, uint64_t seq, uint64_t at)
 {
 	struct batch in = {
-		.bytes = w->bytes, .spans = w->spans, .seq = seq, .at = at, .born_ms = clock_ms(), .json = s->json,
+		.bytes = w->bytes, .spans = w->spans, .loose = seq == UINT64_MAX ? 0 : w->spans, .seq = seq, .at = at,
+		.born_ms = clock_ms(), .json = s->json,
 	};
 	bool first = !s->queue.head;
 
@@ -137,8 +138,12 @@ static void http_submit(struct sink *sink, struct wire *w)
 		pthread_mutex_lock(&s->lock);
 		s->submitted += w->spans;
 		s->coming = w->seq;
-		if (!take_in(s, w))
+		if (!take_in(s, w)) {
 			s->left_out = w->seq < s->left_out ? w->seq : s->left_out;
+			s->left_spans += w->spans;
+			/* Nobody needs to read on for this sink. */
+			sink->failed = true;
+		}
 		s->coming = UINT64_MAX;
 		pthread_mutex_unlock(&s->lock);
 	}
@@ -264,10 +269,36 @@ static void join_thread(struct http_sink *s)
 	s->running = false;
 }
 
+/* Of those that are held, how many are in the spool. The thread has ended. */
+static uint64_t spans_on_disk(struct http_sink *s, uint64_t held)
+{
+	uint64_t nowhere = s->left_spans + spool_missing(s->spool);
+
+	for (unsigned i = 0; i < s->e.connections; i++)
+		nowhere += s->lane[i].batch ? s->lane[i].batch->loose : 0;
+	for (const struct batch *b = s->queue.head; b; b = b->next)
+		nowhere += b->loose;
+	return nowhere < held ? held - nowhere : 0;
+}
+
+/* Spans are held, and this is the end. */
+static void say_gave_up(struct http_sink *s, uint64_t held)
+{
+	const char *why = s->reason[0] ? s->reason : "no answer in time";
+	uint64_t kept = s->spool ? spans_on_disk(s, held) : 0;
+
+	if (kept == held)
+		log_error("%s: %s; gave up with %" PRIu64 " spans held, and kept in the spool", s->e.shown, why, held);
+	else if (s->spool)
+		log_error("%s: %s; gave up with %" PRIu64 " spans held: %" PRIu64 " are kept in the spool, %" PRIu64
+			  " are not, and come again only if their lines do", s->e.shown, why, held, kept, held - kept);
+	else
+		log_error("%s: %s; gave up with %" PRIu64 " spans held", s->e.shown, why, held);
+}
+
 static void http_finish(struct sink *sink)
 {
 	struct http_sink *s = (struct http_sink *)sink;
-	struct spool_numbers disk = { 0 };
 	struct sink_tally t;
 
 	pthread_mutex_lock(&s->lock);
@@ -275,15 +306,12 @@ static void http_finish(struct sink *sink)
 	pthread_mutex_unlock(&s->lock);
 	join_thread(s);
 	http_tally(sink, &t);
-	if (s->spool) {
+	if (s->spool)
 		spool_sync(s->spool);
-		spool_numbers(s->spool, &disk);
-	}
 	if (t.held == 0)
 		return;
 	sink->failed = true;
-	log_error("%s: %s; gave up with %" PRIu64 " spans held%s", s->e.shown,
-		  s->reason[0] ? s->reason : "no answer in time", t.held, disk.bytes ? ", and kept in the spool" : "");
+	say_gave_up(s, t.held);
 }
 
 static void http_free(struct sink *sink)

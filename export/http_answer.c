@@ -184,6 +184,34 @@ static void resolve(struct http_sink *s, struct lane *lane, uint64_t refused)
 
 /* ---- what an answer does to a batch ---------------------------------------------------------- */
 
+/* A 413 may have been of the moment: what is sent together grows again, step by step, while nobody minds. */
+static void join_more(struct http_sink *s)
+{
+	int64_t now = clock_ms();
+
+	pthread_mutex_lock(&s->lock);
+	if (s->join_max < http_join_max && now >= s->join_ms) {
+		s->join_max = s->join_max < http_join_max / 2 ? 2 * s->join_max : http_join_max;
+		s->join_ms = now + s->join_wait_ms;
+		s->join_grown = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* It was too large: half of that is enough for now. If it had grown to that, it waits for longer. Under the lock. */
+static void join_less(struct http_sink *s, size_t len)
+{
+	int64_t wait = s->join_wait_ms;
+
+	if (s->join_max <= len / 2)
+		return;
+	s->join_max = len / 2;
+	wait = s->join_grown ? 2 * wait : wait > http_timing.join_ms ? wait : http_timing.join_ms;
+	s->join_wait_ms = wait < http_timing.join_max_ms ? wait : http_timing.join_max_ms;
+	s->join_ms = clock_ms() + s->join_wait_ms;
+	s->join_grown = false;
+}
+
 static void accept_batch(struct http_sink *s, struct lane *lane, const struct post_answer *a)
 {
 	const struct batch *b = lane->batch;
@@ -196,6 +224,7 @@ static void accept_batch(struct http_sink *s, struct lane *lane, const struct po
 	histogram_add(&s->batch_spans, METRIC_sink_batch_spans, b->spans);
 	histogram_add(&s->batch_bytes, METRIC_sink_batch_bytes, b->bytes.len);
 	resolve(s, lane, r.rejected);
+	join_more(s);
 	/* It can be reached again: the others need not wait for the end of their backoff. */
 	for (unsigned i = 0; i < s->e.connections; i++)
 		if (s->lane[i].unreached)
@@ -250,7 +279,7 @@ static void hold_batch(struct http_sink *s, struct lane *lane)
 	say_held(s, SAY_AUTH, "; check the credentials");
 }
 
-/* Two batches in place of one, and a word to the wires behind it not to join to that size again. */
+/* Two batches in place of one, and a word to the wires behind it not to join to that size for now. */
 static void split_batch(struct http_sink *s, struct lane *lane)
 {
 	struct batch *whole = lane->batch, *head, *tail;
@@ -260,8 +289,7 @@ static void split_batch(struct http_sink *s, struct lane *lane)
 		return;
 	}
 	pthread_mutex_lock(&s->lock);
-	if (s->join_max > whole->bytes.len / 2)
-		s->join_max = whole->bytes.len / 2;
+	join_less(s, whole->bytes.len);
 	s->bytes += batch_size(head) + batch_size(tail);
 	s->bytes -= batch_size(whole);
 	batches_push_front(&s->queue, tail);

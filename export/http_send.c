@@ -44,7 +44,7 @@ void http_queue(struct http_sink *s, struct batch *in)
 		batch_append(b, bytes);
 		s->queue.bytes += b->bytes.len - before;
 		s->bytes -= bytes.len - (b->bytes.len - before);
-		batch_count(b, in->spans, in->seq, in->at);
+		batch_count(b, in);
 		b->born_ms = earlier(b->born_ms, in->born_ms);
 		return;
 	}
@@ -52,7 +52,7 @@ void http_queue(struct http_sink *s, struct batch *in)
 		batch_shrink(b);
 	b = batch_new(in->json);
 	b->born_ms = in->born_ms;
-	batch_count(b, in->spans, in->seq, in->at);
+	batch_count(b, in);
 	/* Whoever gave little keeps its buffer, which has grown for more. */
 	if (bytes.len < BATCH_TARGET / 4) {
 		buf_slice(&b->bytes, bytes);
@@ -136,7 +136,7 @@ static void take_batch(struct http_sink *s, struct lane *lane, int64_t now, int6
 		       (len += next->bytes.len) <= s->join_max) {
 			*end = batches_pop(&s->queue);
 			end = &next->next;
-			batch_count(b, next->spans, next->seq, next->at);
+			batch_count(b, next);
 		}
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -231,6 +231,9 @@ static void take_fresh(struct http_sink *s)
 	post_attach(s->post, &s->e);
 	/* What was refused by the old ones may be welcome now. */
 	s->gate_ms = 0;
+	s->join_max = http_join_max;
+	s->join_wait_ms = 0;
+	s->join_grown = false;
 	for (unsigned i = 0; i < s->e.connections; i++) {
 		s->lane[i].flying = false;
 		s->lane[i].due_ms = 0;

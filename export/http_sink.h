@@ -53,11 +53,14 @@ struct http_sink {
 	struct batches queue;		/* to be sent, in order */
 	size_t bytes;			/* of all batches, also of those in lanes */
 	size_t join_max;
+	int64_t join_ms, join_wait_ms;	/* when join_max may grow again; how long that is waited for */
+	bool join_grown;		/* it has grown since the last 413 */
 	int64_t delay_ms, drain_ms, give_up_ms;
 	uint64_t submitted, exported, refused, dropped;
 	uint64_t coming;		/* seq of the wire that is being submitted; UINT64_MAX: none */
 	uint64_t arriving;		/* position in the spool from which on one is being written; the same */
 	uint64_t left_out;		/* the lowest seq that found no place at the end of a drain; the same */
+	uint64_t left_spans;		/* of all those */
 	bool closing;			/* nothing more will come */
 	bool blocked;			/* the input waits for room */
 	bool quit;			/* nobody waits for answers any more */

@@ -23,11 +23,13 @@ struct retry_timing {
 	uint32_t first_ms, max_ms;		/* ceiling of the first and last backoff */
 	uint32_t after_min_ms, after_max_ms;	/* what is believed of a Retry-After */
 	uint32_t hold_ms;			/* after 401 and 403 */
+	/* After 413: until twice as much is sent together again, and at most, when that was too much each time. */
+	uint32_t join_ms, join_max_ms;
 };
 
 #define RETRY_TIMING_DEFAULT { \
 	.first_ms = 500, .max_ms = 30000, .after_min_ms = 100, .after_max_ms = 300000, \
-	.hold_ms = 30000 }
+	.hold_ms = 30000, .join_ms = 10000, .join_max_ms = 600000 }
 
 /* `status` of HTTP, or 0 when there was no (whole) answer. */
 enum answer_action retry_action(int status);

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -165,11 +166,33 @@ static bool drop_segment(struct spool *s, size_t i)
 	return true;
 }
 
+/* Somebody deleted the file, which goes on as long as it is open: nothing more belongs into it. */
+static bool is_gone(struct spool *s, struct segment *g)
+{
+	struct stat st;
+
+	if (g->gone || g->fd < 0 || fstat(g->fd, &st) != 0 || st.st_nlink)
+		return g->gone;
+	g->gone = true;
+	s->errors++;
+	if (say_due(s, SPOOL_SAY_GONE))
+		log_warn("spool %s: somebody has deleted a file of it that is in use; a new one is begun", s->path);
+	return true;
+}
+
+/* The disk has all of it, under its name; or what was not sure before is suspect. */
+static void judge(struct segment *g, bool sure, uint64_t fresh_seq)
+{
+	if (!sure && fresh_seq < g->suspect_seq)
+		g->suspect_seq = fresh_seq;
+}
+
 /* Too many files are not yet on the disk: one of them has to be. */
 static void limit_unsynced(struct spool *s)
 {
 	size_t open = 0, oldest = 0;
 	struct segment *g;
+	bool synced;
 
 	for (size_t i = s->n; i-- > 0;)
 		if (s->segment[i].fd >= 0) {
@@ -179,10 +202,10 @@ static void limit_unsynced(struct spool *s)
 	if (open <= SPOOL_UNSYNCED_MAX)
 		return;
 	g = &s->segment[oldest];
-	if (!sync_fd(g->fd)) {
+	synced = sync_fd(g->fd);
+	if (!synced)
 		failed(s, "sync");
-		g->suspect_seq = g->fresh_seq < g->suspect_seq ? g->fresh_seq : g->suspect_seq;
-	}
+	judge(g, synced && !is_gone(s, g), g->fresh_seq);
 	g->fresh_seq = UINT64_MAX;
 	close_segment(g);
 }
@@ -197,7 +220,7 @@ static void retire(struct spool *s)
 	s->active = false;
 	if (g->size == 0)
 		drop_segment(s, s->n - 1);
-	else if (g->fresh_seq == UINT64_MAX)
+	else if (g->fresh_seq == UINT64_MAX && !g->gone)
 		close_segment(g);
 	else
 		limit_unsynced(s);
@@ -213,7 +236,7 @@ static bool start_segment(struct spool *s)
 		segment_name(s->end, name);
 		crash_point("spool.open.before");
 		error = crash_fault("spool.open");
-		fd = error ? -1 : openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		fd = error ? -1 : openat(s->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (error)
 			errno = error;
 		if (fd >= 0 || errno != EEXIST || tries == 64)
@@ -257,7 +280,8 @@ static enum spool_put make_room(struct spool *s, uint64_t need)
 		drop_segment(s, 0);
 	if (s->bytes + need > s->max)
 		return SPOOL_FULL;
-	if (s->active && s->segment[s->n - 1].size && s->segment[s->n - 1].size + need > s->segment_max)
+	if (s->active && (is_gone(s, &s->segment[s->n - 1]) ||
+			  (s->segment[s->n - 1].size && s->segment[s->n - 1].size + need > s->segment_max)))
 		retire(s);
 	return s->active || start_segment(s) ? SPOOL_PUT : SPOOL_FAILED;
 }
@@ -376,6 +400,30 @@ static bool find_segment(struct spool *s, uint64_t *base, uint64_t *limit)
 	return true;
 }
 
+static struct segment *segment_at(struct spool *s, uint64_t base)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->segment[i].base == base)
+			return &s->segment[i];
+	return NULL;
+}
+
+/* A file that was deleted can be read as long as it is open for writing. */
+static int still_open(struct spool *s, uint64_t base)
+{
+	const struct segment *g;
+	int fd = -1;
+
+	pthread_mutex_lock(&s->lock);
+	g = segment_at(s, base);
+	if (g && g->fd >= 0)
+		fd = fcntl(g->fd, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_unlock(&s->lock);
+	if (fd < 0)
+		errno = ENOENT;
+	return fd;
+}
+
 static bool open_reader(struct spool *s, uint64_t base)
 {
 	char name[SEGMENT_NAME_LEN + 1];
@@ -387,7 +435,9 @@ static bool open_reader(struct spool *s, uint64_t base)
 	segment_name(base, name);
 	s->read_base = base;
 	s->window_len = 0;
-	s->read_fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC);
+	s->read_fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (s->read_fd < 0 && errno == ENOENT)
+		s->read_fd = still_open(s, base);
 	return s->read_fd >= 0;
 }
 
@@ -574,14 +624,6 @@ struct fresh {
 	bool ok;
 };
 
-static struct segment *segment_at(struct spool *s, uint64_t base)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (s->segment[i].base == base)
-			return &s->segment[i];
-	return NULL;
-}
-
 static size_t gather(struct spool *s, struct fresh *f)
 {
 	size_t n = 0;
@@ -609,13 +651,12 @@ static void vouch(struct spool *s, const struct fresh *f)
 
 	if (!g)
 		return;
-	if (!f->ok) {
-		g->suspect_seq = f->seq < g->suspect_seq ? f->seq : g->suspect_seq;
+	if (!f->ok)
 		failed(s, "sync");
-		if (last)
-			retire(s);
-	}
-	if (g->fresh_seq == UINT64_MAX && !(last && s->active))
+	judge(g, f->ok && !is_gone(s, g), f->seq);
+	if (last && (!f->ok || g->gone))
+		retire(s);
+	if (g->fresh_seq == UINT64_MAX && !g->gone && !(last && s->active))
 		close_segment(g);
 }
 
@@ -663,6 +704,25 @@ void spool_numbers(struct spool *s, struct spool_numbers *out)
 	pthread_mutex_lock(&s->lock);
 	*out = (struct spool_numbers){ s->end - s->head, s->errors, s->corrupt };
 	pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t spool_missing(struct spool *s)
+{
+	char name[SEGMENT_NAME_LEN + 1];
+	uint64_t spans = 0;
+	struct stat st;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct segment *g = &s->segment[i];
+
+		segment_name(g->base, name);
+		if (segment_end(g) > s->head && (fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+						 (uint64_t)st.st_size < g->size))
+			spans += g->spans;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return spans;
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */

@@ -83,7 +83,10 @@ bool spool_settle(struct spool *s, uint64_t head);
 /* What was written since the last time survives a loss of power, or counts as suspect. Blocks. */
 void spool_sync(struct spool *s);
 
-/* The lowest seq whose record the disk may have lost (a failed fsync) and nobody has answered for; UINT64_MAX: none. */
+/*
+ * The lowest seq whose record the disk may have lost (a failed fsync, a file that somebody deleted) and nobody has answered
+ * for; UINT64_MAX: none.
+ */
 uint64_t spool_suspect(struct spool *s);
 
 struct spool_numbers {
@@ -92,6 +95,9 @@ struct spool_numbers {
 };
 
 void spool_numbers(struct spool *s, struct spool_numbers *out);
+
+/* Spans that are not answered for, and whose files are not there any more: at most so many. Asks the disk. */
+uint64_t spool_missing(struct spool *s);
 
 /* Writes the mark; deletes files that nobody needs. What is not answered for stays. */
 void spool_close(struct spool *s);

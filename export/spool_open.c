@@ -44,13 +44,20 @@ static char *folder(const char *dir, const char *shown, const char *url)
 	return out.p;
 }
 
-/* Is `name` a segment's? */
+/* No stream comes to here: a position and a size make no overflow. */
+#define POSITION_MAX ((uint64_t)1 << 62)
+
+/* Nor has a segment ever more bytes: full but for one, one large record, and what a failed write left of another. */
+#define FILE_BYTES_MAX (SPOOL_SEGMENT_MAX + 2 * (WIRE_MAX + SPOOL_HEADER))
+
+/* Is `name` a segment's, spelled as segment_name does it? */
 static bool segment_base(const char *name, uint64_t *base)
 {
-	char *end;
+	char same[SEGMENT_NAME_LEN + 1];
 
-	*base = strtoull(name, &end, 16);
-	return end == name + 16 && strcmp(end, ".spool") == 0;
+	*base = strtoull(name, NULL, 16);
+	segment_name(*base, same);
+	return strcmp(name, same) == 0;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------- */
@@ -71,14 +78,27 @@ static bool make_folder(struct spool *s, const char *dir, struct err *err)
 	return s->dir >= 0 || fails(s->path, "cannot open this folder", err);
 }
 
+/* A file of our own beside the segments. What else may stand there under its name is not to be written to. */
+static int own_file(const struct spool *s, const char *name)
+{
+	int fd = openat(s->dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	struct stat st;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	return -1;
+}
+
 static bool lock_folder(struct spool *s, struct err *err)
 {
 	char pid[32] = "";
 	ssize_t n;
 
-	s->lock_fd = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	s->lock_fd = own_file(s, "lock");
 	if (s->lock_fd < 0)
-		return fails(s->path, "cannot write into this folder", err);
+		return fails(s->path, "cannot make the file `lock` in this folder", err);
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
 		n = pread(s->lock_fd, pid, sizeof(pid) - 1, 0);
 		if (n > 0 && pid[0] >= '1' && pid[0] <= '9')
@@ -102,13 +122,14 @@ static bool read_mark(struct spool *s, struct err *err)
 	uint64_t generation, at;
 	ssize_t n;
 
-	s->mark_fd = openat(s->dir, "mark", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	s->mark_fd = own_file(s, "mark");
 	n = s->mark_fd < 0 ? -1 : pread(s->mark_fd, marks, sizeof(marks), 0);
 	/* A mark that shows up again one day would let newer records pass for answered. */
 	if (n < 0)
-		return fails(s->path, "cannot open the mark", err);
+		return fails(s->path, "cannot open the file `mark` in this folder", err);
 	for (int i = 0; i < 2; i++)
-		if (spool_mark_read(marks + (size_t)i * SPOOL_MARK, &generation, &at) && generation > s->generation) {
+		if (spool_mark_read(marks + (size_t)i * SPOOL_MARK, &generation, &at) && generation > s->generation &&
+		    at < POSITION_MAX) {
 			s->generation = generation;
 			s->head = s->marked = at;
 		}
@@ -124,33 +145,87 @@ static int by_base(const void *a, const void *b)
 	return (x->base > y->base) - (x->base < y->base);
 }
 
+/* Could a spool have made a segment of this name and size? Somebody else's stays as it is. */
+static bool is_segment(struct spool *s, const char *name, uint64_t *base, uint64_t *size)
+{
+	struct stat st;
+
+	if (!segment_base(name, base) || fstatat(s->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	*size = (uint64_t)st.st_size;
+	if (*base < POSITION_MAX && *size <= FILE_BYTES_MAX)
+		return true;
+	s->corrupt++;
+	log_warn("spool %s: %s is no file of a spool's; it is left alone", s->path, name);
+	return false;
+}
+
 static bool list_segments(struct spool *s, struct err *err)
 {
 	DIR *d = fdopendir(fcntl(s->dir, F_DUPFD_CLOEXEC, 3));
+	uint64_t base, size;
 	struct dirent *e;
-	struct stat st;
-	uint64_t base;
 
 	if (!d)
 		return fails(s->path, "cannot read this folder", err);
 	rewinddir(d);
 	while ((e = readdir(d)))
-		if (segment_base(e->d_name, &base) && fstatat(s->dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && !spool_add_segment(s, base, (uint64_t)st.st_size, -1)) {
+		if (is_segment(s, e->d_name, &base, &size) && !spool_add_segment(s, base, size, -1)) {
 			closedir(d);
 			return fails(s->path, "out of memory for its files", err);
 		}
 	closedir(d);
 	if (s->n)
 		qsort(s->segment, s->n, sizeof(*s->segment), by_base);
-	/* What stands behind the beginning of the next one is what a failed write left. */
-	for (size_t i = 0; i + 1 < s->n; i++) {
-		struct segment *g = &s->segment[i];
-
-		if (g->size > g[1].base - g->base)
-			g->size = g[1].base - g->base;
-	}
 	return true;
+}
+
+/* Does the segment hold a whole record at or behind `at`? */
+static bool has_record(struct spool *s, const struct segment *g, uint64_t at)
+{
+	char name[SEGMENT_NAME_LEN + 1];
+	struct spool_record r;
+	bool has;
+	int fd;
+
+	segment_name(g->base, name);
+	fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	has = fd >= 0 && spool_seek(s, fd, g->base, g->base + g->size, &at, &r) > 0;
+	s->window_len = 0;
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
+/*
+ * A segment ends where the next one begins: what stands behind that is what a failed write left. Not so if there is a
+ * whole record, or if the next one has none: then one of them is not what this spool wrote.
+ */
+static void part_segments(struct spool *s)
+{
+	for (size_t i = 0; i + 1 < s->n;) {
+		struct segment *g = &s->segment[i], *next = g + 1;
+		bool real;
+
+		if (g->base + g->size <= next->base) {
+			i++;
+			continue;
+		}
+		real = has_record(s, next, next->base);
+		if (next->size && (!real || has_record(s, g, next->base))) {
+			s->corrupt++;
+			log_warn("spool %s: %016" PRIx64 ".spool lies inside the file before it", s->path, next->base);
+		}
+		if (real) {
+			g->size = next->base - g->base;
+			i++;
+			continue;
+		}
+		/* It stays where it is, and is not ours. */
+		s->bytes -= next->size;
+		s->n--;
+		memmove(next, next + 1, (s->n - i - 1) * sizeof(*next));
+	}
 }
 
 /* Is what stands from `from` to `limit` what a write leaves that did not end: too little for a header, or zeros? */
@@ -246,6 +321,7 @@ struct spool *spool_open(const char *dir, const char *shown, const char *url, ui
 	s->segment_max = max / SPOOL_SEGMENTS < SPOOL_SEGMENT_MAX ? max / SPOOL_SEGMENTS : SPOOL_SEGMENT_MAX;
 	s->path = folder(dir, shown, url);
 	if (make_folder(s, dir, err) && lock_folder(s, err) && read_mark(s, err) && list_segments(s, err)) {
+		part_segments(s);
 		scan(s);
 		/* Answered for, or empty. */
 		spool_settle(s, s->head);
@@ -289,7 +365,7 @@ static uint64_t bytes_in(int dir)
 static void look_at(int root, const char *dir, const char *name)
 {
 	int sub = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	int lock = sub < 0 ? -1 : openat(sub, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int lock = sub < 0 ? -1 : openat(sub, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	uint64_t bytes;
 	char size[32];
 

@@ -17,12 +17,13 @@ struct segment {
 	uint64_t fresh_seq;		/* the lowest seq written since the last sync; UINT64_MAX: none */
 	uint64_t suspect_seq;		/* the lowest seq that a sync could not vouch for; UINT64_MAX: none */
 	int fd;				/* to write and sync; -1: closed */
+	bool gone;			/* its file was deleted by somebody else: `fd` is all there is, and stays open */
 };
 
 /* "0123456789abcdef.spool", its base in hex. */
 #define SEGMENT_NAME_LEN 22
 
-enum spool_say { SPOOL_SAY_WRITE, SPOOL_SAY_READ, SPOOL_SAY_DAMAGE, SPOOL_SAY_WELL, SPOOL_SAY_MAX };
+enum spool_say { SPOOL_SAY_WRITE, SPOOL_SAY_READ, SPOOL_SAY_DAMAGE, SPOOL_SAY_WELL, SPOOL_SAY_GONE, SPOOL_SAY_MAX };
 
 struct spool {
 	char *path;			/* of the folder; for messages */

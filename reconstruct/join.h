@@ -59,7 +59,9 @@ void joiner_free(struct joiner *j);
  * Take in a line; `bytes` holds its message and then its host. Requests that are whole by now, or have no room, are
  * appended to `out`. Returns whether it was the first line of a request.
  *
- * What leaves is bounded by what came: for a block of lines at most about three blocks.
+ * What leaves because its time has come is bounded by what came: for a block of lines at most about three blocks. What has to
+ * make room is not, as a short request may displace a long one: look at out->len between lines. One call appends no more than
+ * a few times PARTS_BYTES.
  */
 bool joiner_take(struct joiner *j, const struct part *p, const char *msg, const char *host, struct buf *out);
 

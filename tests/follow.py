@@ -584,6 +584,18 @@ def killed_at_random():
 
 
 @test
+def what_was_rejected_before_a_kill_is_kept():
+    with Place() as p:
+        for n in (b'1', b'2'):
+            p.write(b'what is this? ' + n + b'\n')
+            p.start('--rejects', p.path('kept')).settled(1)
+            until(lambda: p.checkpoint() and int(p.checkpoint()['offset']) == os.stat(p.log).st_size, 'the checkpoint')
+            p.stop(signal.SIGKILL)
+        with open(p.path('kept'), 'rb') as f:
+            expect(f.read() == b'what is this? 1\nwhat is this? 2\n', 'not kept')
+
+
+@test
 def it_does_not_move_without_the_collector():
     with Place() as p, socket.create_server(('127.0.0.1', 0)) as s:
         port = s.getsockname()[1]

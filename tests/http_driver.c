@@ -32,7 +32,7 @@ static const char *const headers[] = { "X-Token: s3cret", "X-Empty:", NULL };
 	X(connections, 2) X(buffer, 16000000) X(drain, 1000) X(give_up, 2000) X(backoff, 20) \
 	X(backoff_max, 200) X(hold, 300) X(after_max, 300000) X(stop_ms, 0) X(pause_ms, 0) \
 	X(user_headers, 0) X(join, 0) X(delay, 0) X(spool_max, 1 << 30) X(first, 1) \
-	X(reload_ms, 0) X(settle_every, 1)
+	X(reload_ms, 0) X(settle_every, 1) X(rejoin, 10000)
 
 struct settings {
 #define X(name, value) unsigned long name;
@@ -238,6 +238,7 @@ static void *reload_later(void *arg)
 	struct watch *w = arg;
 	struct err err = { 0 };
 
+	cfg.batch_delay_ms = (unsigned)w->set->delay;
 	nap(w->set->reload_ms);
 	if (!w->sink->ops->reload(w->sink, &cfg, &err))
 		abort();
@@ -379,6 +380,7 @@ static struct sink *open_sink(const char *uri, const struct settings *set, struc
 	http_timing.first_ms = (uint32_t)set->backoff;
 	http_timing.max_ms = (uint32_t)set->backoff_max;
 	http_timing.hold_ms = (uint32_t)set->hold;
+	http_timing.join_ms = (uint32_t)set->rejoin;
 	http_timing.after_max_ms = (uint32_t)set->after_max;
 	return http_sink_open(slice_str(uri), &cfg, err);
 }

@@ -470,6 +470,20 @@ def too_large_is_split_down_to_single_traces():
 
 
 @case
+def what_is_sent_together_grows_again_after_a_413():
+    def sizes(**more):
+        run = Run("413*3", wires=400, connections=1, pause_ms=5, delay=100, **more)
+        all_exported(run)
+        return [r["spans"] for r in run.requests if r["status"] == 200]
+
+    patient, quick = sizes(rejoin=60000), sizes(rejoin=50)
+    assert max(patient[-5:]) <= 90, patient
+    assert max(quick[-12:]) >= 200, quick
+    # New settings begin anew.
+    assert max(sizes(rejoin=60000, reload_ms=1000)[-12:]) >= 200
+
+
+@case
 def too_large_is_split_only_as_far_as_needed():
     run = Run("413>20000", wires=4, traces=100, spans=4, pad=50, connections=1)
     all_exported(run)

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -315,6 +316,63 @@ def what_could_not_be_written_is_not_settled():
 
 
 @test
+def what_is_in_the_spool_and_what_is_not_is_said_at_the_end():
+    with Story() as s:
+        done = s.run(fault='spool.write:ENOSPC:4', wires=20, **OUTAGE)
+        equal((done.held, s.settled()), (600, 3))
+        assert '600 spans held: 90 are kept in the spool, 510 are not' in done.said, done.said
+        equal(s.run(wires=0, **OUTAGE).restored, 90)
+    with Story() as s:
+        # Neither disk nor memory.
+        done = s.run(fault='spool.write:ENOSPC:4', wires=1000, pause_ms=2, buffer=9000, stop_ms=200, drain=100, give_up=0)
+        kept = int(re.search(r'spans held: (\d+) are kept in the spool', done.said)[1])
+        equal((kept, s.settled()), (90, 3))
+    with Story() as s:
+        assert 'kept in the spool' not in s.run(wires=20, give_up=300, fault='spool.open:EIO:1').said.replace(' 0 are kept', '')
+
+
+@test
+def a_file_that_is_deleted_takes_nothing_else_with_it():
+    with Story() as s:
+        # What was vouched for before is lost, and said to be; what was not, and what comes later, is not settled by it.
+        running = s.start(wires=1000, pause_ms=20, give_up=0, stop_ms=1500, drain=100, buffer=4000)
+        until = time.monotonic() + 10
+        while not s.files() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        for name in s.files():
+            os.remove(name)
+        done = s.end(running)
+        assert 'somebody has deleted a file' in done.said and done.spool_errors_total >= 1, done.said
+        kept = int(re.search(r'spans held: (\d+) are kept in the spool', done.said)[1])
+        between(kept, 30, done.submitted - 30)
+        equal(len(s.files()), 1)
+        # The first that was deleted before its sync is where a source would read again.
+        s.collect()
+        restored = s.run(wires=0).exported
+        equal(restored, kept)
+        wires = done.submitted // 30
+        first = wires - kept // 30
+        assert set(s.collected().taken) == span_ids(wires=wires) - span_ids(wires=first), first
+
+
+@test
+def a_file_that_is_deleted_is_sent_all_the_same():
+    with Story() as s:
+        running = s.start(wires=60, pause_ms=20, buffer=4000, connections=1)
+        until = time.monotonic() + 10
+        while not s.files() and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        for name in s.files():
+            os.remove(name)
+        s.collect()
+        done = s.end(running)
+        equal((done.code, done.exported, done.held, done.dropped), (0, 1800, 0, 0))
+        has(s, wires=60)
+
+
+@test
 def what_the_disk_may_have_lost_is_not_settled():
     with Story() as s:
         done = s.run(fault='spool.fsync:EIO:1', wires=20, **OUTAGE)
@@ -383,13 +441,15 @@ def garbage_in_the_folder_hurts_nobody():
         s.run(wires=2, **OUTAGE)
         folder = os.path.dirname(s.files()[0])
         for name, data in (('ffffffffffffff00.spool', b'x' * 500), ('0000000000000001.spool', b''), ('note.txt', b'hello'),
+                           ('00000000000000AA.spool', b'x' * 500), ('0x00000000000010.spool', b'x'),
+                           ('0000000000000011.spool', b'x' * 50),
                            ('00000000000000zz.spool', b'x'), ('mark', b'\xff' * 64)):
             with open(os.path.join(folder, name), 'wb') as f:
                 f.write(data)
         os.symlink('/etc/passwd', os.path.join(folder, '0000000000000002.spool'))
         s.collect()
         done = s.run(wires=2, first=21)
-        equal((done.exported, done.held), (done.restored + 60, 0))
+        equal((done.restored, done.exported, done.held, done.spool_corrupt_total), (60, 120, 0, 2))
         assert os.path.exists('/etc/passwd') and os.path.exists(os.path.join(folder, 'note.txt'))
 
 
@@ -449,6 +509,44 @@ def mistakes_are_said_at_start():
         # -n leaves no trace, and does not mind a process that has the spool.
         equal(haspan('-n', '--to', 'http://127.0.0.1:1', '--spool', s.path('new'), os.devnull).returncode, 0)
         assert not os.path.exists(s.path('new'))
+
+
+@test
+def nothing_is_read_that_has_no_place():
+    with Story() as s, open(LOG, 'rb') as f:
+        # A stop, and neither the disk nor memory takes more: what a socket has is left there.
+        line = next(row for row in f if b'"GET' in row) * 200
+        port = free_port()
+        running = subprocess.Popen(
+            [HASPAN, '--from', 'tcp://127.0.0.1:%d' % port, '--to', 'http://127.0.0.1:%d' % s.port, '--spool', s.path('spool'),
+             '--buffer-max', '300K', '--drain-timeout', '300ms'], text=True, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            env={**os.environ, 'no_proxy': '*', 'HASPAN_FAULT': 'spool.write:ENOSPC:4'})
+        sent = threading.Event()
+
+        def send():
+            c, until = None, time.monotonic() + 10
+            while not c and time.monotonic() < until:
+                try:
+                    c = socket.create_connection(('127.0.0.1', port), 1)
+                except OSError:
+                    time.sleep(0.02)
+            try:
+                while True:
+                    try:
+                        c.sendall(line)
+                    except TimeoutError:        # it reads no more: no place is left
+                        sent.set()
+            except OSError:
+                return
+        sender = threading.Thread(target=send)
+        sender.start()
+        assert sent.wait(20)
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=30)
+        sender.join()
+        total = dict(re.findall(r'(\w+)=(\d+)', said.splitlines()[-1]))
+        assert running.returncode == 5 and 0 < int(total['lines']) < 20000, said
+        assert 'are not, and come again only if' in said, said
 
 
 def one(function):

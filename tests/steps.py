@@ -526,6 +526,27 @@ def a_stop_in_the_middle():
 
 # ---------------------------------------------------------------- hostile
 
+@test
+def short_requests_may_displace_many_long_ones():
+    """More than a wire can hold leaves because of the lines of one block; a wire is no bound for what is read"""
+    step = ('<134>1 2026-11-21T08:15:48.380138+00:00 - haproxy 8904 - - {"step": "%s", "id": '
+            '"7F000001:B656_7F000001:5214_6B015334_%08X:22C8", "ci": "127.0.0.1", "cp": 46678, "at": 1795248948380021, '
+            '"fe": "fe_steps"%s}')
+    request = ', "rt": 1795248948380021, "method": "GET", "path": "/%s", "TR": -1, "tp": ""' % ('x' * 60000)
+    lines = []
+    for n in range(600):
+        lines += [step % ('txn_accept', n, ''), step % ('txn_request', n, request), step % ('txn_request', n, request)]
+    lines += [step % ('txn_accept', n, '') for n in range(600, 21200)]
+    with tempfile.NamedTemporaryFile(suffix='.log') as f:
+        f.write('\n'.join(lines).encode() + b'\n')
+        f.flush()
+        done = subprocess.run([HASPAN, '--max-open', '20000', '--to', 'null', f.name], env=ENV, capture_output=True,
+                              timeout=120, text=True, check=False)
+    expect(done.returncode == 0, done.returncode, done.stderr[-1000:])
+    total = summary_of(done.stderr)[-1]
+    expect((total['requests'], total['merged'], total['exported']) == (21200, 1200, 21200), total)
+
+
 def mutate(dice, line):
     kind, at = dice.randrange(5), dice.randrange(len(line))
     if kind == 0:

@@ -481,6 +481,142 @@ static void a_bad_mark_makes_duplicates_not_gaps(void **state)
 	}
 }
 
+/* ---- what others do in the folder ------------------------------------------------------------------------------- */
+
+static void delete(const char *path, void *arg)
+{
+	(void)arg;
+	assert_int_equal(unlink(path), 0);
+}
+
+static void count_file(const char *path, void *arg)
+{
+	(void)path;
+	(*(int *)arg)++;
+}
+
+/* Deleted before, or after a sync: what comes then goes to a new file, and what can still be read is sent. */
+static void a_deleted_file_is_said_and_not_written_to(void **state)
+{
+	(void)state;
+	for (int sync = 0; sync < 2; sync++) {
+		uint64_t lost = 0, at = 0;
+		struct spool_numbers numbers;
+		struct spool *s;
+		int files = 0;
+
+		clean();
+		s = open_spool(1 << 20);
+		for (unsigned i = 0; i < 5; i++)
+			put(s, i, false, NULL);
+		if (sync)
+			spool_sync(s);
+		each(delete, NULL);
+		if (!sync)
+			spool_sync(s);
+		assert_true(spool_suspect(s) == (sync ? UINT64_MAX : 0));
+		for (unsigned i = 5; i < 10; i++)
+			put(s, i, false, NULL);
+		each(count_file, &files);
+		assert_int_equal(files, 1);
+		assert_int_equal(spool_missing(s), 1 + 2 + 3 + 4 + 5);
+		spool_numbers(s, &numbers);
+		assert_int_equal(numbers.errors, 1);
+		for (int i = 0; i < 10; i++)
+			assert_int_equal(take(s, &lost, &at), i);
+		assert_int_equal(lost, 0);
+		spool_settle(s, at);
+		assert_true(spool_suspect(s) == UINT64_MAX);
+		assert_int_equal(spool_missing(s), 0);
+		spool_close(s);
+		s = open_spool(1 << 20);
+		assert_int_equal(spool_restored(s), 10);
+		spool_close(s);
+	}
+}
+
+static void leave_file(const char *name, const char *text)
+{
+	char path[8192];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", sub, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void a_stray_file_hides_nothing(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		unsigned corrupt;
+	} stray[] = {
+		{ "00000000000000AA.spool", "what is this?", 0 },
+		{ "0x00000000000010.spool", "what is this?", 0 },
+		{ " 000000000000010.spool", "", 0 },
+		{ "0000000000000010.spool.gz", "", 0 },
+		{ "0000000000000010.spool", "", 0 },
+		{ "0000000000000010.spool", "what is this?", 1 },
+		{ "ffffffffffffff00.spool", "what is this?", 1 },
+		{ "7000000000000000.spool", "what is this?", 1 },
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(stray) / sizeof(stray[0]); k++) {
+		struct spool_numbers numbers;
+		uint64_t lost = 0;
+		struct spool *s;
+
+		clean();
+		s = open_spool(1 << 20);
+		for (unsigned i = 0; i < 10; i++)
+			put(s, i, false, NULL);
+		spool_close(s);
+		leave_file(stray[k].name, stray[k].text);
+		s = open_spool(1 << 20);
+		assert_int_equal(spool_restored(s), 55);
+		spool_numbers(s, &numbers);
+		assert_int_equal(numbers.corrupt, stray[k].corrupt);
+		put(s, 10, false, NULL);
+		for (int i = 0; i < 11; i++)
+			assert_int_equal(take(s, &lost, NULL), i);
+		assert_int_equal(lost, 0);
+		spool_close(s);
+	}
+	clean();
+}
+
+static void a_link_is_not_written_through(void **state)
+{
+	static const char *const names[] = { "lock", "mark" };
+	char path[8192], victim[128];
+	struct stat st;
+
+	(void)state;
+	snprintf(victim, sizeof(victim), "%s/../%s-victim", root, strrchr(root, '/') + 1);
+	for (int k = 0; k < 2; k++) {
+		struct err err = { 0 };
+		FILE *f;
+
+		clean();
+		spool_close(open_spool(1 << 20));
+		f = fopen(victim, "w");
+		fputs("mine", f);
+		fclose(f);
+		snprintf(path, sizeof(path), "%s/%s", sub, names[k]);
+		unlink(path);
+		assert_int_equal(symlink(victim, path), 0);
+		assert_null(spool_open(root, "http://collector:4318/v1/traces", "http://collector:4318/v1/traces", 1 << 20, &err));
+		assert_int_equal(err.code, EXIT_CONFIG);
+		assert_non_null(strstr(err.text, names[k]));
+		assert_int_equal(stat(victim, &st), 0);
+		assert_int_equal(st.st_size, 4);
+		unlink(victim);
+	}
+}
+
 static int make_root(void **state)
 {
 	(void)state;
@@ -511,6 +647,9 @@ int main(void)
 		cmocka_unit_test(a_header_in_a_payload_is_none),
 		cmocka_unit_test(a_second_process_is_told_who_has_it),
 		cmocka_unit_test(a_bad_mark_makes_duplicates_not_gaps),
+		cmocka_unit_test(a_deleted_file_is_said_and_not_written_to),
+		cmocka_unit_test(a_stray_file_hides_nothing),
+		cmocka_unit_test(a_link_is_not_written_through),
 	};
 
 	return cmocka_run_group_tests(tests, make_root, remove_root);
