@@ -467,6 +467,9 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 		tick(l, now);
 		if (!l->ending)
 			woken |= look(l, l->ready || woken ? 0 : l->stopping ? leave_ms(l) : until_due(l, wait_ms, now));
+		/* Whoever has more all the time would be read for ever. */
+		if (l->stopping && now > l->stop_by_ms + (l->ending ? STOP_READ_MS : 0) && (l->ending || stop_over(l, now)))
+			return LIVE_END;
 		if (ask(l, b)) {
 			l->news_ms = now;
 			return LIVE_BLOCK;
