@@ -29,6 +29,7 @@
 	X(conf_set_offset_commit_cb) \
 	X(conf_set_opaque) \
 	X(conf_set_rebalance_cb) \
+	X(consume_queue) \
 	X(consumer_close_queue) \
 	X(consumer_closed) \
 	X(consumer_poll) \

@@ -298,8 +298,13 @@ static bool leave(struct kafka_source *k)
 		log_debug("%s: %s", k->uri.shown, kafka.error_string(e));
 		kafka.error_destroy(e);
 	}
-	while (!e && !kafka.consumer_closed(k->rk) && clock_ms() < until)
-		kafka.queue_poll_callback(queue, 50);
+	/* Messages that were fetched come along, and queue_poll_callback() must meet none. */
+	while (!e && !kafka.consumer_closed(k->rk) && clock_ms() < until) {
+		rd_kafka_message_t *m = kafka.consume_queue(queue, 50);
+
+		if (m)
+			kafka.message_destroy(m);
+	}
 	kafka.queue_destroy(queue);
 	pthread_mutex_unlock(&k->lock);
 	return e || kafka.consumer_closed(k->rk);

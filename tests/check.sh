@@ -92,7 +92,7 @@ step "build with TSan" make -j"$jobs" DEV=1 BUILD=build/tsan CC=clang SAN=thread
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 
 beside "service, installation, package" python3 tests/service.py
-beside "Kafka: real brokers" python3 tests/kafka.py
+beside "Kafka: real brokers" python3 tests/kafka.py --runs 1
 beside "fuzzers over their seeds" tests/fuzz/run.sh smoke
 beside "kill -9 at each point of crash" python3 tests/crash.py --only haspan
 beside "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
