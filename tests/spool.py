@@ -497,7 +497,7 @@ def a_sink_that_is_gone_is_not_forgotten():
 def mistakes_are_said_at_start():
     with Story() as s:
         for words, code, text in (
-                (('--spool', '/proc/nothing/here'), 3, 'cannot make this folder'),
+                (('--spool', '/dev/null/here'), 3, 'cannot make this folder'),
                 (('--spool', '/dev/null'), 3, '/dev/null'),
                 (('--spool', ''), 2, 'expected a folder'),
                 (('--spool', s.path('x'), '--spool-max', '10K'), 2, 'expected at least 1M'),
