@@ -3,6 +3,7 @@
 #include "core/civil.h"
 #include "core/log.h"
 #include "core/stop.h"
+#include "core/wait.h"
 #include "linetime.h"
 #include "pace.h"
 
@@ -478,13 +479,7 @@ static void finish_wires(struct worker *w)
 /* Give up the input for a moment: until pipeline_reload or somebody at the admin socket is done, or to look again. */
 static void wait_released(struct pipeline *p)
 {
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += RELEASE_LOOK_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_cond_timedwait(&p->released, &p->input, &until);
+	wait_ms(&p->released, &p->input, RELEASE_LOOK_MS);
 }
 
 /* Have all sinks given up? */

@@ -1,6 +1,6 @@
 #include "pipeline_private.h"
 
-#include <time.h>
+#include "core/wait.h"
 
 /* How often it is looked what the sinks have settled. */
 #define SETTLE_MS 200
@@ -51,15 +51,10 @@ static void settle(struct pipeline *p, bool last)
 static void *keeper_main(void *arg)
 {
 	struct pipeline *p = arg;
-	struct timespec until;
 
 	pthread_mutex_lock(&p->keeping);
 	while (!p->kept) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += SETTLE_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		pthread_cond_timedwait(&p->keep, &p->keeping, &until);
+		wait_ms(&p->keep, &p->keeping, SETTLE_MS);
 		pthread_mutex_unlock(&p->keeping);
 		settle(p, false);
 		pthread_mutex_lock(&p->keeping);

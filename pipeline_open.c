@@ -1,5 +1,6 @@
 #include "pipeline_private.h"
 
+#include "core/wait.h"
 #include "linetime.h"
 #include "pace.h"
 #include "sandbox.h"
@@ -190,12 +191,12 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	p->rejects = -1;
 	p->host_given = pipeline_gives_host(c);
 	p->sampler = c->rules.sampler;
-	pthread_cond_init(&p->released, NULL);
+	wait_init(&p->released);
 	pthread_mutex_init(&p->input, NULL);
 	pthread_mutex_init(&p->output, NULL);
 	pthread_cond_init(&p->turn, NULL);
 	pthread_mutex_init(&p->keeping, NULL);
-	pthread_cond_init(&p->keep, NULL);
+	wait_init(&p->keep);
 	p->joiner = joiner_new(c->max_open, c->max_age_us, err);
 	p->pace = pace_new(c, err);
 	if (c->rebase)

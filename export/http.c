@@ -14,6 +14,7 @@
 
 #include "core/log.h"
 #include "core/stop.h"
+#include "core/wait.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -39,17 +40,9 @@ void http_wake(struct http_sink *s)
 
 static void wait_for_room(struct http_sink *s)
 {
-	struct timespec until;
-
 	s->blocked = true;
 	http_wake(s);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += TICK_MS * 1000000L;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	pthread_cond_timedwait(&s->room, &s->lock, &until);
+	wait_ms(&s->room, &s->lock, TICK_MS);
 }
 
 static bool has_room(const struct http_sink *s, size_t n)
@@ -358,7 +351,6 @@ static const struct sink_ops http_ops = {
 static struct http_sink *http_new(const struct export_config *cfg)
 {
 	struct http_sink *s = calloc(1, sizeof(*s));
-	pthread_condattr_t monotonic;
 
 	if (!s)
 		return NULL;
@@ -374,10 +366,7 @@ static struct http_sink *http_new(const struct export_config *cfg)
 	s->arriving = SPOOL_NOWHERE;
 	s->random = (uint64_t)time(NULL) << 32 ^ (uint64_t)clock() ^ (uintptr_t)s;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->room, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	wait_init(&s->room);
 	return s;
 }
 

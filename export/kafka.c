@@ -10,6 +10,7 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/stop.h"
+#include "core/wait.h"
 #include "export/keyed.h"
 
 #include <inttypes.h>
@@ -214,13 +215,7 @@ static bool is_drained(struct kafka_sink *s)
 /* Under the lock: until something is reported, or a little while. false: it has been waited for too long. */
 static bool wait_for_room(struct kafka_sink *s)
 {
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += KAFKA_TICK_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_cond_timedwait(&s->room, &s->lock, &until);
+	wait_ms(&s->room, &s->lock, KAFKA_TICK_MS);
 	if (s->base.failed || is_drained(s))
 		return false;
 	if (s->give_up_ms == 0 || clock_ms() - s->progress_ms < s->give_up_ms)
@@ -499,7 +494,6 @@ static rd_kafka_conf_t *make_conf(struct kafka_sink *s, const struct export_conf
 static struct kafka_sink *prepare(struct slice uri, const struct export_config *cfg, rd_kafka_conf_t **conf, struct err *err)
 {
 	struct kafka_sink *s = room_for(sizeof(*s));
-	pthread_condattr_t monotonic;
 
 	s->base.ops = &kafka_ops;
 	s->drain_ms = cfg->drain_ms;
@@ -509,10 +503,7 @@ static struct kafka_sink *prepare(struct slice uri, const struct export_config *
 	s->again_tail = &s->again;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->trouble.lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->room, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	wait_init(&s->room);
 	if (kafka_uri_parse(uri, &s->uri, err) && pick_encoding(s, uri, err) && kafka_load(err) &&
 	    (*conf = make_conf(s, cfg, err)) != NULL) {
 		s->base.uri = strdup(s->uri.shown);

@@ -19,6 +19,10 @@ function may(file, inc,    room, owner) {
 	if (room == "export") return inc ~ /^(parse\/(record|format)|reconstruct\/(span|plan))\.h$/
 	return 0
 }
+# The time of day jumps: who waits for some time does so by core/wait.h.
+/pthread_cond_timedwait\(/ && FILENAME !~ /core\/wait\.c$/ {
+	printf "%s:%d: wait_ms() is for that\n", FILENAME, FNR; bad = 1
+}
 /^[ \t]*#[ \t]*include[ \t]+"/ {
 	inc = $0; sub(/^[^"]*"/, "", inc); sub(/".*/, "", inc)
 	if (!may(FILENAME, inc)) { printf "%s:%d: must not include %s\n", FILENAME, FNR, inc; bad = 1 }
