@@ -1,5 +1,6 @@
 #include "core/json_read.h"
 
+#include "core/hex.h"
 #include "core/scan.h"
 
 /* What may come next. */
@@ -210,12 +211,6 @@ enum json_token json_skip(struct json_reader *r)
 
 /* ---- escapes ----------------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 :
-	       c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The code unit of \uXXXX at `p`; -1: it is none. */
 static int32_t code_unit(const char *p, const char *end)
 {
@@ -224,7 +219,7 @@ static int32_t code_unit(const char *p, const char *end)
 	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
 		return -1;
 	for (int k = 2; k < 6; k++) {
-		int digit = hex_digit(p[k]);
+		int digit = hex_value(p[k]);
 
 		if (digit < 0)
 			return -1;
@@ -274,7 +269,7 @@ static bool is_cut_unicode(const char *p, const char *end)
 	if (end - p >= 6)
 		return false;
 	for (p += 2; p < end; p++)
-		if (hex_digit(*p) < 0)
+		if (hex_value(*p) < 0)
 			return false;
 	return true;
 }

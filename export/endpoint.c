@@ -1,5 +1,7 @@
 #include "export/endpoint.h"
 
+#include "core/hex.h"
+
 #include <stdlib.h>
 
 /* The URI while it is read. */
@@ -29,14 +31,6 @@ static char *join(struct slice a, struct slice b, struct slice c)
 	return out.p;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = slice_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /*
  * A new string: `s` with its %XX decoded. NULL with `err` filled: a bad escape, or one of a control
  * character, which would end a header early.
@@ -49,8 +43,8 @@ static char *decoded(const struct reader *r, struct slice s)
 		int c = (unsigned char)s.p[i];
 
 		if (c == '%') {
-			int hi = i + 2 < s.len ? hex_digit(s.p[i + 1]) : -1;
-			int lo = i + 2 < s.len ? hex_digit(s.p[i + 2]) : -1;
+			int hi = i + 2 < s.len ? hex_value(s.p[i + 1]) : -1;
+			int lo = i + 2 < s.len ? hex_value(s.p[i + 2]) : -1;
 
 			c = hi < 0 || lo < 0 ? -1 : hi * 16 + lo;
 			if ((c < ' ' && c != '\t') || c == 0x7f) {

@@ -552,24 +552,24 @@ bool spool_behind(struct spool *s)
 	return behind;
 }
 
-uint64_t spool_cursor(struct spool *s)
+static uint64_t look_at(struct spool *s, const uint64_t *place)
 {
 	uint64_t at;
 
 	pthread_mutex_lock(&s->lock);
-	at = s->cursor;
+	at = *place;
 	pthread_mutex_unlock(&s->lock);
 	return at;
 }
 
+uint64_t spool_cursor(struct spool *s)
+{
+	return look_at(s, &s->cursor);
+}
+
 uint64_t spool_end(struct spool *s)
 {
-	uint64_t at;
-
-	pthread_mutex_lock(&s->lock);
-	at = s->end;
-	pthread_mutex_unlock(&s->lock);
-	return at;
+	return look_at(s, &s->end);
 }
 
 /* ---- what is answered for ---------------------------------------------------------------------------------------- */

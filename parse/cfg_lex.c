@@ -3,6 +3,7 @@
  */
 #include "parse/cfg_lex.h"
 
+#include "core/hex.h"
 #include "parse/program.h"
 
 #include <stdio.h>
@@ -61,12 +62,6 @@ static bool is_blank(char c)
 }
 
 /* ---- backslashes --------------------------------------------------------------------------------------- */
-
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-	       c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* What stands behind a backslash only counts where it would else mean something; other pairs stay as they are. */
 static void escape(struct lex *x)

@@ -1,6 +1,7 @@
 /*
  * parse/run.c - the hot path: a compiled log-format reads one line. No allocation, no libc, no locale.
  */
+#include "core/hex.h"
 #include "core/scan.h"
 #include "parse/program.h"
 
@@ -125,11 +126,6 @@ static inline enum found literal_without_blank(const struct insn *i, const char 
 static inline bool is_digit(char c)
 {
 	return (unsigned char)(c - '0') <= 9;
-}
-
-static inline int hex_digit(char c)
-{
-	return is_digit(c) ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* [+-] digits. Returns where they end, or NULL; `*has` is false for a lone '-' or nothing at all. */
@@ -372,8 +368,8 @@ static enum found step_hex(const struct runner *x, const struct insn *i, const c
 	const char *p = *pp, *q = p;
 	int64_t num = 0;
 
-	for (; q < x->end && q - p < 15 && hex_digit(*q) >= 0; q++)
-		num = num * 16 + hex_digit(*q);
+	for (; q < x->end && q - p < 15 && hex_value(*q) >= 0; q++)
+		num = num * 16 + hex_value(*q);
 	if (q == p && q < x->end && *q == '-')
 		return store_number(x->r, i, q + 1, x->end, 0, false, pp);
 	if (q == p)
@@ -401,7 +397,7 @@ static enum found step_ip(const struct runner *x, const struct insn *i, const ch
 	if (!absent(s) && (i->op == OP_IP ? !is_address(s) : s.len != 8 && s.len != 32))
 		return FOUND_NOT;
 	for (size_t k = 0; i->op == OP_HEX_IP && k < s.len && s.len > 1; k++)
-		if (hex_digit(s.p[k]) < 0)
+		if (hex_value(s.p[k]) < 0)
 			return FOUND_NOT;
 	store_text(x->r, i, s);
 	*pp = after;
