@@ -18,7 +18,7 @@ HOSTCC   ?= $(CC)
 CFLAGS   ?= -O3 -g
 PREFIX   ?= /usr/local
 
-ROOMS    := core ingest parse reconstruct export
+ROOMS    := core ingest parse reconstruct export report
 LIBS     := libpcre2-8 jansson libprotobuf-c libssl libcrypto zlib libzstd liblzma
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
             -Wwrite-strings -Wvla -Wpointer-arith

@@ -127,22 +127,30 @@ static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
 	*(verdict == VERDICT_FILTERED ? &w->tally.filtered : &w->tally.unsampled) += spans;
 }
 
+static void watched(struct worker *w, const struct record *rec, const struct trace *trace)
+{
+	for (uint32_t k = 0; k < w->pipeline->nwatchers; k++)
+		w->pipeline->watcher[k]->ops->see(w->part[k], rec, trace);
+}
+
 /* A request: its spans to every sink. `open`: which sinks have a group open for this origin. */
 static void request(struct worker *w, const struct frame *f, size_t mark[], bool *open)
 {
 	const struct pipeline *p = w->pipeline;
 	enum verdict verdict = rebuild(&w->rebuilder, &w->parser.rec, f, &w->trace);
 
+	w->parser.rec.line = f->raw;
 	w->tally.requests++;
 	w->tally.truncated += record_has(&w->parser.rec, SLOT_x_truncated);
 	w->tally.spans += w->trace.n;
+	if (p->nwatchers)
+		watched(w, &w->parser.rec, &w->trace);
 	if (verdict != VERDICT_KEPT) {
 		left_out(w, verdict, w->trace.n);
 		return;
 	}
 	if (p->shift.us)
 		shift_trace(&p->shift, &w->trace, NULL);
-	w->parser.rec.line = f->raw;
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 
@@ -427,6 +435,8 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 	merge_events(m, &w->whole);
 	w->tally.truncated += record_has(&m->rec, SLOT_x_truncated);
 	w->tally.spans += w->whole.n;
+	if (p->nwatchers)
+		watched(w, &m->rec, &w->whole);
 	if (verdict != VERDICT_KEPT) {
 		left_out(w, verdict, w->whole.n);
 		return;
@@ -488,7 +498,7 @@ static bool nobody_takes(const struct pipeline *p)
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		if (!p->sinks[k]->failed)
 			return false;
-	return true;
+	return p->nsinks > 0;
 }
 
 /*
@@ -732,6 +742,7 @@ void pipeline_run(struct pipeline *p, struct err *err)
 	p->ended = true;
 	pthread_mutex_unlock(&p->input);
 	pipeline_leave_open(p, &p->workers[0]);
+	pipeline_join_parts(p);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		/* A sink that is finished may have nothing left to sync. */
 		if (p->live && p->sinks[k]->ops->sync)

@@ -17,6 +17,12 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err);
  */
 void pipeline_run(struct pipeline *p, struct err *err);
 
+/*
+ * `w`, lent, sees every request; when pipeline_run returns, all parts have been joined. Before pipeline_run. false: `err` filled.
+ */
+struct watcher;
+bool pipeline_watch(struct pipeline *p, struct watcher *w, struct err *err);
+
 /* ---- seen and steered: any thread, any time ----------------------------------------------------------------- */
 
 struct tally {

@@ -215,8 +215,30 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	return NULL;
 }
 
+bool pipeline_watch(struct pipeline *p, struct watcher *watcher, struct err *err)
+{
+	uint32_t k = p->nwatchers++;
+
+	p->watcher[k] = watcher;
+	for (unsigned i = 0; i < p->threads; i++)
+		if (!(p->workers[i].part[k] = watcher->ops->part(watcher)))
+			return err_set(err, EXIT_CONFIG, "out of memory");
+	return true;
+}
+
+void pipeline_join_parts(struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->threads; i++)
+		for (uint32_t k = 0; k < p->nwatchers; k++)
+			if (p->workers[i].part[k]) {
+				p->watcher[k]->ops->join(p->watcher[k], p->workers[i].part[k]);
+				p->workers[i].part[k] = NULL;
+			}
+}
+
 void pipeline_close(struct pipeline *p)
 {
+	pipeline_join_parts(p);
 	source_close(p->source);
 	for (uint32_t i = 0; i < p->nsources; i++)
 		free(p->uri[i]);

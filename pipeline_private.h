@@ -9,6 +9,7 @@
 #include "pipeline.h"
 #include "reconstruct/shift.h"
 #include "reconstruct/steps.h"
+#include "report/report.h"
 
 #include <pthread.h>
 
@@ -37,6 +38,7 @@ struct worker {
 	struct rebuilder rebuilder;
 	struct trace trace;
 	struct wire wire[SINKS_MAX];
+	void *part[WATCHERS_MAX];	/* what the watchers gather here */
 	struct buf rejects;
 	struct tally tally;		/* of the block */
 	char sample[SAMPLE_SIZE];	/* the first line of the block that was not understood */
@@ -66,6 +68,8 @@ struct pipeline {
 	unsigned threads;
 	struct sink *sinks[SINKS_MAX];
 	uint32_t nsinks;
+	struct watcher *watcher[WATCHERS_MAX];
+	uint32_t nwatchers;
 	struct worker *workers;
 	bool relays;			/* one of them wants lines (encoder.lines) */
 	int rejects;			/* descriptor, or -1 */
@@ -142,6 +146,9 @@ void keeper_end(struct pipeline *p);
  * earlier run has ended: its lines do not come again.
  */
 int pipeline_open_rejects(const char *path, bool truncate, struct err *err);
+
+/* No worker sees a request any more: what they gathered goes to the watchers. */
+void pipeline_join_parts(struct pipeline *p);
 
 /* Does the user name the host? Then the envelopes' do not count. */
 bool pipeline_gives_host(const struct config *c);

@@ -329,6 +329,9 @@
 /* Sinks of one run. */
 #define SINKS_MAX 8
 
+/* Who sees every request (report/report.h): the table of `--to stats` and the rules of `haspan check`. */
+#define WATCHERS_MAX 2
+
 /* Sockets that systemd may pass (LISTEN_FDS): as many as a configuration can name sources. */
 #define PASSED_MAX 256
 

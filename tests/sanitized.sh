@@ -21,7 +21,7 @@ claim() {
 # calls SYMBOL: all objects of the program do.
 calls() {
 	local o without=
-	for o in "$build"/*.o "$build"/{core,ingest,parse,reconstruct,export}/*.o; do
+	for o in "$build"/*.o "$build"/{core,ingest,parse,reconstruct,export,report}/*.o; do
 		nm -u "$o" | grep -q "$1" || without="$without $o"
 	done
 	[ -z "$without" ]
