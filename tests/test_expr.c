@@ -395,26 +395,37 @@ static void a_full_tracestate_stays_within_its_bounds(void **state)
 	assert_true(slice_eq(out, SLICE("ot=th:8")));
 }
 
-/* Not a test of speed: it prints what three usual rules cost. */
+static double now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* Not a test of speed: it prints what three usual rules cost, as the least of many short runs: others may be at work. */
 static void three_rules_cost(void **state)
 {
-	struct timespec from, to;
 	struct err err = { 0 };
 	const struct expr *e[3];
 	volatile bool any = false;
+	double least = 1e9;
 
 	(void)state;
 	read_line(LINE);
 	e[0] = compile("status >= 500 and backend == 'web'", &err);
 	e[1] = compile("Ta > 500ms", &err);
 	e[2] = compile("path ~ '^/healthz'", &err);
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-	for (int i = 0; i < 1000000; i++)
-		for (int k = 0; k < 3; k++)
-			any |= expr_true(e[k], &l.parser.rec, &l.trace, memo);
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
-	print_message("three rules: %.1f ns a line\n",
-		      (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6);
+	for (int round = 0; round < 200; round++) {
+		double from = now_ns(), took;
+
+		for (int i = 0; i < 10000; i++)
+			for (int k = 0; k < 3; k++)
+				any |= expr_true(e[k], &l.parser.rec, &l.trace, memo);
+		took = (now_ns() - from) / 10000;
+		least = took < least ? took : least;
+	}
+	print_message("three rules: %.1f ns a line\n", least);
 	assert_false(any);
 	lines_free(&l);
 }
