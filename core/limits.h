@@ -332,6 +332,14 @@
 /* Who sees every request (report/report.h): the table of `--to stats` and the rules of `haspan check`. */
 #define WATCHERS_MAX 2
 
+/*
+ * The worst requests that are kept of a rule, or one of a group; all rules together, so that each worker holds at most
+ * 8 MiB of them: where there are more rules, each has fewer. A tree of all phases on 160 columns with colours is less.
+ */
+#define WORST_MAX 3
+#define WORST_ALL 2048
+#define WORST_TREE_MAX ((size_t)4096)
+
 /* Sockets that systemd may pass (LISTEN_FDS): as many as a configuration can name sources. */
 #define PASSED_MAX 256
 

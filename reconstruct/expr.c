@@ -178,7 +178,11 @@ static bool in_texts(const struct test *x, struct slice s)
 	return false;
 }
 
-static __attribute__((noinline)) bool test_true(const struct test *x, const struct record *r, const struct trace *t, struct expr_memo *memo)
+/* What a test says of a request that does not have what it asks for. */
+#define MISSING (-1)
+
+/* 1, 0 or MISSING. */
+static int test_answer(const struct test *x, const struct record *r, const struct trace *t, struct expr_memo *memo)
 {
 	struct slice s;
 	int64_t n;
@@ -187,11 +191,11 @@ static __attribute__((noinline)) bool test_true(const struct test *x, const stru
 		return has(&x->value, r, t, memo);
 	if (x->numbers) {
 		if (!expr_number(&x->value, r, t, memo, &n))
-			return false;
+			return MISSING;
 		return x->op == OP_IN ? in_numbers(x, n) != x->turned : compare(x->op, n, x->number);
 	}
 	if (!expr_text(&x->value, r, t, memo, &s))
-		return false;
+		return MISSING;
 	switch (x->op) {
 	case OP_IN:
 		return in_texts(x, s) != x->turned;
@@ -218,24 +222,29 @@ static bool begins(const struct insn *x, struct slice s)
 }
 
 /* Both bounds in one comparison: what lies below the lower one is a large number without its sign. */
-static inline bool in_range(const struct insn *x, int64_t num)
+static inline bool is_value(const struct insn *x, int64_t num)
 {
-	uint64_t n = (uint64_t)num;
-
-	return n - (uint64_t)x->least <= x->room && (n - (uint64_t)x->low <= x->span) != x->turned;
+	return (uint64_t)num - (uint64_t)x->least <= x->room;
 }
 
-static bool insn_true(const struct insn *x, const struct record *r, const struct trace *t, struct expr_memo *memo)
+static inline bool in_range(const struct insn *x, int64_t num)
+{
+	return ((uint64_t)num - (uint64_t)x->low <= x->span) != x->turned;
+}
+
+/* 1, 0 or MISSING. */
+static int insn_answer(const struct insn *x, const struct record *r, const struct trace *t, struct expr_memo *memo)
 {
 	const union value *v = &r->v[x->slot];
+	int missing = x->test->op == OP_HAS ? 0 : MISSING;
 
 	if (x->how == HOW_TEST)
-		return test_true(x->test, r, t, memo);
+		return test_answer(x->test, r, t, memo);
 	if (!(r->have[x->word] & x->bit))
-		return false;
+		return missing;
 	switch (x->how) {
 	case HOW_RANGE:
-		return in_range(x, v->num);
+		return is_value(x, v->num) ? in_range(x, v->num) : missing;
 	case HOW_BEGINS:
 		return begins(x, v->text) != x->turned;
 	case HOW_IS:
@@ -252,7 +261,7 @@ static __attribute__((noinline)) bool true_from(const struct expr *e, uint16_t a
 	while (at < END_FALSE) {
 		const struct insn *x = &e->insn[at];
 
-		at = insn_true(x, r, t, memo) ? x->yes : x->no;
+		at = insn_answer(x, r, t, memo) > 0 ? x->yes : x->no;
 	}
 	return at == END_TRUE;
 }
@@ -268,7 +277,7 @@ bool expr_true(const struct expr *e, const struct record *r, const struct trace 
 		bool there = r->have[x->word] & x->bit, is;
 
 		if (x->how == HOW_RANGE)
-			is = there && in_range(x, v->num);
+			is = there && is_value(x, v->num) && in_range(x, v->num);
 		else if (x->how == HOW_BEGINS && there && v->text.len >= HEAD_BYTES &&
 			 ((expr_head(v->text.p) ^ x->head) & x->mask))
 			is = x->turned;
@@ -277,4 +286,25 @@ bool expr_true(const struct expr *e, const struct record *r, const struct trace 
 		at = is ? x->yes : x->no;
 	}
 	return at == END_TRUE;
+}
+
+/* The same with every missing test as it makes the whole rather true (`kindly`), or rather false. */
+static bool run(const struct expr *e, const struct record *r, const struct trace *t, struct expr_memo *memo, bool kindly)
+{
+	uint16_t at = e->first;
+
+	while (at < END_FALSE) {
+		const struct insn *x = &e->insn[at];
+		int answer = insn_answer(x, r, t, memo);
+
+		at = (answer == MISSING ? x->denied != kindly : answer) ? x->yes : x->no;
+	}
+	return at == END_TRUE;
+}
+
+enum expr_answer expr_answer(const struct expr *e, const struct record *r, const struct trace *t, struct expr_memo *memo)
+{
+	if (run(e, r, t, memo, false))
+		return EXPR_TRUE;
+	return run(e, r, t, memo, true) ? EXPR_UNKNOWN : EXPR_FALSE;
 }

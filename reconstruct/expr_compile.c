@@ -223,7 +223,7 @@ static bool read_constant(struct reader *x, const struct expr_value *v, struct c
 
 static bool read_set(struct reader *x, struct test *test)
 {
-	struct constant *set = arena_alloc(x->arena, EXPR_SET_MAX * sizeof(*set));
+	struct constant set[EXPR_SET_MAX], *kept;
 	bool number, more = true;
 
 	if (!is_op(x, "("))
@@ -240,7 +240,9 @@ static bool read_set(struct reader *x, struct test *test)
 	}
 	if (!is_op(x, ")"))
 		return wrong(x, x->token.at, "expected ',' or ')'");
-	test->set = set;
+	kept = arena_alloc(x->arena, test->nset * sizeof(*kept));
+	memcpy(kept, set, test->nset * sizeof(*kept));
+	test->set = kept;
 	test->op = OP_IN;
 	return next(x);
 }
@@ -474,7 +476,7 @@ static void instruct(struct insn *x, const struct test *t)
 }
 
 /* From the last test to the first, so that where to go on is known. Returns where `n` begins. */
-static uint16_t emit(struct expr *e, const struct node *n, uint16_t yes, uint16_t no)
+static uint16_t emit(struct expr *e, const struct node *n, uint16_t yes, uint16_t no, bool denied)
 {
 	/* A row of `and` or `or` leans to the left: no recursion along it. */
 	for (; n->kind != NODE_TEST; n = n->left) {
@@ -483,15 +485,17 @@ static uint16_t emit(struct expr *e, const struct node *n, uint16_t yes, uint16_
 
 			yes = no;
 			no = was;
+			denied = !denied;
 		} else if (n->kind == NODE_AND) {
-			yes = emit(e, n->right, yes, no);
+			yes = emit(e, n->right, yes, no, denied);
 		} else {
-			no = emit(e, n->right, yes, no);
+			no = emit(e, n->right, yes, no, denied);
 		}
 	}
 	instruct(&e->insn[e->n], &n->test);
 	e->insn[e->n].yes = yes;
 	e->insn[e->n].no = no;
+	e->insn[e->n].denied = denied;
 	return e->n++;
 }
 
@@ -510,7 +514,7 @@ struct expr *expr_compile(struct slice text, const struct expr_names *names, uin
 		return NULL;
 	e = arena_alloc(arena, sizeof(*e));
 	e->insn = arena_alloc(arena, x.ntests * sizeof(*e->insn));
-	e->first = emit(e, n, END_TRUE, END_FALSE);
+	e->first = emit(e, n, END_TRUE, END_FALSE, false);
 	return e;
 }
 
@@ -532,4 +536,9 @@ struct expr_value *expr_value(struct slice name, const struct expr_names *names,
 enum expr_kind expr_kind(const struct expr_value *v)
 {
 	return v->kind;
+}
+
+bool expr_may_be_number(const struct expr_value *v)
+{
+	return v->kind != EXPR_TEXT || v->from == FROM_NAMED || v->from == FROM_HEADER;
 }

@@ -77,7 +77,7 @@ struct insn {
 	uint8_t how;			/* enum how */
 	uint8_t word, slot;
 	bool turned;
-	uint64_t unused;		/* a power of two: finding one is a shift */
+	bool denied;			/* it stands below an odd number of `not` */
 };
 
 _Static_assert(sizeof(struct insn) == 64, "an instruction is a line of the cache");

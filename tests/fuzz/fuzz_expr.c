@@ -22,7 +22,7 @@ static struct tree trees[RUNS];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	struct naming naming = { from, to, 1, request, response, 2, 1 };
+	struct naming naming = { from, to, 1, request, response, 2, 1, 0 };
 	struct err err = { 0 };
 
 	for (int i = 0; i < RUNS; i++) {
