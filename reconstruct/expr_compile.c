@@ -207,9 +207,9 @@ static bool read_constant(struct reader *x, const struct expr_value *v, struct c
 {
 	struct token t = x->token;
 
+	*number = t.kind == TOKEN_NUMBER;
 	if (t.kind != TOKEN_NUMBER && t.kind != TOKEN_TEXT)
 		return wrong(x, t.at, v->kind == EXPR_TEXT ? "expected a string in quotes" : "expected a number");
-	*number = t.kind == TOKEN_NUMBER;
 	if (v->kind == EXPR_TEXT && *number && v->from != FROM_NAMED && v->from != FROM_HEADER)
 		return wrong(x, t.at, "this is a text: expected a string in quotes");
 	if (v->kind != EXPR_TEXT && !*number)
@@ -224,7 +224,7 @@ static bool read_constant(struct reader *x, const struct expr_value *v, struct c
 static bool read_set(struct reader *x, struct test *test)
 {
 	struct constant set[EXPR_SET_MAX], *kept;
-	bool number, more = true;
+	bool number = false, more = true;
 
 	if (!is_op(x, "("))
 		return wrong(x, x->token.at, "expected '(' and a list of values");
@@ -289,7 +289,7 @@ static bool read_comparison(struct reader *x, struct test *test)
 		{ ">=", OP_GE },
 	};
 	struct constant c = { 0 };
-	bool number;
+	bool number = false;
 	size_t i = 0;
 
 	while (i < COUNT(ops) && !is_op(x, ops[i].text))
