@@ -10,6 +10,9 @@
 /* How encoder_tree draws; once, before the first worker. `width` in columns. */
 void tree_setup(bool colour, unsigned width);
 
+/* For a terminal, which would break longer lines anywhere: no line is wider than `width`. At first they may be. */
+void tree_fit(bool on);
+
 /*
  * encoder_tree_pieces writes this before each picture, so that a sink can choose among them.
  */
