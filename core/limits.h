@@ -200,6 +200,13 @@
 #define RCVBUF_MAX ((uint64_t)1024 * 1024 * 1024)
 
 /*
+ * What came of streams and followed files within GATHER_MS goes into one block, where it is less than GATHER_BYTES: each
+ * block costs wake-ups, locks and cold caches. A stream's sender has room for more than that in its socket's buffer.
+ */
+#define GATHER_MS 4
+#define GATHER_BYTES (32 * 1024)
+
+/*
  * How long datagrams may gather once the socket was found empty: to be woken for each of them costs as much again as to read
  * it, and a few lines at a time find cold caches. A millisecond for each DATAGRAM_ROOM of the kernel's buffer, at most
  * DATAGRAM_REST_MS: it takes 750,000 lines a second of DATAGRAM_TRUESIZE (what the kernel counts for one) to fill it in that
