@@ -333,13 +333,13 @@
 #define WATCHERS_MAX 2
 
 /*
- * Quantiles (report/sketch.h): whole numbers below 2^7, such as milliseconds, are exact, larger ones within 1/128. A bit
- * more would double the memory for a difference that no two runs of a service repeat. Bins of all 64-bit numbers, 8 bytes
- * each; milliseconds from none to an hour take 1 KiB as long as no bin has more than 255, and 4 KiB up to 4e9. Bins that
- * are added at once, at least.
+ * Quantiles (report/sketch.h): whole numbers below 2^7, and so many thousands, are exact, larger ones within 1/128. A bit
+ * more would double the memory for a difference that no two runs of a service repeat. Bins of all 64-bit numbers and of
+ * their thousands, 8 bytes each; milliseconds from none to an hour take 1 KiB as long as no bin has more than 255, and
+ * 4 KiB up to 4e9. Bins that are added at once, at least.
  */
 #define SKETCH_BITS 7
-#define SKETCH_BYTES_MAX ((size_t)59 * 64 * 8)
+#define SKETCH_BYTES_MAX ((size_t)2 * 59 * 64 * 8)
 #define SKETCH_STEP 32
 
 /* Sockets that systemd may pass (LISTEN_FDS): as many as a configuration can name sources. */
