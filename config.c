@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "core/civil.h"
+#include "core/hex.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/stop.h"
@@ -276,6 +277,43 @@ static bool keep_and_drop(struct maker *m)
 	return true;
 }
 
+/* The first digits of a trace id, of either case. */
+static bool trace_id(struct maker *m)
+{
+	const struct option_value *v = value(m, OPTION_TRACE);
+	struct pick *p = &m->c->rules.pick;
+
+	if (!v)
+		return true;
+	if (v->text.len < TRACE_DIGITS_MIN || v->text.len > 32)
+		return wrong(m, v, 0, "expected a trace id, 32 hexadecimal digits, or at least the first 8 of them");
+	for (size_t i = 0; i < v->text.len; i++) {
+		uint64_t *id = i < 16 ? &p->hi : &p->lo, *mask = i < 16 ? &p->hi_mask : &p->lo_mask;
+		int digit = hex_value(v->text.p[i]);
+
+		if (digit < 0)
+			return wrong(m, v, i, "expected a hexadecimal digit of a trace id");
+		*id |= (uint64_t)digit << (60 - 4 * (i % 16));
+		*mask |= UINT64_C(15) << (60 - 4 * (i % 16));
+	}
+	p->by_id = true;
+	return true;
+}
+
+/* --trace and --grep. */
+static bool picks(struct maker *m)
+{
+	const struct option_value *v = value(m, OPTION_GREP);
+	struct pattern_fault fault;
+
+	if (!trace_id(m))
+		return false;
+	if (!v)
+		return true;
+	m->c->rules.pick.grep = pattern_compile(v->text, 0, m->arena, &fault);
+	return m->c->rules.pick.grep || wrong(m, v, fault.at, fault.text);
+}
+
 static void resource_add(struct resource *r, struct slice key, struct slice val)
 {
 	uint32_t at = 0;
@@ -406,6 +444,32 @@ static bool exports(struct maker *m)
 	e->key = options_text(m->o, OPTION_KEY);
 	e->colour = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
 	e->width = terminal_width();
+	return true;
+}
+
+/* Both choose which pictures are drawn; without a tree they would choose nothing. */
+static bool tree_options(struct maker *m)
+{
+	struct export_config *e = &m->c->export;
+	uint64_t slowest = 0, limit = 0;
+	bool tree = false;
+
+	if (!quantity(m, OPTION_SLOWEST, "", 1, SLOWEST_MAX, &slowest) ||
+	    !quantity(m, OPTION_LIMIT, "", 1, UINT32_MAX, &limit))
+		return false;
+	if (value(m, OPTION_SLOWEST) && slowest == 0)
+		return wrong(m, value(m, OPTION_SLOWEST), 0, "expected 1 to 1000");
+	if (value(m, OPTION_LIMIT) && limit == 0)
+		return wrong(m, value(m, OPTION_LIMIT), 0, "expected at least 1");
+	for (uint32_t k = 0; k < m->c->nsinks; k++)
+		tree |= slice_eq(m->c->sinks[k], SLICE("tree"));
+	if (!tree && (slowest || limit))
+		return wrong(m, value(m, slowest ? OPTION_SLOWEST : OPTION_LIMIT), 0,
+			     "this chooses which requests are drawn: add --to tree, or leave it out");
+	if (slowest && limit)
+		return wrong(m, value(m, OPTION_LIMIT), 0, "--slowest looks at all requests: expected one of the two");
+	e->slowest = (uint32_t)slowest;
+	e->limit = (uint32_t)limit;
 	return true;
 }
 
@@ -606,6 +670,6 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 	struct maker m = { .c = c, .o = o, .arena = o->arena, .err = err };
 
 	otel_env(o);
-	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
-	       general(&m) && replay(&m) && live(&m) && privileges(&m);
+	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && picks(&m) && resource(&m) && exports(&m) &&
+	       ends(&m) && tree_options(&m) && general(&m) && replay(&m) && live(&m) && privileges(&m);
 }

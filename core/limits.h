@@ -328,6 +328,18 @@
 /* --keep and --drop of one run. */
 #define RULES_MAX 64
 
+/* Bytes of such a rule that are shown beside its count: a screen's width, and enough to tell it from others. */
+#define RULE_SHOWN 400
+
+/* --trace, at least: of a million traces about one in 4,000 shares its first 8 digits with another. */
+#define TRACE_DIGITS_MIN 8
+
+/* --slowest: a person looks at a few. Kept in memory until the end, each up to TREE_TEXT_MAX. */
+#define SLOWEST_MAX 1000
+
+/* The picture of a request that --slowest keeps; what is longer (thousands of steps' fields) is cut, and says so. */
+#define TREE_TEXT_MAX ((size_t)32 * 1024)
+
 /*
  * Steps of one regular expression on one text (PCRE2's match limit; its machine code honours it too): a hostile line must
  * not make it run for seconds. This many take milliseconds.

@@ -3,7 +3,6 @@
  */
 #include "export/export.h"
 #include "export/spool.h"
-#include "export/tree.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,10 +20,8 @@ static struct sink *pick(struct slice uri, const struct export_config *cfg, stru
 {
 	if (slice_eq(uri, SLICE("null")))
 		return null_sink_open(err);
-	if (slice_eq(uri, SLICE("tree"))) {
-		tree_setup(cfg->colour, cfg->width);
-		return file_sink_open(SLICE("-"), &encoder_tree, err);
-	}
+	if (slice_eq(uri, SLICE("tree")))
+		return tree_sink_open(cfg, err);
 	if (slice_eq(uri, SLICE("-")))
 		return file_sink_open(uri, &encoder_json, err);
 	if (slice_starts(uri, SLICE("file:")))
