@@ -409,6 +409,23 @@ static bool exports(struct maker *m)
 	return true;
 }
 
+/* `--to stats`. By route where there are some. */
+static bool stats(struct maker *m)
+{
+	const struct option_value *by = value(m, OPTION_BY);
+	struct stats_config *s = &m->c->stats_config;
+	uint64_t top = STATS_TOP, slowest = STATS_SLOWEST;
+
+	if (!quantity(m, OPTION_TOP, "", 1, UINT32_MAX, &top) || !quantity(m, OPTION_SLOWEST, "", 1, SLOWEST_MAX, &slowest))
+		return false;
+	*s = (struct stats_config){ .top = (uint32_t)top, .slowest = (uint32_t)slowest, .colour = m->c->export.colour,
+				    .width = m->c->export.width < 60 ? 60 : m->c->export.width };
+	if (by)
+		return stats_by(s, by->text, m->err) || options_blame(by, m->err);
+	return stats_by(s, m->c->rules.nroutes ? SLICE("frontend,backend,server,route") : SLICE("frontend,backend,server"),
+			m->err);
+}
+
 /* ---- replay --------------------------------------------------------------------------------------------- */
 
 /* `now`, an RFC 3339 date, or seconds since 1970. Outside of 1970 to 2262 no span can be. */
@@ -485,12 +502,16 @@ static bool ends(struct maker *m)
 	if (c->nsources == 0 && live_passed() == 0)
 		c->sources[c->nsources++] = SLICE("-");
 	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
+		if (slice_eq(v->text, SLICE("stats"))) {
+			c->stats = true;
+			continue;
+		}
 		if (c->nsinks == SINKS_MAX)
 			return wrong(m, v, 0, "too many sinks (at most 8)");
 		c->sink_from[c->nsinks] = v;
 		c->sinks[c->nsinks++] = v->text;
 	}
-	if (c->nsinks == 0)
+	if (c->nsinks == 0 && !c->stats)
 		c->sinks[c->nsinks++] = SLICE("tree");
 	/* What runs for months does not end because a collector is away. */
 	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
@@ -605,6 +626,6 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 	struct maker m = { .c = c, .o = o, .arena = o->arena, .err = err };
 
 	otel_env(o);
-	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
+	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && stats(&m) && ends(&m) &&
 	       general(&m) && replay(&m) && live(&m) && privileges(&m);
 }
