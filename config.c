@@ -483,6 +483,28 @@ static bool replay(struct maker *m)
 	return !value(m, OPTION_RATE) || m->c->rate || wrong(m, value(m, OPTION_RATE), 0, "expected at least 1 line a second");
 }
 
+static bool sinks(struct maker *m)
+{
+	struct config *c = m->c;
+
+	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
+		if (slice_eq(v->text, SLICE("stats"))) {
+			c->stats = true;
+			continue;
+		}
+		if (c->nsinks == SINKS_MAX)
+			return wrong(m, v, 0, "too many sinks (at most 8)");
+		c->sink_from[c->nsinks] = v;
+		c->sinks[c->nsinks++] = v->text;
+	}
+	for (uint32_t k = 0; c->stats && k < c->nsinks; k++)
+		if (slice_eq(c->sinks[k], SLICE("-")))
+			return wrong(m, c->sink_from[k], 0, "stats prints a table to standard output too: expected file:PATH");
+	if (c->nsinks == 0 && !c->stats)
+		c->sinks[c->nsinks++] = SLICE("tree");
+	return true;
+}
+
 static bool ends(struct maker *m)
 {
 	struct config *c = m->c;
@@ -501,18 +523,8 @@ static bool ends(struct maker *m)
 	}
 	if (c->nsources == 0 && live_passed() == 0)
 		c->sources[c->nsources++] = SLICE("-");
-	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
-		if (slice_eq(v->text, SLICE("stats"))) {
-			c->stats = true;
-			continue;
-		}
-		if (c->nsinks == SINKS_MAX)
-			return wrong(m, v, 0, "too many sinks (at most 8)");
-		c->sink_from[c->nsinks] = v;
-		c->sinks[c->nsinks++] = v->text;
-	}
-	if (c->nsinks == 0 && !c->stats)
-		c->sinks[c->nsinks++] = SLICE("tree");
+	if (!sinks(m))
+		return false;
 	/* What runs for months does not end because a collector is away. */
 	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
 		c->export.give_up_ms = 0;

@@ -351,7 +351,7 @@
 #ifdef HASPAN_HARD
 #define STATS_GROUPS 8
 #else
-#define STATS_GROUPS 2048
+#define STATS_GROUPS 1024
 #endif
 
 /* Groups that are shown unless --top says otherwise; slowest requests, unless --slowest does, and at most. */

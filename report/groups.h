@@ -60,8 +60,8 @@ void groups_merge(struct groups *to, const struct groups *from);
 void groups_settle(struct groups *g);
 
 /*
- * About how many groups were folded; 0: none. The k-th smallest of n random numbers in [0, 1) lies near k / n: with 2,048
- * of them this is within 7 % in 99.8 % of all cases.
+ * About how many groups were folded; 0: none. The k-th smallest of n random numbers in [0, 1) lies near k / n: with 1,024
+ * of them this is within 10 % in 99.8 % of all cases.
  */
 uint64_t groups_folded(const struct groups *g);
 

@@ -36,12 +36,14 @@ static void flush(struct page *p)
 
 /* ---- numbers ------------------------------------------------------------------------------------------------- */
 
-/* Milliseconds, with as many digits as still say something: five at most, but all of whole ones. */
-static void put_ms(struct page *p, int width, uint64_t us)
+/* Milliseconds, with as many digits as still say something: five at most, but all of whole ones. Returns the columns. */
+static unsigned put_ms(struct page *p, int width, uint64_t us)
 {
 	int digits = us % 1000 == 0 ? 0 : us < 10000 ? 3 : us < 100000 ? 2 : us < 1000000 ? 1 : 0;
+	size_t before = p->text.len;
 
 	buf_printf(&p->text, "%*.*f", width, digits, (double)us / 1000);
+	return (unsigned)(p->text.len - before);
 }
 
 /* A share of a hundred; what is there is not 0.0 %. */
@@ -277,12 +279,12 @@ static struct place *places(const struct groups *g, uint32_t shown, size_t *n)
 static void put_cause(struct page *p, const struct failure *f)
 {
 	if (f->status) {
-		buf_printf(&p->text, "%-10s", "status");
+		buf_printf(&p->text, "%-12s", "status");
 		buf_printf(&p->text, f->status < 600 ? "%d" : "above 599", f->status);
 		buf_slice(&p->text, f->by_server ? SLICE(" from the server") : SLICE(" from HAProxy"));
 		return;
 	}
-	buf_printf(&p->text, "%-10s", f->phase ? stats_phase_name((enum span_role)f->phase).p : "connection");
+	buf_printf(&p->text, "%-12s", f->phase ? stats_phase_name((enum span_role)f->phase).p : "connection");
 	for (size_t i = 0; i < f->cause.len; i++)
 		buf_char(&p->text, f->cause.p[i] == '_' ? ' ' : f->cause.p[i]);
 }
@@ -308,7 +310,7 @@ static void put_where(struct page *p, const struct place *v, size_t n)
 		}
 	}
 	if (i < n)
-		buf_printf(&p->text, ", %zu more", n - i);
+		buf_lit(&p->text, ", …");
 	buf_char(&p->text, '\n');
 }
 
@@ -348,6 +350,8 @@ static void put_failures(struct page *p, const struct groups *g, uint32_t shown)
 
 static void put_slow(struct page *p, const struct slow *s)
 {
+	struct slice phase = stats_phase_name((enum span_role)s->phase);
+	unsigned used = 13 + (unsigned)phase.len + 10;
 	char date[32];
 
 	buf_lit(&p->text, "  ");
@@ -359,18 +363,18 @@ static void put_slow(struct page *p, const struct slow *s)
 	}
 	buf_lit(&p->text, "\n             ");
 	style(p, s->failed ? STYLE_RED : STYLE_NONE);
-	buf_slice(&p->text, stats_phase_name((enum span_role)s->phase));
+	buf_slice(&p->text, phase);
 	buf_char(&p->text, ' ');
-	put_ms(p, 0, s->phase_ns / 1000);
+	used += put_ms(p, 0, s->phase_ns / 1000);
 	if (s->failed)
 		buf_lit(&p->text, " failed");
 	style(p, STYLE_NONE);
 	buf_lit(&p->text, "  ");
 	if (s->status)
 		buf_printf(&p->text, "%d ", s->status);
-	term_text(&p->text, slice_of(s->method, s->method_len), SLOW_METHOD);
+	used += 5 + term_text(&p->text, slice_of(s->method, s->method_len), SLOW_METHOD);
 	buf_char(&p->text, ' ');
-	term_text(&p->text, slice_of(s->path, s->path_len), p->c->width - 50);
+	term_text(&p->text, slice_of(s->path, s->path_len), p->c->width > used + 8 ? p->c->width - used : 8);
 	buf_char(&p->text, '\n');
 }
 
