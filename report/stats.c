@@ -154,12 +154,11 @@ static void slow_add(struct stats *st, const struct slow *s)
 	st->slow[at] = copy;
 }
 
-/* The phase to blame: the one that failed, else the longest. */
+/* The longest phase; of several as long the last, which may have failed. */
 static void blame(struct slow *s, const struct trace *t)
 {
-	s->phase = t->reached >> t->failed & 1 ? t->failed : ROLE_SERVER;
-	for (int role = ROLE_REQUEST; !t->failed && role < ROLE_MAX; role++)
-		if (t->reached >> role & 1 && (!s->phase || t->length_ns[role] > t->length_ns[s->phase]))
+	for (int role = ROLE_REQUEST; role < ROLE_MAX; role++)
+		if (t->reached >> role & 1 && (!s->phase || t->length_ns[role] >= t->length_ns[s->phase]))
 			s->phase = (uint8_t)role;
 	s->phase_ns = t->length_ns[s->phase];
 }
@@ -169,7 +168,7 @@ static void slow_make(struct stats *st, const struct record *r, const struct tra
 	const struct span *root = &t->span[0];
 	struct slice method = record_text(r, SLOT_x_method), path = record_text(r, SLOT_x_path);
 	struct slow s = { .ns = t->length_ns[ROLE_SERVER], .start_ns = root->start_ns, .id_hi = t->id_hi, .id_lo = t->id_lo,
-			  .span = root->id, .failed = root->status == STATUS_ERROR,
+			  .span = root->id, .failed = t->failed, .error = root->status == STATUS_ERROR,
 			  .status = (uint16_t)record_num(r, SLOT_x_status, 0) };
 
 	if (record_has(r, SLOT_x_method_original))

@@ -14,6 +14,9 @@ struct page {
 	uint64_t all_us;		/* the time of all requests */
 };
 
+/* With fewer columns the date of a slow request is left out. */
+#define DATE_COLUMNS 78
+
 /* All names of a group, and a piece of one: each is masked, and short. */
 #define PIECE_MAX ((size_t)64 * 1024)
 #define GROUP_NAME_MAX 400
@@ -104,19 +107,19 @@ static void put_phase(struct page *p, struct slice name, const struct sketch *s,
 {
 	static const uint32_t asked[] = { 500000, 950000, 990000, 1000000 };
 
-	buf_printf(&p->text, "  %-10.*s%10" PRIu64, (int)name.len, name.p, s->count);
+	buf_printf(&p->text, "  %-9.*s%9" PRIu64, (int)name.len, name.p, s->count);
 	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
 		buf_char(&p->text, ' ');
-		put_ms(p, 8, sketch_quantile(s, asked[i]));
+		put_ms(p, 7, sketch_quantile(s, asked[i]));
 	}
-	put_share(p, 7, s->sum, whole_us);
+	put_share(p, 6, s->sum, whole_us);
 	buf_char(&p->text, '\n');
 }
 
 static void put_phases(struct page *p, const struct group *g)
 {
 	style(p, STYLE_DIM);
-	buf_printf(&p->text, "  %-10s%10s %8s %8s %8s %8s%9s\n", "phase", "count", "p50", "p95", "p99", "max", "share");
+	buf_printf(&p->text, "  %-9s%9s %7s %7s %7s %7s%8s\n", "phase", "count", "p50", "p95", "p99", "max", "share");
 	style(p, STYLE_NONE);
 	for (size_t i = 0; i < sizeof(stats_phases) / sizeof(stats_phases[0]); i++) {
 		const struct sketch *s = &g->length[stats_phases[i]];
@@ -170,8 +173,9 @@ static void put_rest(struct page *p, const struct groups *g, uint32_t shown)
 		buf_printf(&p->text, "%" PRIu32 " further group%s\n", g->n - shown, g->n - shown == 1 ? "" : "s together");
 	style(p, STYLE_NONE);
 	if (folded)
-		buf_printf(&p->text, "  (beyond %d groups, chance decides which are told apart: a large one may be\n"
-				     "  among these; fewer names in --by, or --route, make fewer groups)\n", STATS_GROUPS);
+		buf_printf(&p->text, "  (beyond %d groups, chance decides which are told apart,\n"
+				     "  also of large ones; --route, or fewer names in --by,\n"
+				     "  make fewer groups)\n", STATS_GROUPS);
 	else
 		buf_lit(&p->text, "  (--top 0 shows them)\n");
 	buf_lit(&p->text, "  ");
@@ -348,33 +352,50 @@ static void put_failures(struct page *p, const struct groups *g, uint32_t shown)
 
 /* ---- the slowest --------------------------------------------------------------------------------------------- */
 
+/* Where its time went, and which phase failed. Returns the columns. */
+static unsigned put_blame(struct page *p, const struct slow *s)
+{
+	struct slice longest = stats_phase_name((enum span_role)s->phase), failed = stats_phase_name((enum span_role)s->failed);
+	unsigned used = (unsigned)longest.len + 1;
+
+	buf_slice(&p->text, longest);
+	buf_char(&p->text, ' ');
+	used += put_ms(p, 0, s->phase_ns / 1000);
+	if (!s->error)
+		return used;
+	style(p, STYLE_RED);
+	if (s->failed && s->failed != s->phase) {
+		buf_lit(&p->text, ", ");
+		buf_slice(&p->text, failed);
+		used += 2 + (unsigned)failed.len;
+	}
+	buf_lit(&p->text, " failed");
+	style(p, STYLE_NONE);
+	return used + 7;
+}
+
 static void put_slow(struct page *p, const struct slow *s)
 {
-	struct slice phase = stats_phase_name((enum span_role)s->phase);
-	unsigned used = 13 + (unsigned)phase.len + 10;
+	unsigned used = 13;
 	char date[32];
 
 	buf_lit(&p->text, "  ");
 	put_ms(p, 9, s->ns / 1000);
-	buf_printf(&p->text, "  %016" PRIx64 "%016" PRIx64 "  ", s->id_hi, s->id_lo);
-	if (s->start_ns) {
+	buf_printf(&p->text, "  %016" PRIx64 "%016" PRIx64, s->id_hi, s->id_lo);
+	if (s->start_ns && p->c->width >= DATE_COLUMNS) {
 		civil_format(s->start_ns, date);
-		buf_printf(&p->text, "%s UTC", date);
+		buf_printf(&p->text, "  %s UTC", date);
 	}
 	buf_lit(&p->text, "\n             ");
-	style(p, s->failed ? STYLE_RED : STYLE_NONE);
-	buf_slice(&p->text, phase);
-	buf_char(&p->text, ' ');
-	used += put_ms(p, 0, s->phase_ns / 1000);
-	if (s->failed)
-		buf_lit(&p->text, " failed");
-	style(p, STYLE_NONE);
+	used += put_blame(p, s) + 6;
 	buf_lit(&p->text, "  ");
 	if (s->status)
 		buf_printf(&p->text, "%d ", s->status);
-	used += 5 + term_text(&p->text, slice_of(s->method, s->method_len), SLOW_METHOD);
-	buf_char(&p->text, ' ');
-	term_text(&p->text, slice_of(s->path, s->path_len), p->c->width > used + 8 ? p->c->width - used : 8);
+	used += term_text(&p->text, slice_of(s->method, s->method_len), SLOW_METHOD);
+	if (s->path_len && used + 8 <= p->c->width) {
+		buf_char(&p->text, ' ');
+		term_text(&p->text, slice_of(s->path, s->path_len), p->c->width - used - 1);
+	}
 	buf_char(&p->text, '\n');
 }
 
@@ -404,11 +425,11 @@ static void put_head(struct page *p, const struct stats *st, const struct group 
 	if (st->last_ns) {
 		civil_format(st->first_ns, from);
 		civil_format(st->last_ns, to);
-		buf_printf(&p->text, ", %s to %s UTC", from, to);
+		buf_printf(&p->text, "\n  %s to %s UTC", from, to);
 	}
 	buf_lit(&p->text, "\n  times in ms; quantiles within 1 %, below 128 ms exact");
 	for (uint32_t i = 0; i < st->c->nby; i++)
-		buf_printf(&p->text, "%s%s", i ? " · " : "; by ", stats_group_name(st->c->by[i]));
+		buf_printf(&p->text, "%s%s", i ? " · " : "\n  by ", stats_group_name(st->c->by[i]));
 	buf_char(&p->text, '\n');
 	put_phases(p, all);
 	flush(p);

@@ -8,14 +8,14 @@
 #include "report/stats.h"
 
 /* Bytes of a method and a path that are kept of a slow request. */
-#define SLOW_METHOD 24
+#define SLOW_METHOD 10
 #define SLOW_PATH 160
 
 struct slow {
 	uint64_t ns, start_ns, id_hi, id_lo, span;
-	uint64_t phase_ns;		/* the longest phase, or the one that failed */
-	uint8_t phase;			/* enum span_role; ROLE_SERVER: there is none */
-	bool failed;
+	uint64_t phase_ns;		/* of the longest phase */
+	uint8_t phase, failed;		/* enum span_role: the longest, and the one that failed; ROLE_SERVER: there is none */
+	bool error;
 	uint16_t status;		/* 0: none */
 	uint8_t method_len, path_len;
 	char method[SLOW_METHOD], path[SLOW_PATH];
