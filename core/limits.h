@@ -396,6 +396,27 @@
 #define SKETCH_BYTES_MAX ((size_t)2 * 59 * 64 * 8)
 #define SKETCH_STEP 32
 
+/*
+ * --to stats: names in --by, bytes of each that are looked at, and how many groups are told apart. Names of a configuration
+ * are hundreds; paths have no end. A group takes 1 to 2 KiB as a rule, and each worker may hold twice as many.
+ */
+#define STATS_BY_MAX 8
+#define STATS_NAME_MAX 120
+#ifdef HASPAN_HARD
+#define STATS_GROUPS 8
+#else
+#define STATS_GROUPS 1024
+#endif
+
+/* Groups that are shown unless --top says otherwise; slowest requests, unless --slowest does, and at most. */
+#define STATS_TOP 20
+#define STATS_SLOWEST 10
+#define SLOWEST_MAX 1000
+
+/* Kinds of failures that are shown, and for each the groups that have most of it. */
+#define STATS_FAILURES 30
+#define STATS_FAILURE_GROUPS 3
+
 /* Sockets that systemd may pass (LISTEN_FDS): as many as a configuration can name sources. */
 #define PASSED_MAX 256
 

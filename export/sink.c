@@ -9,7 +9,7 @@
 
 /* Sinks of the contract that this version does not have yet: say so, do not guess. */
 static const struct slice later[] = { { "grpc://", 7 },	  { "grpcs://", 8 }, { "zipkin://", 9 },
-				      { "html:", 5 },	  { "stats", 5 } };
+				      { "html:", 5 } };
 
 static bool has_scheme(struct slice uri, struct slice scheme)
 {
@@ -38,7 +38,7 @@ static struct sink *pick(struct slice uri, const struct export_config *cfg, stru
 			return NULL;
 		}
 	err_at(err, EXIT_USAGE, uri.p, uri.len, 0,
-	       "no such sink: expected tree, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
+	       "no such sink: expected tree, stats, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
 	return NULL;
 }
 
