@@ -341,6 +341,12 @@
 #define SKETCH_BITS 7
 #define SKETCH_BYTES_MAX ((size_t)59 * 64 * 8)
 #define SKETCH_STEP 32
+ * The worst requests that are kept of a rule, or one of a group; all rules together, so that each worker holds at most
+ * 8 MiB of them: where there are more rules, each has fewer. A tree of all phases on 160 columns with colours is less.
+ */
+#define WORST_MAX 3
+#define WORST_ALL 2048
+#define WORST_TREE_MAX ((size_t)4096)
 
 /* Sockets that systemd may pass (LISTEN_FDS): as many as a configuration can name sources. */
 #define PASSED_MAX 256

@@ -27,6 +27,7 @@ struct test {
 	struct expr_value value;
 	enum op op;
 	bool turned;			/* !~, not in */
+	bool denied;			/* it stands below an odd number of `not` */
 	bool numbers;			/* of `in`: `set` are numbers */
 	uint16_t yes, no;
 	int64_t number;			/* a time is in microseconds */
@@ -444,7 +445,7 @@ static bool read_constant(struct reader *x, const struct expr_value *v, struct c
 
 static bool read_set(struct reader *x, struct test *test)
 {
-	struct constant *set = arena_alloc(x->arena, EXPR_SET_MAX * sizeof(*set));
+	struct constant set[EXPR_SET_MAX], *kept;
 	bool number, more = true;
 
 	if (!is_op(x, "("))
@@ -461,7 +462,9 @@ static bool read_set(struct reader *x, struct test *test)
 	}
 	if (!is_op(x, ")"))
 		return wrong(x, x->token.at, "expected ',' or ')'");
-	test->set = set;
+	kept = arena_alloc(x->arena, test->nset * sizeof(*kept));
+	memcpy(kept, set, test->nset * sizeof(*kept));
+	test->set = kept;
 	test->op = OP_IN;
 	return next(x);
 }
@@ -621,7 +624,7 @@ static struct node *read_or(struct reader *x)
 /* ---- to a program ------------------------------------------------------------------------------------ */
 
 /* From the last test to the first, so that where to go on is known. Returns where `n` begins. */
-static uint16_t emit(struct expr *e, const struct node *n, uint16_t yes, uint16_t no)
+static uint16_t emit(struct expr *e, const struct node *n, uint16_t yes, uint16_t no, bool denied)
 {
 	/* A row of `and` or `or` leans to the left: no recursion along it. */
 	for (; n->kind != NODE_TEST; n = n->left) {
@@ -630,15 +633,17 @@ static uint16_t emit(struct expr *e, const struct node *n, uint16_t yes, uint16_
 
 			yes = no;
 			no = was;
+			denied = !denied;
 		} else if (n->kind == NODE_AND) {
-			yes = emit(e, n->right, yes, no);
+			yes = emit(e, n->right, yes, no, denied);
 		} else {
-			no = emit(e, n->right, yes, no);
+			no = emit(e, n->right, yes, no, denied);
 		}
 	}
 	e->test[e->ntests] = n->test;
 	e->test[e->ntests].yes = yes;
 	e->test[e->ntests].no = no;
+	e->test[e->ntests].denied = denied;
 	return e->ntests++;
 }
 
@@ -657,7 +662,7 @@ struct expr *expr_compile(struct slice text, const struct expr_names *names, uin
 		return NULL;
 	e = arena_alloc(arena, sizeof(*e));
 	e->test = arena_alloc(arena, x.ntests * sizeof(*e->test));
-	e->first = emit(e, n, END_TRUE, END_FALSE);
+	e->first = emit(e, n, END_TRUE, END_FALSE, false);
 	return e;
 }
 
@@ -679,6 +684,11 @@ struct expr_value *expr_value(struct slice name, const struct expr_names *names,
 enum expr_kind expr_kind(const struct expr_value *v)
 {
 	return v->kind;
+}
+
+bool expr_may_be_number(const struct expr_value *v)
+{
+	return v->kind != EXPR_TEXT || v->from == FROM_NAMED || v->from == FROM_HEADER;
 }
 
 /* ---- values of a request ----------------------------------------------------------------------------- */
@@ -856,7 +866,11 @@ static bool in_texts(const struct test *x, struct slice s)
 	return false;
 }
 
-static bool test_true(const struct test *x, const struct record *r, const struct trace *t, struct expr_memo *memo)
+/* What a test says of a request that does not have what it asks for. */
+#define MISSING (-1)
+
+/* 1, 0 or MISSING. */
+static int test_answer(const struct test *x, const struct record *r, const struct trace *t, struct expr_memo *memo)
 {
 	struct slice s;
 	int64_t n;
@@ -865,11 +879,11 @@ static bool test_true(const struct test *x, const struct record *r, const struct
 		return has(&x->value, r, t, memo);
 	if (x->numbers) {
 		if (!expr_number(&x->value, r, t, memo, &n))
-			return false;
+			return MISSING;
 		return x->op == OP_IN ? in_numbers(x, n) != x->turned : compare(x->op, n, x->number);
 	}
 	if (!expr_text(&x->value, r, t, memo, &s))
-		return false;
+		return MISSING;
 	switch (x->op) {
 	case OP_IN:
 		return in_texts(x, s) != x->turned;
@@ -893,7 +907,28 @@ bool expr_true(const struct expr *e, const struct record *r, const struct trace 
 	while (at < END_FALSE) {
 		const struct test *x = &e->test[at];
 
-		at = test_true(x, r, t, memo) ? x->yes : x->no;
+		at = test_answer(x, r, t, memo) > 0 ? x->yes : x->no;
 	}
 	return at == END_TRUE;
+}
+
+/* The same with every missing test as it makes the whole rather true (`kindly`), or rather false. */
+static bool run(const struct expr *e, const struct record *r, const struct trace *t, struct expr_memo *memo, bool kindly)
+{
+	uint16_t at = e->first;
+
+	while (at < END_FALSE) {
+		const struct test *x = &e->test[at];
+		int answer = test_answer(x, r, t, memo);
+
+		at = (answer == MISSING ? x->denied != kindly : answer) ? x->yes : x->no;
+	}
+	return at == END_TRUE;
+}
+
+enum expr_answer expr_answer(const struct expr *e, const struct record *r, const struct trace *t, struct expr_memo *memo)
+{
+	if (run(e, r, t, memo, false))
+		return EXPR_TRUE;
+	return run(e, r, t, memo, true) ? EXPR_UNKNOWN : EXPR_FALSE;
 }
