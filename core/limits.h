@@ -326,11 +326,20 @@
  */
 #define PATTERN_STEPS 200000
 
+/*
+ * `haspan check --baseline`. Backends that are compared one by one, those beyond together, and the bytes of their names that
+ * tell them apart: each worker holds up to 4 KiB for each, and this is many for one HAProxy. Fewer requests than so many are
+ * not compared: with less the test of ranks is no longer what the tables say, and a few requests prove nothing.
+ */
+#define COMPARE_BACKENDS_MAX 512
+#define COMPARE_NAME_MAX 256
+#define COMPARE_FEW 20
+
 /* Sinks of one run. */
 #define SINKS_MAX 8
 
-/* Who sees every request (report/report.h): the table of `--to stats` and the rules of `haspan check`. */
-#define WATCHERS_MAX 2
+/* Who sees every request (report/report.h): the table of `--to stats`, the rules of `haspan check` and its --baseline. */
+#define WATCHERS_MAX 3
 
 /*
  * Quantiles (report/sketch.h): whole numbers below 2^7, such as milliseconds, are exact, larger ones within 1/128. A bit
@@ -341,6 +350,8 @@
 #define SKETCH_BITS 7
 #define SKETCH_BYTES_MAX ((size_t)59 * 64 * 8)
 #define SKETCH_STEP 32
+
+/*
  * The worst requests that are kept of a rule, or one of a group; all rules together, so that each worker holds at most
  * 8 MiB of them: where there are more rules, each has fewer. A tree of all phases on 160 columns with colours is less.
  */
