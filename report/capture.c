@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_US 1000
+#define US_PER_MS 1000
 
 /* One worker's rows, and in the end those of all: in order of hash and name, the rest behind them. */
 struct rows {
@@ -157,12 +158,12 @@ static void see_times(struct capture_row *row, const struct record *rec, const s
 
 		if (t < 0)
 			continue;
-		sketch_add(&row->time[t], (s->end_ns - s->start_ns) / NS_PER_MS);
+		sketch_add(&row->time[t], (s->end_ns - s->start_ns) / NS_PER_US);
 		seen |= 1U << t;
 	}
 	for (enum timed t = 0; t < TIMED_TOTAL; t++)
 		if (!(seen >> t & 1) && (ms = undrawn(rec, t)) >= 0)
-			sketch_add(&row->time[t], (uint64_t)ms);
+			sketch_add(&row->time[t], (uint64_t)ms * US_PER_MS);
 }
 
 static void see(void *part, const struct record *rec, const struct trace *trace)

@@ -19,7 +19,7 @@ struct capture_row {
 	struct slice backend;		/* as it was logged, cut at COMPARE_NAME_MAX; empty: of lines that name none */
 	bool rest;			/* no backend of its own, but those for which there was no room */
 	uint64_t requests, failed;	/* failed: the status of SERVER is an error */
-	struct sketch time[TIMED_MAX];	/* whole milliseconds, of those requests that reached the phase */
+	struct sketch time[TIMED_MAX];	/* microseconds, of those requests that reached the phase */
 };
 
 /*

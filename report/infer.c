@@ -5,13 +5,13 @@
 
 /* ---- ranks --------------------------------------------------------------------------------------------- */
 
-/* Two sketches bin by bin: what each has in the next bin that either has. */
+/* Two sketches bin by bin: what each has in the bins of the next value that either has. */
 struct walk {
 	const struct sketch *s[2];
-	uint32_t at[2];
+	struct sketch_walk at[2];
 	struct sketch_bin bin[2];
 	bool there[2];
-	double count[2];		/* of the bin that walk_next found */
+	double count[2];		/* of the value that walk_next found */
 };
 
 static void walk_begin(struct walk *w, const struct sketch *old, const struct sketch *now)
@@ -23,18 +23,15 @@ static void walk_begin(struct walk *w, const struct sketch *old, const struct sk
 
 static bool walk_next(struct walk *w)
 {
-	uint64_t low;
+	uint64_t value;
 
 	if (!w->there[0] && !w->there[1])
 		return false;
-	low = !w->there[1] || (w->there[0] && w->bin[0].low < w->bin[1].low) ? w->bin[0].low : w->bin[1].low;
-	for (int i = 0; i < 2; i++) {
-		bool here = w->there[i] && w->bin[i].low == low;
-
-		w->count[i] = here ? (double)w->bin[i].count : 0;
-		if (here)
-			w->there[i] = sketch_next(w->s[i], &w->at[i], &w->bin[i]);
-	}
+	value = !w->there[1] || (w->there[0] && w->bin[0].value < w->bin[1].value) ? w->bin[0].value : w->bin[1].value;
+	for (int i = 0; i < 2; i++)
+		for (w->count[i] = 0; w->there[i] && w->bin[i].value == value;
+		     w->there[i] = sketch_next(w->s[i], &w->at[i], &w->bin[i]))
+			w->count[i] += (double)w->bin[i].count;
 	return true;
 }
 
@@ -65,11 +62,11 @@ bool infer_ranks(const struct sketch *old, const struct sketch *now, struct rank
 struct share infer_beyond(const struct sketch *s, uint64_t limit)
 {
 	struct share share = { .n = s->count };
+	struct sketch_walk at = { 0 };
 	struct sketch_bin b;
-	uint32_t at = 0;
 
 	while (sketch_next(s, &at, &b))
-		if (b.low > limit)
+		if (b.value > limit)
 			share.hits += b.count;
 	return share;
 }

@@ -26,7 +26,7 @@ struct share {
 	uint64_t hits, n;
 };
 
-/* How many numbers lie beyond the bin of `limit`. */
+/* How many numbers lie in bins beyond `limit`. */
 struct share infer_beyond(const struct sketch *s, uint64_t limit);
 
 /* Fisher's exact test, one-sided: how likely so large a share in `now` is, if chance alone shared out the hits. */
