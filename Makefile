@@ -126,7 +126,7 @@ $(BUILD)/faulty: $(BUILD)/tests/faulty.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
 
-units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
+units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/tests/infer_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
 demo:
 	$(Q)./setup.sh build
 	$(Q)$(MAKE) --no-print-directory all

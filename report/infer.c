@@ -27,7 +27,7 @@ static bool walk_next(struct walk *w)
 
 	if (!w->there[0] && !w->there[1])
 		return false;
-	value = !w->there[1] || (w->there[0] && w->bin[0].value < w->bin[1].value) ? w->bin[0].value : w->bin[1].value;
+	value = w->bin[!w->there[0] || (w->there[1] && w->bin[1].value < w->bin[0].value)].value;
 	for (int i = 0; i < 2; i++)
 		for (w->count[i] = 0; w->there[i] && w->bin[i].value == value;
 		     w->there[i] = sketch_next(w->s[i], &w->at[i], &w->bin[i]))
@@ -79,8 +79,8 @@ static double choose(double n, double k)
 }
 
 /*
- * The hypergeometric distribution from `k` hits in `now` on, away from its middle: terms fall faster and faster, and end
- * when they add nothing. `step` is 1 or -1.
+ * The hypergeometric distribution from `k` hits in `now` on, away from its middle: terms fall faster and faster, and
+ * end when they add nothing. `step` is 1 or -1.
  */
 static double tail(struct share old, struct share now, double k, int step)
 {

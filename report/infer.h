@@ -1,6 +1,6 @@
 /*
- * report/infer.h - is it a difference, or may it be chance, and how large is it? Tests of significance and sizes of effect,
- * by the book: their names stand in what haspan says. Pure.
+ * report/infer.h - is it a difference, or may it be chance, and how large is it? Tests of significance and sizes of
+ * effect, by the book: their names stand in what haspan says. Pure.
  */
 #ifndef REPORT_INFER_H
 #define REPORT_INFER_H
@@ -8,14 +8,14 @@
 #include "report/sketch.h"
 
 /*
- * The Mann-Whitney U test of whether numbers of `now` tend to be larger than those of `old`: asymptotic, with correction for
- * ties and for continuity, one-sided. Numbers that share a bin are ties: that loses a little power and makes no difference
- * that is not there.
+ * The Mann-Whitney U test of whether numbers of `now` tend to be larger than those of `old`: asymptotic, with
+ * correction for ties and for continuity, one-sided. Numbers that share a bin are ties: that loses a little power and
+ * makes no difference that is not there.
  */
 struct ranks {
-	double u;		/* pairs (old, now) in which `now` is the larger; a tie is half of one */
-	double a12;		/* the same as a share of all pairs (Vargha and Delaney): 0.5 is no difference, 1 always larger */
-	double p;		/* how likely so much is by chance */
+	double u;	/* pairs (old, now) in which `now` is the larger; a tie is half of one */
+	double a12;	/* the same as a share of all pairs (Vargha and Delaney); 0.5 is no difference */
+	double p;	/* how likely so much is by chance */
 };
 
 /* false: one of them is empty, or all numbers are the same; `out` is left as it was. */
@@ -33,8 +33,8 @@ struct share infer_beyond(const struct sketch *s, uint64_t limit);
 double infer_fisher(struct share old, struct share now);
 
 /*
- * Holm's correction, in place: of `n` tests at once, the chance that any of those with p[i] < alpha is a false alarm is less
- * than alpha, however they depend on each other. `rank` has room for `n`.
+ * Holm's correction, in place: of `n` tests at once, the chance that any of those with p[i] < alpha is a false alarm is
+ * less than alpha, however they depend on each other. `rank` has room for `n`.
  */
 void infer_holm(double *p, uint32_t *rank, uint32_t n);
 

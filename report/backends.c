@@ -1,4 +1,4 @@
-#include "report/capture.h"
+#include "report/backends.h"
 
 #include "core/hash.h"
 #include "parse/format.h"
@@ -10,13 +10,13 @@
 
 /* One worker's rows, and in the end those of all: in order of hash and name, the rest behind them. */
 struct rows {
-	struct capture_row *row[COMPARE_BACKENDS_MAX + 1];
+	struct backend *row[COMPARE_BACKENDS_MAX + 1];
 	uint32_t n;
-	struct capture_row *last;	/* the backend of the request before this one: most often it is the same */
-	struct capture_row rest;
+	struct backend *last;	/* the backend of the request before this one: most often it is the same */
+	struct backend rest;
 };
 
-struct capture {
+struct backends {
 	struct watcher watcher;
 	struct rows all;
 };
@@ -38,9 +38,9 @@ static int compare_names(struct slice a, struct slice b)
 	return d ? d : (a.len > b.len) - (a.len < b.len);
 }
 
-static int compare_row(const struct capture_row *r, uint64_t hash, struct slice name)
+static int compare_row(const struct backend *r, uint64_t hash, struct slice name)
 {
-	return r->hash != hash ? (r->hash > hash ? 1 : -1) : compare_names(r->backend, name);
+	return r->hash != hash ? (r->hash > hash ? 1 : -1) : compare_names(r->name, name);
 }
 
 static uint32_t place_of(const struct rows *rows, uint64_t hash, struct slice name)
@@ -58,14 +58,14 @@ static uint32_t place_of(const struct rows *rows, uint64_t hash, struct slice na
 	return lo;
 }
 
-static void row_free(struct capture_row *r)
+static void row_free(struct backend *r)
 {
 	for (int k = 0; k < TIMED_MAX; k++)
 		sketch_free(&r->time[k]);
 	free(r);
 }
 
-static void row_merge(struct capture_row *to, const struct capture_row *from)
+static void row_merge(struct backend *to, const struct backend *from)
 {
 	to->requests += from->requests;
 	to->failed += from->failed;
@@ -74,30 +74,30 @@ static void row_merge(struct capture_row *to, const struct capture_row *from)
 }
 
 /* With the name behind it. NULL: no memory. */
-static struct capture_row *row_new(uint64_t hash, struct slice name)
+static struct backend *row_new(uint64_t hash, struct slice name)
 {
-	struct capture_row *r = calloc(1, sizeof(*r) + name.len);
+	struct backend *r = calloc(1, sizeof(*r) + name.len);
 
 	if (!r)
 		return NULL;
 	r->hash = hash;
 	if (name.len)
 		memcpy(r + 1, name.p, name.len);
-	r->backend = slice_of((const char *)(r + 1), name.len);
+	r->name = slice_of((const char *)(r + 1), name.len);
 	return r;
 }
 
 /* A new row at `at`; it may be displaced at once, and so may another one: what they have goes to the rest. */
-static struct capture_row *insert(struct rows *rows, uint32_t at, uint64_t hash, struct slice name)
+static struct backend *insert(struct rows *rows, uint32_t at, uint64_t hash, struct slice name)
 {
-	struct capture_row *r = at < COMPARE_BACKENDS_MAX ? row_new(hash, name) : NULL;
+	struct backend *r = at < COMPARE_BACKENDS_MAX ? row_new(hash, name) : NULL;
 
 	if (!r)
 		return &rows->rest;
 	memmove(rows->row + at + 1, rows->row + at, (rows->n - at) * sizeof(rows->row[0]));
 	rows->row[at] = r;
 	if (rows->n++ == COMPARE_BACKENDS_MAX) {
-		struct capture_row *out = rows->row[--rows->n];
+		struct backend *out = rows->row[--rows->n];
 
 		row_merge(&rows->rest, out);
 		rows->last = rows->last == out ? NULL : rows->last;
@@ -106,14 +106,14 @@ static struct capture_row *insert(struct rows *rows, uint32_t at, uint64_t hash,
 	return r;
 }
 
-static struct capture_row *row_of(struct rows *rows, struct slice name)
+static struct backend *row_of(struct rows *rows, struct slice name)
 {
 	uint64_t hash;
 	uint32_t at;
 
 	if (name.len > COMPARE_NAME_MAX)
 		name.len = COMPARE_NAME_MAX;
-	if (rows->last && slice_eq(rows->last->backend, name))
+	if (rows->last && slice_eq(rows->last->name, name))
 		return rows->last;
 	hash = XXH3_64bits(name.len ? name.p : "", name.len);
 	at = place_of(rows, hash, name);
@@ -125,8 +125,8 @@ static struct capture_row *row_of(struct rows *rows, struct slice name)
 /* ---- one request --------------------------------------------------------------------------------------- */
 
 /*
- * How long a phase took that is not drawn: nothing as a rule, but with --phases none. -1: it was not reached. What is left
- * of the total is the data phase, which most formats have no timer for; nobody sees it then.
+ * How long a phase took that is not drawn: nothing as a rule, but with --phases none. -1: it was not reached. The data
+ * phase, for which most formats have no timer, is what is left of the total; nobody sees it then.
  */
 static int64_t undrawn(const struct record *r, enum timed t)
 {
@@ -143,11 +143,12 @@ static int64_t undrawn(const struct record *r, enum timed t)
 	return ms;
 }
 
-static void see_times(struct capture_row *row, const struct record *rec, const struct trace *trace)
+static void see_times(struct backend *row, const struct record *rec, const struct trace *trace)
 {
 	static const int8_t timed_of[ROLE_MAX] = {
-		[ROLE_SERVER] = TIMED_TOTAL, [ROLE_REQUEST] = TIMED_REQUEST, [ROLE_QUEUE] = TIMED_QUEUE, [ROLE_TARPIT] = -1,
-		[ROLE_CLIENT] = -1, [ROLE_CONNECT] = TIMED_CONNECT, [ROLE_RESPONSE] = TIMED_RESPONSE, [ROLE_DATA] = TIMED_DATA,
+		[ROLE_SERVER] = TIMED_TOTAL, [ROLE_REQUEST] = TIMED_REQUEST, [ROLE_QUEUE] = TIMED_QUEUE,
+		[ROLE_TARPIT] = -1, [ROLE_CLIENT] = -1, [ROLE_CONNECT] = TIMED_CONNECT,
+		[ROLE_RESPONSE] = TIMED_RESPONSE, [ROLE_DATA] = TIMED_DATA,
 	};
 	unsigned seen = 0;
 	int64_t ms;
@@ -168,7 +169,7 @@ static void see_times(struct capture_row *row, const struct record *rec, const s
 
 static void see(void *part, const struct record *rec, const struct trace *trace)
 {
-	struct capture_row *row = row_of(part, record_text(rec, SLOT_b));
+	struct backend *row = row_of(part, record_text(rec, SLOT_b));
 
 	row->requests++;
 	row->failed += trace->span[0].status == STATUS_ERROR;
@@ -199,19 +200,19 @@ static void *part_new(struct watcher *w)
 
 static void join(struct watcher *w, void *part)
 {
-	struct rows *all = &((struct capture *)w)->all, *rows = part;
+	struct rows *all = &((struct backends *)w)->all, *rows = part;
 
 	for (uint32_t i = 0; i < rows->n; i++)
-		row_merge(row_of(all, rows->row[i]->backend), rows->row[i]);
+		row_merge(row_of(all, rows->row[i]->name), rows->row[i]);
 	row_merge(&all->rest, &rows->rest);
 	rows_free(rows);
 	free(rows);
 }
 
-struct capture *capture_new(void)
+struct backends *backends_new(void)
 {
 	static const struct watcher_ops ops = { part_new, see, join };
-	struct capture *c = calloc(1, sizeof(*c));
+	struct backends *c = calloc(1, sizeof(*c));
 
 	if (c) {
 		c->watcher.ops = &ops;
@@ -220,17 +221,17 @@ struct capture *capture_new(void)
 	return c;
 }
 
-struct watcher *capture_watcher(struct capture *c)
+struct watcher *backends_watcher(struct backends *c)
 {
 	return &c->watcher;
 }
 
 static int by_name(const void *a, const void *b)
 {
-	return compare_names((*(struct capture_row *const *)a)->backend, (*(struct capture_row *const *)b)->backend);
+	return compare_names((*(struct backend *const *)a)->name, (*(struct backend *const *)b)->name);
 }
 
-uint32_t capture_rows(struct capture *c, struct capture_row *const **rows)
+uint32_t backends_rows(struct backends *c, struct backend *const **rows)
 {
 	qsort(c->all.row, c->all.n, sizeof(c->all.row[0]), by_name);
 	*rows = c->all.row;
@@ -240,7 +241,7 @@ uint32_t capture_rows(struct capture *c, struct capture_row *const **rows)
 	return c->all.n + 1;
 }
 
-void capture_free(struct capture *c)
+void backends_free(struct backends *c)
 {
 	if (!c)
 		return;
