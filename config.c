@@ -490,7 +490,8 @@ static bool ends(struct maker *m)
 		c->sink_from[c->nsinks] = v;
 		c->sinks[c->nsinks++] = v->text;
 	}
-	if (c->nsinks == 0)
+	/* A check only looks, unless it is told where spans are to go. */
+	if (c->nsinks == 0 && strcmp(m->o->command, "check") != 0)
 		c->sinks[c->nsinks++] = SLICE("tree");
 	/* What runs for months does not end because a collector is away. */
 	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
