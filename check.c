@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef HASPAN_VERSION
@@ -34,7 +35,7 @@ struct check {
 	struct output output[OUTPUTS_MAX];
 	uint32_t noutputs;
 	bool proposes;			/* --write-rules */
-	int64_t began_ms;
+	int64_t began_ms, when_s;
 };
 
 /* ---- outputs -------------------------------------------------------------------------------------------- */
@@ -175,7 +176,7 @@ static int judge(struct onlooker *o, struct pipeline *p, int code)
 	struct check *k = (struct check *)o;
 	struct run_counts run = counts(p);
 	struct buf sample = { .max = SAMPLE_MAX };
-	struct results r = { .interrupted = was_interrupted(k->c), .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
+	struct results r = { .interrupted = was_interrupted(k->c), .when_s = k->when_s, .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
 			     .colour = k->c->export.colour, .width = k->c->export.width, .version = HASPAN_VERSION };
 
 	pipeline_rejected(p, &sample);
@@ -195,7 +196,7 @@ static int judge(struct onlooker *o, struct pipeline *p, int code)
 
 int check_main(struct settings *s, int argc, char **argv)
 {
-	struct check k = { .c = &s->config, .began_ms = clock_ms(), .onlooker = { .judge = judge } };
+	struct check k = { .c = &s->config, .began_ms = clock_ms(), .when_s = time(NULL), .onlooker = { .judge = judge } };
 	const struct options *o = &s->options;
 	struct err err = { 0 };
 	int code;

@@ -344,6 +344,9 @@
 /* A rule's name: it stands in tables, and in the names of tests. */
 #define CHECK_NAME_MAX 120
 
+/* One result in any output: its names, its reason and the worst traces, each byte escaped to six at most. */
+#define OUTPUT_RESULT_MAX ((size_t)1024 * 1024)
+
 /* --output of one run. */
 #define OUTPUTS_MAX 8
 

@@ -390,7 +390,6 @@ static void judge(struct work *w, const struct comparison *c)
 {
 	struct result *r = result_add(w, group(w, c), sentence(w, c));
 
-	r->rest = c->of.old->rest || c->of.now->rest;
 	r->seen = c->nafter;
 	r->verdict = c->few ? RESULT_EMPTY : is_bad(w, c) ? RESULT_FAILED : RESULT_PASSED;
 	/* What was tested, and no longer is, should be looked at. */
