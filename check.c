@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "baseline.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/term.h"
@@ -31,6 +32,7 @@ struct check {
 	const struct config *c;
 	struct expr_names names;
 	struct ruleset *rules;
+	struct baseline *baseline;	/* --baseline, or NULL */
 	struct arena arena;
 	struct output output[OUTPUTS_MAX];
 	uint32_t noutputs;
@@ -135,12 +137,12 @@ static bool read_rules(struct check *k, const struct options *o, struct err *err
 	}
 	k->rules = ruleset_new(&k->names, &k->arena);
 	if (k->proposes)
-		return o->v[OPTION_RULES].first ?
-		       err_set(err, EXIT_USAGE, "--write-rules makes rules: it takes no --rules") :
+		return o->v[OPTION_RULES].first || k->baseline ?
+		       err_set(err, EXIT_USAGE, "--write-rules makes rules: it takes no --rules and no --baseline") :
 		       propose_begin(k->rules, err);
-	if (!o->v[OPTION_RULES].first)
-		return err_set(err, EXIT_USAGE, "haspan check wants --rules FILE, a rule a line, as in status < 500; --write-rules "
-						"proposes some from a good capture");
+	if (!o->v[OPTION_RULES].first && !k->baseline)
+		return err_set(err, EXIT_USAGE, "haspan check wants --rules FILE, a rule a line, as in status < 500, or --baseline "
+						"OLD, an older capture to compare with; --write-rules proposes rules from a good one");
 	for (const struct option_value *v = o->v[OPTION_RULES].first; v; v = v->next)
 		if (!ruleset_add_file(k->rules, v->text.p, err))
 			return false;
@@ -171,6 +173,11 @@ static struct run_counts counts(struct pipeline *p)
 	};
 }
 
+static bool begin(struct onlooker *o, struct err *err)
+{
+	return baseline_read(((struct check *)o)->baseline, err);
+}
+
 static int judge(struct onlooker *o, struct pipeline *p, int code)
 {
 	struct check *k = (struct check *)o;
@@ -182,6 +189,8 @@ static int judge(struct onlooker *o, struct pipeline *p, int code)
 	pipeline_rejected(p, &sample);
 	r.sample = slice_of(sample.p, sample.len);
 	ruleset_judge(k->rules, &run, &r);
+	if (k->baseline)
+		baseline_judge(k->baseline, &r);
 	if (k->proposes)
 		propose_rules(stdout, &r);
 	for (uint32_t i = 0; i < k->noutputs; i++)
@@ -205,15 +214,20 @@ int check_main(struct settings *s, int argc, char **argv)
 	k.proposes = o->v[OPTION_WRITE_RULES].first != NULL;
 	/* Trees stand indented below their rule. */
 	tree_setup(k.c->export.colour, k.c->export.width - 4);
-	if (!read_rules(&k, o, &err) || !open_outputs(&k, o, &err)) {
+	if (!baseline_new(k.c, o, &k.baseline, &err) || !read_rules(&k, o, &err) || !open_outputs(&k, o, &err)) {
 		err_print(&err);
 		code = (int)err.code;
 	} else {
-		k.onlooker.watcher = ruleset_watcher(k.rules);
+		k.onlooker.watcher[0] = ruleset_watcher(k.rules);
+		if (k.baseline) {
+			k.onlooker.watcher[1] = baseline_watcher(k.baseline);
+			k.onlooker.begin = begin;
+		}
 		code = control_run(s, argc, argv, &k.onlooker);
 	}
 	close_outputs(&k);
 	ruleset_free(k.rules);
+	baseline_free(k.baseline);
 	arena_free(&k.arena);
 	return code;
 }

@@ -484,6 +484,7 @@ static bool ends(struct maker *m)
 	}
 	if (c->nsources == 0 && live_passed() == 0)
 		c->sources[c->nsources++] = SLICE("-");
+	c->baseline = values(m, OPTION_BASELINE);
 	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
 		if (c->nsinks == SINKS_MAX)
 			return wrong(m, v, 0, "too many sinks (at most 8)");

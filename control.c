@@ -22,6 +22,8 @@
 /* The pipeline runs beside the thread that takes signals. */
 struct job {
 	struct pipeline *pipeline;
+	struct onlooker *onlooker;	/* or NULL */
+	bool refused;			/* by it, with `err`: nothing was read */
 	struct err err;
 	int done;			/* eventfd */
 };
@@ -61,7 +63,9 @@ static void *job_main(void *arg)
 {
 	struct job *job = arg;
 
-	pipeline_run(job->pipeline, &job->err);
+	job->refused = job->onlooker && job->onlooker->begin && !job->onlooker->begin(job->onlooker, &job->err);
+	if (!job->refused)
+		pipeline_run(job->pipeline, &job->err);
 	announce(job->done);
 	return NULL;
 }
@@ -390,8 +394,9 @@ static bool open_all(struct loop *l, const struct config *c, struct err *err)
 	if (!c->check_only && !open_doors(l, c, err))
 		return false;
 	l->control.pipeline = l->job.pipeline = pipeline_open(c, err);
-	if (l->control.pipeline && l->control.onlooker && !c->check_only)
-		return pipeline_watch(l->control.pipeline, l->control.onlooker->watcher, err);
+	for (size_t i = 0; l->control.pipeline && l->job.onlooker && i < 2 && !c->check_only; i++)
+		if (l->job.onlooker->watcher[i] && !pipeline_watch(l->control.pipeline, l->job.onlooker->watcher[i], err))
+			return false;
 	return l->control.pipeline != NULL;
 }
 
@@ -432,6 +437,8 @@ static int run(struct loop *l, const struct settings *first)
 	l->control.state = STATE_STOPPING;
 	if (l->job.err.code != EXIT_DONE)
 		err_print(&l->job.err);
+	if (l->job.refused)
+		return (int)l->job.err.code;
 	pipeline_summary(l->control.pipeline);
 	code = pipeline_exit_code(l->control.pipeline);
 	return l->control.onlooker ? l->control.onlooker->judge(l->control.onlooker, l->control.pipeline, code) : code;
@@ -445,6 +452,7 @@ int control_run(struct settings *first, int argc, char **argv, struct onlooker *
 	int code = EXIT_DONE;
 
 	l.control = (struct control){ .now = first, .argc = argc, .argv = argv, .onlooker = onlooker };
+	l.job.onlooker = onlooker;
 	l.control.started = time(NULL);
 	l.control.started_ms = clock_ms();
 	notify_init();

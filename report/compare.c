@@ -3,8 +3,6 @@
 #include "core/term.h"
 #include "report/infer.h"
 
-#include <inttypes.h>
-
 /* What is compared of a backend beside its times; WHAT_NOTHING where there are too few requests for any of it. */
 enum { WHAT_FAILURES = TIMED_MAX, WHAT_MAX, WHAT_NOTHING = WHAT_MAX };
 
@@ -180,16 +178,17 @@ static bool fails_more(const struct work *w, const struct comparison *c)
 
 /* ---- sentences ----------------------------------------------------------------------------------------- */
 
-static void say_backend(struct buf *b, const struct both *of)
+static void say_backend(struct buf *b, const struct both *of, bool kind)
 {
 	const struct backend *any = of->now == &none ? of->old : of->now;
 
 	if (any->rest) {
 		buf_lit(b, "further backends");
 	} else if (!any->name.len) {
-		buf_lit(b, "requests without a backend");
+		buf_lit(b, "no backend");
 	} else {
-		buf_lit(b, "backend ");
+		if (kind)
+			buf_lit(b, "backend ");
 		term_text(b, any->name, NAME_SHOWN);
 	}
 }
@@ -307,6 +306,13 @@ static void say_as_fast(struct buf *b, const struct work *w, const struct compar
 	}
 }
 
+static void say_of(struct buf *b, struct share s)
+{
+	result_value(b, UNIT_NUMBER, (double)s.hits);
+	buf_lit(b, " of ");
+	result_value(b, UNIT_NUMBER, (double)s.n);
+}
+
 static void say_failures(struct buf *b, const struct work *w, const struct comparison *c)
 {
 	if (!c->tailed) {
@@ -316,8 +322,11 @@ static void say_failures(struct buf *b, const struct work *w, const struct compa
 	result_value(b, UNIT_SHARE, share_of(c->after));
 	buf_lit(b, " of requests fail, ");
 	result_value(b, UNIT_SHARE, share_of(c->before));
-	buf_printf(b, " did before (%" PRIu64 " of %" PRIu64 ", %" PRIu64 " of %" PRIu64 "; Fisher's exact test, ",
-		   c->after.hits, c->after.n, c->before.hits, c->before.n);
+	buf_lit(b, " did before (");
+	say_of(b, c->after);
+	buf_lit(b, ", ");
+	say_of(b, c->before);
+	buf_lit(b, "; Fisher's exact test, ");
 	say_p(b, w->p[c->p_share]);
 	buf_char(b, ')');
 }
@@ -330,7 +339,9 @@ static void say_few(struct buf *b, const struct comparison *c)
 	}
 	buf_lit(b, "not compared: ");
 	result_value(b, UNIT_REQUESTS, (double)c->nbefore);
-	buf_printf(b, " in the baseline, %" PRIu64 " now; less than %d tell nothing", c->nafter, COMPARE_FEW);
+	buf_lit(b, " in the baseline, ");
+	result_value(b, UNIT_NUMBER, (double)c->nafter);
+	buf_printf(b, " now; fewer than %d tell nothing", COMPARE_FEW);
 }
 
 /* ---- results ------------------------------------------------------------------------------------------- */
@@ -348,8 +359,8 @@ static struct result *result_add(struct work *w, struct slice group, struct slic
 	struct result *r = &w->out[w->nout++];
 
 	*r = (struct result){
-		.name = SLICE("baseline"), .text = SLICE("no backend is slower, or fails more, than in the baseline"),
-		.severity = SEVERITY_ERROR, .by = SLICE("backend"), .group = group, .why = why,
+		.name = SLICE("baseline"), .text = SLICE("no slower, no more failures"), .severity = SEVERITY_ERROR,
+		.by = SLICE("backend"), .group = group, .unit = UNIT_REQUESTS, .why = why,
 	};
 	return r;
 }
@@ -363,7 +374,7 @@ static struct slice sentence(struct work *w, const struct comparison *c)
 {
 	struct buf b = { .max = TEXT_MAX };
 
-	say_backend(&b, &c->of);
+	say_backend(&b, &c->of, true);
 	buf_lit(&b, ": ");
 	if (c->few)
 		say_few(&b, c);
@@ -380,8 +391,8 @@ static struct slice group(struct work *w, const struct comparison *c)
 {
 	struct buf b = { .max = TEXT_MAX };
 
-	say_backend(&b, &c->of);
-	buf_lit(&b, ": ");
+	say_backend(&b, &c->of, false);
+	buf_lit(&b, ", ");
 	buf_slice(&b, what_name(c->what));
 	return keep(w, &b);
 }
@@ -391,6 +402,7 @@ static void judge(struct work *w, const struct comparison *c)
 	struct result *r = result_add(w, group(w, c), sentence(w, c));
 
 	r->seen = c->nafter;
+	r->violating = c->what == WHAT_FAILURES ? c->after.hits : 0;
 	r->verdict = c->few ? RESULT_EMPTY : is_bad(w, c) ? RESULT_FAILED : RESULT_PASSED;
 	/* What was tested, and no longer is, should be looked at. */
 	if (c->few)

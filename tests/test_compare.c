@@ -134,16 +134,16 @@ static void a_slower_phase_is_found_and_said(void **state)
 {
 	(void)state;
 	against(capture("api", 400, 0, 0), capture("api", 400, 41, 0));
-	assert_int_equal(of("backend api: response")->verdict, RESULT_FAILED);
-	assert_int_equal(of("backend api: response")->severity, SEVERITY_ERROR);
-	assert_true(says(of("backend api: response"), "backend api: response is 41 ms slower at the median (12 → 53 ms; "
+	assert_int_equal(of("api, response")->verdict, RESULT_FAILED);
+	assert_int_equal(of("api, response")->severity, SEVERITY_ERROR);
+	assert_true(says(of("api, response"), "backend api: response is 41 ms slower at the median (12 → 53 ms; "
 			 "Mann-Whitney U, p < 1e-9, A12 1.00), 95th percentile "));
-	assert_int_equal(of("backend api: total")->verdict, RESULT_FAILED);
-	assert_true(says(of("backend api: total"), "the whole request is 41 ms slower at the median (13 → 54 ms; "));
-	assert_int_equal(of("backend api: connect")->verdict, RESULT_PASSED);
-	assert_true(says(of("backend api: connect"), "connect: median 1 → 1 ms, 95th percentile 1 → 1 ms"));
-	assert_int_equal(of("backend api: failures")->verdict, RESULT_PASSED);
-	assert_true(says(of("backend api: failures"), "no request fails, and none did before"));
+	assert_int_equal(of("api, total")->verdict, RESULT_FAILED);
+	assert_true(says(of("api, total"), "the whole request is 41 ms slower at the median (13 → 54 ms; "));
+	assert_int_equal(of("api, connect")->verdict, RESULT_PASSED);
+	assert_true(says(of("api, connect"), "connect: median 1 → 1 ms, 95th percentile 1 → 1 ms"));
+	assert_int_equal(of("api, failures")->verdict, RESULT_PASSED);
+	assert_true(says(of("api, failures"), "no request fails, and none did before"));
 }
 
 static void what_is_faster_passes(void **state)
@@ -152,8 +152,8 @@ static void what_is_faster_passes(void **state)
 	against(capture("api", 400, 41, 20), capture("api", 400, 0, 0));
 	for (uint32_t i = 0; i < nresults; i++)
 		assert_int_equal(results[i].verdict, RESULT_PASSED);
-	assert_true(says(of("backend api: response"), "response: median 53 → 12 ms"));
-	assert_true(says(of("backend api: failures"), "0 % of requests fail, 5 % did before (0 of 400, 20 of 400; "));
+	assert_true(says(of("api, response"), "response: median 53 → 12 ms"));
+	assert_true(says(of("api, failures"), "0 % of requests fail, 5 % did before (0 of 400, 20 of 400; "));
 }
 
 static void a_slower_tail_alone_is_found(void **state)
@@ -169,20 +169,20 @@ static void a_slower_tail_alone_is_found(void **state)
 	join(old, p);
 	join(now, q);
 	against(old, now);
-	assert_int_equal(of("backend api: response")->verdict, RESULT_FAILED);
-	assert_true(says(of("backend api: response"), "ms slower at the 95th percentile ("));
-	assert_true(says(of("backend api: response"), "→ 300 ms; over "));
-	assert_true(says(of("backend api: response"), " of requests; Fisher's exact test, p < 1e-9)"));
+	assert_int_equal(of("api, response")->verdict, RESULT_FAILED);
+	assert_true(says(of("api, response"), "ms slower at the 95th percentile ("));
+	assert_true(says(of("api, response"), "→ 300 ms; over "));
+	assert_true(says(of("api, response"), " of requests; Fisher's exact test, p < 1e-9)"));
 }
 
 static void more_failures_are_found(void **state)
 {
 	(void)state;
 	against(capture("api", 1000, 0, 1), capture("api", 1000, 0, 30));
-	assert_int_equal(of("backend api: failures")->verdict, RESULT_FAILED);
-	assert_true(says(of("backend api: failures"), "backend api: 3 % of requests fail, 0.1 % did before (30 of 1000, "
-			 "1 of 1000; Fisher's exact test, p = "));
-	assert_int_equal(of("backend api: response")->verdict, RESULT_PASSED);
+	assert_int_equal(of("api, failures")->verdict, RESULT_FAILED);
+	assert_true(says(of("api, failures"), "backend api: 3 % of requests fail, 0.1 % did before (30 of 1,000, "
+			 "1 of 1,000; Fisher's exact test, p = "));
+	assert_int_equal(of("api, response")->verdict, RESULT_PASSED);
 }
 
 /* ---- what is no difference ----------------------------------------------------------------------------- */
@@ -192,8 +192,8 @@ static void what_is_significant_but_small_passes(void **state)
 	(void)state;
 	/* One millisecond is more than chance in so many requests, and nobody's business. */
 	against(capture("api", 20000, 0, 0), capture("api", 20000, 1, 0));
-	assert_int_equal(of("backend api: response")->verdict, RESULT_PASSED);
-	assert_int_equal(of("backend api: total")->verdict, RESULT_PASSED);
+	assert_int_equal(of("api, response")->verdict, RESULT_PASSED);
+	assert_int_equal(of("api, total")->verdict, RESULT_PASSED);
 }
 
 static void what_is_large_but_may_be_chance_passes_and_says_so(void **state)
@@ -209,8 +209,8 @@ static void what_is_large_but_may_be_chance_passes_and_says_so(void **state)
 	join(old, p);
 	join(now, q);
 	against(old, now);
-	assert_int_equal(of("backend api: response")->verdict, RESULT_PASSED);
-	assert_true(says(of("backend api: response"), "median 10 → 500 ms (not to be told from noise: Mann-Whitney U, p = "));
+	assert_int_equal(of("api, response")->verdict, RESULT_PASSED);
+	assert_true(says(of("api, response"), "median 10 → 500 ms (not to be told from noise: Mann-Whitney U, p = "));
 }
 
 static void noise_is_no_difference(void **state)
@@ -241,12 +241,12 @@ static void too_few_requests_are_said_and_pass(void **state)
 	join(old, p);
 	join(now, q);
 	against(old, now);
-	assert_int_equal(of("backend gone: requests")->verdict, RESULT_EMPTY);
-	assert_int_equal(of("backend gone: requests")->severity, SEVERITY_WARNING);
-	assert_true(says(of("backend gone: requests"), "not compared: 30 requests in the baseline, 0 now; less than 20 tell"));
-	assert_int_equal(of("backend new: requests")->verdict, RESULT_EMPTY);
-	assert_int_equal(of("backend new: requests")->severity, SEVERITY_NOTE);
-	assert_int_equal(of("backend api: response")->verdict, RESULT_PASSED);
+	assert_int_equal(of("gone, requests")->verdict, RESULT_EMPTY);
+	assert_int_equal(of("gone, requests")->severity, SEVERITY_WARNING);
+	assert_true(says(of("gone, requests"), "not compared: 30 requests in the baseline, 0 now; fewer than 20 tell"));
+	assert_int_equal(of("new, requests")->verdict, RESULT_EMPTY);
+	assert_int_equal(of("new, requests")->severity, SEVERITY_NOTE);
+	assert_int_equal(of("api, response")->verdict, RESULT_PASSED);
 }
 
 static void nothing_to_compare_fails(void **state)
@@ -266,14 +266,14 @@ static void no_backend_has_a_name_of_its_own(void **state)
 {
 	(void)state;
 	against(capture(NULL, 400, 0, 0), capture(NULL, 400, 41, 0));
-	assert_true(says(of("requests without a backend: response"), "requests without a backend: response is 41 ms slower"));
+	assert_true(says(of("no backend, response"), "no backend: response is 41 ms slower"));
 }
 
 static void a_hostile_name_is_masked(void **state)
 {
 	(void)state;
 	against(capture("a\033[31m\xe2\x80\xae<b>\xff", 100, 0, 0), capture("a\033[31m\xe2\x80\xae<b>\xff", 100, 0, 0));
-	assert_non_null(of("backend a?[31m?<b>?: response"));
+	assert_non_null(of("a?[31m?<b>?, response"));
 }
 
 /* Errors before a request have no length: they are no quick requests. */
@@ -337,7 +337,7 @@ static void rows_are_the_same_in_whatever_parts(void **state)
 	}
 	assert_int_equal(requests, 30011);
 	against(one, seven);
-	assert_int_equal(of("further backends: response")->verdict, RESULT_PASSED);
+	assert_int_equal(of("further backends, response")->verdict, RESULT_PASSED);
 }
 
 int main(void)
