@@ -100,11 +100,14 @@ static void trees(struct buf *out, const struct result *v)
 static void reason(struct buf *out, const struct result *v)
 {
 	const char *element = element_of(v);
-	const char *type = v->severity == SEVERITY_ERROR ? verdict_name(v->verdict) : severity_name(v->severity);
 
-	buf_printf(out, "      <%s", element);
-	attribute(out, "message", v->why);
-	attribute(out, "type", slice_str(type));
+	buf_printf(out, "      <%s message=\"", element);
+	if (v->severity != SEVERITY_ERROR)
+		buf_printf(out, "%s: ", severity_name(v->severity));
+	xml(out, v->why);
+	buf_char(out, '"');
+	if (v->severity == SEVERITY_ERROR)
+		attribute(out, "type", slice_str(verdict_name(v->verdict)));
 	buf_char(out, '>');
 	if (v->file.len) {
 		xml(out, v->file);
