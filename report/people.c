@@ -15,7 +15,6 @@
 #define BROKEN_MAX 1000
 #define HOLDING_MAX 200
 
-#define NAME_COLUMNS 28
 #define VALUE_COLUMNS 18
 
 struct people {
@@ -23,7 +22,7 @@ struct people {
 	const struct results *r;
 	struct buf text;
 	bool colour;
-	unsigned name_columns;
+	unsigned name_columns;		/* at most a third of the width */
 };
 
 enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_RED, STYLE_GREEN, STYLE_YELLOW };
@@ -137,8 +136,23 @@ static void put_tree(struct people *p, struct slice tree)
 	buf_free(&plain);
 }
 
+/* A name for which the table has no room. */
+static void put_long_name(struct people *p, const struct result *v)
+{
+	struct buf name = { .max = 4096 };
+
+	full_name(&name, v);
+	if (columns(slice_of(name.p, name.len)) > p->name_columns) {
+		buf_lit(&p->text, "    ");
+		buf_add(&p->text, name.p, name.len);
+		buf_char(&p->text, '\n');
+	}
+	buf_free(&name);
+}
+
 static void put_why(struct people *p, const struct result *v)
 {
+	put_long_name(p, v);
 	buf_lit(&p->text, "    ");
 	style(p, STYLE_DIM);
 	if (v->file.len) {
@@ -268,8 +282,8 @@ static void size_names(struct people *p)
 		n = columns(slice_of(name.p, name.len));
 		p->name_columns = n > p->name_columns ? n : p->name_columns;
 	}
-	if (p->name_columns > NAME_COLUMNS)
-		p->name_columns = NAME_COLUMNS;
+	if (p->name_columns > p->r->width / 3)
+		p->name_columns = p->r->width / 3;
 	buf_free(&name);
 }
 

@@ -145,15 +145,14 @@ static bool read_severity(struct line *l, size_t from, size_t to, enum severity 
 	return wrong(l, from, "expected a severity: error, warning or note");
 }
 
-/* What stands before the first ':', if that can be a name; a rule can only have one in a string. */
+/* What stands before the first ':' is a name: a rule itself has one only in a string. */
 static bool read_head(struct line *l, struct check_rule *r, size_t *at)
 {
-	size_t from = *at, colon = from + slice_find(slice_skip(l->text, from), ':'), end;
+	size_t from = *at, colon = from, end;
 
 	r->severity = SEVERITY_ERROR;
-	for (size_t i = from; i < colon; i++)
-		if (strchr("\"'`<>=~", l->text.p[i]) || l->text.p[i] == '\0')
-			return true;
+	while (colon < l->text.len && l->text.p[colon] != ':')
+		colon = past(l->text, colon);
 	if (colon == l->text.len)
 		return true;
 	end = trim_end(l->text, from, colon);
@@ -556,8 +555,8 @@ static struct slice without_comment(struct slice s)
 {
 	for (size_t at = 0; at < s.len; at = past(s, at))
 		if (s.p[at] == '#')
-			return slice_of(s.p, at);
-	return s;
+			s.len = at;
+	return slice_of(s.p, trim_end(s, 0, s.len));
 }
 
 bool ruleset_add(struct ruleset *s, struct slice text, const char *path, struct err *err)

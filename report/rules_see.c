@@ -53,13 +53,14 @@ static struct worst *worst_place(struct cell *c, const struct worst *w, uint32_t
 	return &c->worst[at];
 }
 
-/* Of a longer tree the first lines. */
+/* Of a longer tree the first lines; without what stands behind the last one. */
 static size_t tree_cut(const char *p, size_t n)
 {
-	if (n <= WORST_TREE_MAX)
-		return n;
-	for (n = WORST_TREE_MAX; n > 0 && p[n - 1] != '\n'; n--)
-		;
+	if (n > WORST_TREE_MAX)
+		for (n = WORST_TREE_MAX; n > 0 && p[n - 1] != '\n'; n--)
+			;
+	while (n > 0 && p[n - 1] == '\n')
+		n--;
 	return n;
 }
 

@@ -91,7 +91,7 @@ static void a_mistake_has_its_line_and_column(void **state)
 		{ "p99(path) < 1s", 1, 5, "this is a text" },
 		{ "p99(Tr < 1s", 1, 12, "expected ')'" },
 		{ "p99(Tr) 200ms", 1, 9, "expected <, <=" },
-		{ "p99(Tr) < ", 1, 11, "expected a time" },
+		{ "p99(Tr) < ", 1, 10, "expected a time" },
 		{ "p99(Tr) < 200 parsec", 1, 15, "expected us, ms, s" },
 		{ "p99(Tr) < 200ms and status < 500", 1, 17, "expected `where`, `by`, `may be empty`" },
 		{ "p99(bytes) < 200ms", 1, 17, "without a unit" },
