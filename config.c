@@ -591,6 +591,7 @@ static bool ends(struct maker *m)
 		c->sources[c->nsources++] = SLICE("-");
 	if (!sinks(m))
 		return false;
+	c->baseline = values(m, OPTION_BASELINE);
 	/* What runs for months does not end because a collector is away. */
 	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
 		c->export.give_up_ms = 0;

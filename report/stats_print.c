@@ -19,7 +19,7 @@ struct page {
 
 /* All names of a group, and a piece of one: each is masked, and short. */
 #define PIECE_MAX ((size_t)64 * 1024)
-#define GROUP_NAME_MAX 400
+#define GROUP_SHOWN_MAX 400
 
 enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_RED };
 
