@@ -141,7 +141,7 @@ static void put_long_name(struct people *p, const struct result *v)
 {
 	struct buf name = { .max = 4096 };
 
-	full_name(&name, v);
+	result_name(&name, v);
 	if (columns(slice_of(name.p, name.len)) > p->name_columns) {
 		buf_lit(&p->text, "    ");
 		buf_add(&p->text, name.p, name.len);
