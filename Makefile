@@ -46,7 +46,7 @@ endif
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
 SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c ledger.c linetime.c pace.c progress.c \
-            baseline.c check.c explain.c sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard pipeline*.c doctor*.c control*.c)
+            baseline.c check.c completion.c explain.c sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard pipeline*.c doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -175,14 +175,25 @@ $(BUILD)/haspan.1: doc/haspan.1.in $(BUILD)/haspan
 
 man: $(BUILD)/haspan.1
 
+# What shells need to complete a command line.
+$(BUILD)/completion/haspan.%: $(BUILD)/haspan
+	$(Q)mkdir -p $(@D)
+	$(Q)$< completion $* > $@
+
+COMPLETION := $(addprefix $(BUILD)/completion/haspan.,bash zsh fish)
+
 # An existing configuration stays as it is. SYSCONFDIR is /etc whatever PREFIX is: that is where operators look.
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DOCDIR     ?= $(PREFIX)/share/doc/haspan
+ZSHDIR     ?= $(PREFIX)/share/zsh/site-functions
 
-install: all man
+install: all man $(COMPLETION)
 	install -D -m 755 $(BUILD)/haspan $(DESTDIR)$(PREFIX)/bin/haspan
 	install -D -m 644 $(BUILD)/haspan.1 $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1
+	install -D -m 644 $(BUILD)/completion/haspan.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/haspan
+	install -D -m 644 $(BUILD)/completion/haspan.zsh $(DESTDIR)$(ZSHDIR)/_haspan
+	install -D -m 644 $(BUILD)/completion/haspan.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/haspan.fish
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/doc
 	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/haspan|$(SYSCONFDIR)/haspan|' packaging/haspan.service \
 		> $(DESTDIR)$(UNITDIR)/haspan.service
@@ -197,7 +208,9 @@ install: all man
 # What runs stays, and so does the configuration.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/haspan $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1 \
-		$(DESTDIR)$(UNITDIR)/haspan.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
+		$(DESTDIR)$(UNITDIR)/haspan.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/haspan $(DESTDIR)$(ZSHDIR)/_haspan \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/haspan.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 # A package of the tree as it stands, for the Debian (or Ubuntu) that it is made on: build/haspan_VERSION_ARCH.deb

@@ -10,6 +10,7 @@
 #include "options.h"
 #include "parse/haproxy_cfg.h"
 #include "reconstruct/reconstruct.h"
+#include "report/stats.h"
 
 #define SOURCES_MAX 256
 
@@ -21,6 +22,8 @@ struct config {
 	struct slice sinks[SINKS_MAX];
 	const struct option_value *sink_from[SINKS_MAX];	/* for messages; NULL: nobody asked */
 	uint32_t nsinks;
+	bool stats;				/* a sink is `stats`: it is no sink of the pipeline's */
+	struct stats_config stats_config;
 	struct formats formats;
 	struct cfg *haproxy;			/* of --haproxy-cfg, or NULL */
 	struct rules rules;

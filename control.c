@@ -7,6 +7,7 @@
 #include "core/notify.h"
 #include "core/stop.h"
 #include "progress.h"
+#include "report/stats.h"
 #include "sandbox.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ struct loop {
 	struct reload reload;
 	struct admin *admin;
 	struct metrics_port *metrics;
+	struct watcher *stats;		/* of `--to stats`, or NULL */
 	int signals;
 	int64_t watchdog_ms, status_ms;	/* when the service manager was last told */
 };
@@ -197,6 +199,8 @@ static void say_ends(const struct control *c)
 	pipeline_account(c->pipeline, &a);
 	for (uint32_t k = 0; k < a.nsinks; k++)
 		log_info("sends to %s", a.sink[k].uri);
+	if (a.nsinks == 0)
+		log_info("sends nothing: --to stats prints at the end");
 }
 
 /* Sources without an end have no summary that says it: the first time at once, then at most once a minute. */
@@ -381,6 +385,19 @@ static bool open_doors(struct loop *l, const struct config *c, struct err *err)
 	return true;
 }
 
+static bool open_watchers(struct loop *l, const struct config *c, struct err *err)
+{
+	for (size_t i = 0; l->job.onlooker && i < 2; i++)
+		if (l->job.onlooker->watcher[i] && !pipeline_watch(l->control.pipeline, l->job.onlooker->watcher[i], err))
+			return false;
+	if (!c->stats)
+		return true;
+	l->stats = stats_new(&c->stats_config);
+	if (!l->stats)
+		return err_set(err, EXIT_CONFIG, "out of memory");
+	return pipeline_watch(l->control.pipeline, l->stats, err);
+}
+
 static bool open_all(struct loop *l, const struct config *c, struct err *err)
 {
 	l->job.done = eventfd(0, EFD_CLOEXEC);
@@ -394,10 +411,7 @@ static bool open_all(struct loop *l, const struct config *c, struct err *err)
 	if (!c->check_only && !open_doors(l, c, err))
 		return false;
 	l->control.pipeline = l->job.pipeline = pipeline_open(c, err);
-	for (size_t i = 0; l->control.pipeline && l->job.onlooker && i < 2 && !c->check_only; i++)
-		if (l->job.onlooker->watcher[i] && !pipeline_watch(l->control.pipeline, l->job.onlooker->watcher[i], err))
-			return false;
-	return l->control.pipeline != NULL;
+	return l->control.pipeline != NULL && (c->check_only || open_watchers(l, c, err));
 }
 
 static void close_all(struct loop *l)
@@ -408,9 +422,17 @@ static void close_all(struct loop *l)
 	admin_close(l->admin);
 	if (l->control.pipeline)
 		pipeline_close(l->control.pipeline);
+	stats_free(l->stats);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+}
+
+/* Before the summary, also on the same terminal. Whether it could be written is main's to see. */
+static void print_stats(struct watcher *stats)
+{
+	stats_print(stats);
+	fflush(stdout);
 }
 
 static int run(struct loop *l, const struct settings *first)
@@ -435,6 +457,8 @@ static int run(struct loop *l, const struct settings *first)
 		reload_end(l, first);
 	}
 	l->control.state = STATE_STOPPING;
+	if (l->stats)
+		print_stats(l->stats);
 	if (l->job.err.code != EXIT_DONE)
 		err_print(&l->job.err);
 	if (l->job.refused)

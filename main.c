@@ -2,6 +2,7 @@
  * main.c - options, commands, exit code.
  */
 #include "check.h"
+#include "completion.h"
 #include "control.h"
 #include "core/log.h"
 #include "doctor.h"
@@ -33,8 +34,18 @@ static bool is_misspelt(const struct options *o)
 
 	if (strspn(word, "abcdefghijklmnopqrstuvwxyz") != strlen(word) || access(word, F_OK) == 0)
 		return false;
-	log_error("%s: no such file, and no such command: haspan has run, check, doctor, explain, formats and help", word);
+	log_error("%s: no such file, and no such command: haspan has run, check, doctor, explain, formats, completion and help", word);
 	return true;
+}
+
+static int completion(const struct options *o)
+{
+	const char *shell = o->noperands == 1 ? o->operands[0] : "";
+
+	if (completion_print(shell))
+		return EXIT_DONE;
+	log_error("expected a shell: haspan completion bash, zsh or fish");
+	return EXIT_USAGE;
 }
 
 static int dispatch(struct settings *s, int argc, char **argv)
@@ -60,6 +71,8 @@ static int dispatch(struct settings *s, int argc, char **argv)
 		formats_print();
 		return EXIT_DONE;
 	}
+	if (strcmp(o->command, "completion") == 0)
+		return completion(o);
 	if (strcmp(o->command, "doctor") == 0)
 		return doctor_main(o);
 	if (strcmp(o->command, "run") == 0 && is_misspelt(o))

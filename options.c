@@ -10,13 +10,7 @@
 
 enum { ONE, MANY };
 
-static const struct row {
-	const char *name;
-	char letter;
-	const char *arg;
-	int many;
-	const char *help, *otherwise;
-} rows[OPTION_MAX] = {
+static const struct option_row rows[OPTION_MAX] = {
 #define SECTION(title, first)
 #define OPTION(id, name, letter, arg, many, help, otherwise) \
 	[OPTION_##id] = { name, letter, arg, many, help, otherwise },
@@ -25,7 +19,7 @@ static const struct row {
 #undef SECTION
 };
 
-static const char *const commands[] = { "run", "check", "doctor", "explain", "formats", "help" };
+static const char *const commands[] = { "run", "check", "doctor", "explain", "formats", "completion", "help" };
 
 /* ---- values ------------------------------------------------------------------------------------------ */
 
@@ -310,7 +304,7 @@ static const char *title_of(int id)
 
 static void help_option(int id)
 {
-	const struct row *r = &rows[id];
+	const struct option_row *r = &rows[id];
 	char flag[80];
 	int n = snprintf(flag, sizeof(flag), "  %c%c%c --%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
 			 r->letter ? ',' : ' ', r->name, r->arg ? " " : "", r->arg ? r->arg : "");
@@ -353,24 +347,54 @@ static const struct command_help {
 	  "haspan doctor [OPTION]... CFG...\n\n"
 	  "Says which spans a haproxy.cfg would give, what its logs lack for good traces, and the lines to add.\n",
 	  { OPTION_FIX, OPTION_JSON, OPTION_MAX } },
+	{ "completion",
+	  "haspan completion bash|zsh|fish\n\n"
+	  "Prints a script by which this shell completes commands, options and their values, for who did not install\n"
+	  "haspan by its package or make install: source <(haspan completion bash), in ~/.bashrc.\n", { OPTION_MAX } },
 	{ "formats",
 	  "haspan formats\n\nLists the formats that are known, and the fields that they yield.\n", { OPTION_MAX } },
 };
 
+/* NULL: it takes all of them. */
+static const struct command_help *help_of(const char *command)
+{
+	for (size_t i = 0; i < sizeof(command_helps) / sizeof(command_helps[0]); i++)
+		if (strcmp(command, command_helps[i].name) == 0)
+			return &command_helps[i];
+	return NULL;
+}
+
 static bool help_command(const char *command)
 {
-	for (size_t i = 0; i < sizeof(command_helps) / sizeof(command_helps[0]); i++) {
-		const struct command_help *h = &command_helps[i];
+	const struct command_help *h = help_of(command);
 
-		if (strcmp(command, h->name) != 0)
-			continue;
-		printf("%s\n", h->text);
-		for (size_t k = 0; h->options[k] != OPTION_MAX; k++)
-			help_option((int)h->options[k]);
-		printf("%sAll options and variables: haspan --help, man haspan\n", h->options[0] == OPTION_MAX ? "" : "\n");
-		return true;
-	}
-	return false;
+	if (!h)
+		return false;
+	printf("%s\n", h->text);
+	for (size_t k = 0; h->options[k] != OPTION_MAX; k++)
+		help_option((int)h->options[k]);
+	printf("%sAll options and variables: haspan --help, man haspan\n", h->options[0] == OPTION_MAX ? "" : "\n");
+	return true;
+}
+
+const struct option_row *options_row(enum option_id id)
+{
+	return &rows[id];
+}
+
+const char *options_command(size_t i)
+{
+	return i < sizeof(commands) / sizeof(commands[0]) ? commands[i] : NULL;
+}
+
+bool options_takes(const char *command, enum option_id id)
+{
+	const struct command_help *h = help_of(command);
+
+	for (size_t k = 0; h && h->options[k] != OPTION_MAX; k++)
+		if (h->options[k] == id)
+			return true;
+	return !h || id == OPTION_HELP;
 }
 
 void options_help(const char *command)
@@ -382,7 +406,8 @@ void options_help(const char *command)
 	       "  haspan check --rules RULES [FILE]...  hold captured logs against rules, for CI\n"
 	       "  haspan doctor [--fix|--json] CFG...   what a haproxy.cfg lacks for good traces\n"
 	       "  haspan explain [OPTION]... [LINE]...  one line, step by step, for who writes log-formats\n"
-	       "  haspan formats                       the formats and fields that are known\n");
+	       "  haspan formats                       the formats and fields that are known\n"
+	       "  haspan completion bash|zsh|fish      a script that completes all of this\n");
 	for (int id = 0; id < OPTION_MAX; id++) {
 		if (title_of(id))
 			printf("\n%s\n", title_of(id));
@@ -411,7 +436,7 @@ static void roff(const char *s)
 void options_man(void)
 {
 	for (int id = 0; id < OPTION_MAX; id++) {
-		const struct row *r = &rows[id];
+		const struct option_row *r = &rows[id];
 
 		if (title_of(id))
 			printf(".SS %s\n", title_of(id));

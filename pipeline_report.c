@@ -12,7 +12,7 @@ static void sink_account(struct sink_account *a, const struct tally *t, const st
 	a->restored = s->restored;
 	a->exported = s->exported;
 	a->unsampled = t->unsampled;
-	a->filtered = t->filtered;
+	a->filtered = t->filtered + s->left_out;
 	a->refused = s->refused;
 	a->dropped = s->dropped;
 	a->held = a->spans + a->restored - a->exported - a->unsampled - a->filtered - a->refused - a->dropped;
@@ -130,6 +130,7 @@ static size_t print_spans(char *out, size_t size, const struct sink_account *s)
 void pipeline_summary(struct pipeline *p)
 {
 	char text[2048 + SINKS_MAX * 1024];
+	struct buf out = { .max = sizeof(text) + RULES_MAX * (RULE_SHOWN + 64) };
 	struct account a;
 	size_t n;
 
@@ -148,7 +149,10 @@ void pipeline_summary(struct pipeline *p)
 		n += print_spans(text + n, sizeof(text) - n, &a.sink[k]);
 		text[n++] = '\n';
 	}
-	log_lines(LOG_LEVEL_INFO, text, n);
+	buf_add(&out, text, n);
+	rules_print(p, &out);
+	log_lines(LOG_LEVEL_INFO, out.p, out.len < LOG_TEXT_MAX ? out.len : LOG_TEXT_MAX);
+	buf_free(&out);
 }
 
 /* Nothing at all was understood: that is a wrong format, not a bad line. */
@@ -170,6 +174,8 @@ int pipeline_exit_code(struct pipeline *p)
 	int code = p->c->strict && p->total.rejected ? EXIT_CHECK : EXIT_DONE;
 
 	hint(p);
+	if (!rules_found(p))
+		code = EXIT_CHECK;
 	if (p->rejects_failed)
 		code = EXIT_CONFIG;
 	if (p->err && (int)p->err->code > code)

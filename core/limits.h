@@ -200,6 +200,13 @@
 #define RCVBUF_MAX ((uint64_t)1024 * 1024 * 1024)
 
 /*
+ * What came of streams and followed files within GATHER_MS goes into one block, where it is less than GATHER_BYTES: each
+ * block costs wake-ups, locks and cold caches. A stream's sender has room for more than that in its socket's buffer.
+ */
+#define GATHER_MS 4
+#define GATHER_BYTES (32 * 1024)
+
+/*
  * How long datagrams may gather once the socket was found empty: to be woken for each of them costs as much again as to read
  * it, and a few lines at a time find cold caches. A millisecond for each DATAGRAM_ROOM of the kernel's buffer, at most
  * DATAGRAM_REST_MS: it takes 750,000 lines a second of DATAGRAM_TRUESIZE (what the kernel counts for one) to fill it in that
@@ -321,6 +328,18 @@
 /* --keep and --drop of one run. */
 #define RULES_MAX 64
 
+/* Bytes of such a rule that are shown beside its count: a screen's width, and enough to tell it from others. */
+#define RULE_SHOWN 400
+
+/* --trace, at least: of a million traces about one in 4,000 shares its first 8 digits with another. */
+#define TRACE_DIGITS_MIN 8
+
+/* --slowest: a person looks at a few. Kept in memory until the end, each up to TREE_TEXT_MAX. */
+#define SLOWEST_MAX 1000
+
+/* The picture of a request that --slowest keeps; what is longer (thousands of steps' fields) is cut, and says so. */
+#define TREE_TEXT_MAX ((size_t)32 * 1024)
+
 /*
  * Steps of one regular expression on one text (PCRE2's match limit; its machine code honours it too): a hostile line must
  * not make it run for seconds. This many take milliseconds.
@@ -388,6 +407,27 @@
 #define SKETCH_BITS 7
 #define SKETCH_BYTES_MAX ((size_t)2 * 59 * 64 * 8)
 #define SKETCH_STEP 32
+
+/*
+ * --to stats: names in --by, bytes of each that are looked at, and how many groups are told apart. Names of a configuration
+ * are hundreds; paths have no end. A group takes 1 to 2 KiB as a rule, and each worker may hold twice as many.
+ */
+#define STATS_BY_MAX 8
+#define STATS_NAME_MAX 120
+#ifdef HASPAN_HARD
+#define STATS_GROUPS 8
+#else
+#define STATS_GROUPS 1024
+#endif
+
+/* Groups that are shown unless --top says otherwise; slowest requests, unless --slowest does, and at most. */
+#define STATS_TOP 20
+#define STATS_SLOWEST 10
+#define SLOWEST_MAX 1000
+
+/* Kinds of failures that are shown, and for each the groups that have most of it. */
+#define STATS_FAILURES 30
+#define STATS_FAILURE_GROUPS 3
 
 /* Sockets that systemd may pass (LISTEN_FDS): as many as a configuration can name sources. */
 #define PASSED_MAX 256

@@ -3,14 +3,13 @@
  */
 #include "export/export.h"
 #include "export/spool.h"
-#include "export/tree.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 /* Sinks of the contract that this version does not have yet: say so, do not guess. */
 static const struct slice later[] = { { "grpc://", 7 },	  { "grpcs://", 8 }, { "zipkin://", 9 },
-				      { "html:", 5 },	  { "stats", 5 } };
+				      { "html:", 5 } };
 
 static bool has_scheme(struct slice uri, struct slice scheme)
 {
@@ -21,10 +20,8 @@ static struct sink *pick(struct slice uri, const struct export_config *cfg, stru
 {
 	if (slice_eq(uri, SLICE("null")))
 		return null_sink_open(err);
-	if (slice_eq(uri, SLICE("tree"))) {
-		tree_setup(cfg->colour, cfg->width);
-		return file_sink_open(SLICE("-"), &encoder_tree, err);
-	}
+	if (slice_eq(uri, SLICE("tree")))
+		return tree_sink_open(cfg, err);
 	if (slice_eq(uri, SLICE("-")))
 		return file_sink_open(uri, &encoder_json, err);
 	if (slice_starts(uri, SLICE("file:")))
@@ -41,7 +38,7 @@ static struct sink *pick(struct slice uri, const struct export_config *cfg, stru
 			return NULL;
 		}
 	err_at(err, EXIT_USAGE, uri.p, uri.len, 0,
-	       "no such sink: expected tree, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
+	       "no such sink: expected tree, stats, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
 	return NULL;
 }
 

@@ -236,3 +236,27 @@ static void tree_close(struct buf *out, size_t mark)
 }
 
 const struct encoder encoder_tree = { "tree", tree_open, tree_draw, tree_close, NULL, false };
+
+/* ---- pieces ------------------------------------------------------------------------------------------------ */
+
+static _Atomic uint64_t least_ns;
+
+void tree_least(uint64_t ns)
+{
+	least_ns = ns;
+}
+
+static void piece_trace(struct buf *out, const struct record *r, const struct trace *t)
+{
+	struct tree_piece piece = { t->span[0].end_ns - t->span[0].start_ns, t->id_hi, t->id_lo, t->n, 0 };
+	size_t at = out->len;
+
+	if (piece.ns < least_ns)
+		return;
+	buf_add(out, (const char *)&piece, sizeof(piece));
+	tree_draw(out, r, t);
+	piece.len = (uint32_t)(out->len - at - sizeof(piece));
+	memcpy(out->p + at, &piece, sizeof(piece));
+}
+
+const struct encoder encoder_tree_pieces = { "tree", tree_open, piece_trace, tree_close, NULL, false };

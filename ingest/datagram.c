@@ -350,6 +350,7 @@ static void ask_buffer(struct datagrams *d, struct slice uri, uint64_t bytes)
 		setsockopt(d->fd, SOL_SOCKET, SO_RCVBUF, &asked, sizeof(asked));
 	getsockopt(d->fd, SOL_SOCKET, SO_RCVBUF, &d->granted, &len);
 	d->rest_ms = d->granted / DATAGRAM_ROOM < DATAGRAM_REST_MS ? d->granted / DATAGRAM_ROOM : DATAGRAM_REST_MS;
+	d->port.impatient = d->rest_ms == 0;
 	if (d->granted / 2 < asked)
 		log_warn("%.*s: a receive buffer of %d KiB was granted, %d KiB were asked for: `sysctl -w "
 			 "net.core.rmem_max=%d` allows them, from the next start on", (int)uri.len, uri.p,
@@ -516,6 +517,7 @@ struct port *unix_open(struct live *l, struct slice uri, struct slice rest, stru
 		ok = check ? make_way(&a, true, err) : unix_own(d, &a, mode, err);
 	if (ok && !check)
 		say_queue(uri);
+	d->port.impatient = true;	/* ten may wait, then the sender is refused */
 	if (ok)
 		return &d->port;
 	err_where(err, "%s", a.sun_path);

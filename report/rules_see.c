@@ -142,10 +142,19 @@ static void see_counted(const struct seen *s)
 		remember(s, duration_us(s->trace), 0);
 }
 
+/* A mean and a sum are made by all, the others by those beyond the limit. */
+static bool is_worth_seeing(const struct check_rule *r, bool beyond)
+{
+	if (r->op == COMPARE_EQ || r->op == COMPARE_NE)
+		return false;
+	return beyond || r->measure == MEASURE_MEAN || r->measure == MEASURE_SUM;
+}
+
 static void see_value(const struct seen *s)
 {
 	const struct check_rule *r = s->rule;
 	struct cell *c = s->cell;
+	bool beyond;
 	int64_t n;
 
 	if (!expr_number(r->value, s->rec, s->trace, s->part->memo, &n))
@@ -154,10 +163,11 @@ static void see_value(const struct seen *s)
 	c->max = c->seen == 0 || n > c->max ? n : c->max;
 	c->sum += n;
 	c->seen++;
-	c->hits += !limit_holds(r, n, 1);
+	beyond = !limit_holds(r, n, 1);
+	c->hits += beyond;
 	if (r->measure == MEASURE_QUANTILE)
 		sketch_add(&c->sketch, n < 0 ? 0 : (uint64_t)n);
-	if (r->op != COMPARE_EQ && r->op != COMPARE_NE)
+	if (is_worth_seeing(r, beyond))
 		remember(s, limit_is_upper(r) ? n : n == INT64_MIN ? INT64_MAX : -n, n);
 }
 

@@ -116,7 +116,7 @@ check "--resource twice" fails 2 'given twice' --resource a=1 --resource a=2 "$l
 check "--resource with bad UTF-8" points 2 '--resource:3: the value is not valid UTF-8' '?' --resource $'a=\xff' "$log"
 check "--service-name with bad UTF-8" fails 2 'UTF-8' --service-name $'\xff' "$log"
 check "--to foo://" points 2 '--to:1: no such sink: expected' foo --to foo://x "$log"
-for sink in grpc://h:4317 zipkin://h:9411 html:x.html stats; do
+for sink in grpc://h:4317 zipkin://h:9411 html:x.html; do
 	check "--to $sink: not yet" fails 2 '--to:1:' --to $sink "$log"
 done
 check "--from kafka://h/t: no group" fails 2 'group=NAME expected' --from kafka://h/t

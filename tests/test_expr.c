@@ -279,14 +279,16 @@ static void the_first_rule_that_is_true_decides(void **state)
 	assert_int_equal(verdict_of("always_off", ""), VERDICT_UNSAMPLED);
 	assert_int_equal(verdict_of("always_off", "+status >= 500"), VERDICT_KEPT);
 	assert_int_equal(l.trace.flags & 1, 1);
-	assert_int_equal(l.rebuilder.rule_hits[0], 1);
+	assert_int_equal(l.rebuilder.decided, 0);
 	assert_int_equal(verdict_of("always_off", "+status < 500"), VERDICT_UNSAMPLED);
+	assert_int_equal(l.rebuilder.decided, RULE_NONE);
 	assert_int_equal(verdict_of("always_on", "-path ~ '^/api'"), VERDICT_FILTERED);
 	assert_int_equal(l.trace.flags & 1, 0);
 	assert_int_equal(verdict_of("always_on", "+failed;-path ~ '^/api'"), VERDICT_KEPT);
 	assert_int_equal(verdict_of("always_on", "-path ~ '^/api';+failed"), VERDICT_FILTERED);
-	assert_int_equal(l.rebuilder.rule_hits[0], 1);
-	assert_int_equal(l.rebuilder.rule_hits[1], 0);
+	assert_int_equal(l.rebuilder.decided, 0);
+	assert_int_equal(verdict_of("always_on", "-path ~ '^/b';+failed"), VERDICT_KEPT);
+	assert_int_equal(l.rebuilder.decided, 1);
 	lines_free(&l);
 }
 
