@@ -33,9 +33,8 @@ struct comparison {
 	bool few;			/* too few to compare */
 	bool ranked, tailed;		/* there is something to test */
 	struct ranks ranks;		/* of all times */
-	uint64_t limit;			/* the 95th percentile of both captures */
-	struct share before, after;	/* beyond it; or failed */
-	uint32_t p_ranks, p_share;	/* where in `p` their probabilities are */
+	struct beyond tail;		/* of the longest; or of those that failed */
+	uint32_t p_ranks, p_tail;	/* where in `p` their probabilities are */
 };
 
 struct work {
@@ -83,20 +82,21 @@ static void pair_up(struct work *w, struct backends *old, struct backends *now)
 static void compare_times(struct work *w, struct comparison *c)
 {
 	const struct sketch *old = &c->of.old->time[c->what], *now = &c->of.now->time[c->what];
-	struct sketch both = { 0 };
 
 	c->ranked = infer_ranks(old, now, &c->ranks);
 	if (!c->ranked)
 		return;			/* all the same */
 	c->p_ranks = w->np;
 	w->p[w->np++] = c->ranks.p;
-	sketch_merge(&both, old);
-	sketch_merge(&both, now);
-	c->limit = sketch_quantile(&both, P95);
-	sketch_free(&both);
-	c->before = infer_beyond(old, c->limit);
-	c->after = infer_beyond(now, c->limit);
-	c->tailed = c->before.hits + c->after.hits > 0;
+	c->tailed = infer_beyond(old, now, P95, &c->tail);
+}
+
+static void compare_failures(struct comparison *c)
+{
+	c->tail.before = (struct share){ c->of.old->failed, c->nbefore };
+	c->tail.after = (struct share){ c->of.now->failed, c->nafter };
+	c->tail.p = infer_fisher(c->tail.before, c->tail.after);
+	c->tailed = c->of.old->failed + c->of.now->failed > 0;
 }
 
 static bool is_few(uint64_t before, uint64_t after)
@@ -118,16 +118,13 @@ static void compare_one(struct work *w, struct both of, int what)
 	if ((c->few = is_few(before, after)))
 		return;
 	w->ncompared++;
-	if (times) {
+	if (times)
 		compare_times(w, c);
-	} else {
-		c->before = (struct share){ of.old->failed, before };
-		c->after = (struct share){ of.now->failed, after };
-		c->tailed = of.old->failed + of.now->failed > 0;
-	}
+	else
+		compare_failures(c);
 	if (c->tailed) {
-		c->p_share = w->np;
-		w->p[w->np++] = infer_fisher(c->before, c->after);
+		c->p_tail = w->np;
+		w->p[w->np++] = c->tail.p;
 	}
 }
 
@@ -166,14 +163,14 @@ static bool has_tail(const struct work *w, const struct comparison *c)
 {
 	const struct sketch *old = &c->of.old->time[c->what], *now = &c->of.now->time[c->what];
 
-	return c->tailed && w->p[c->p_share] < w->limits->alpha &&
+	return c->tailed && w->p[c->p_tail] < w->limits->alpha &&
 	       longer(w->limits, sketch_quantile(old, P95), sketch_quantile(now, P95));
 }
 
 static bool fails_more(const struct work *w, const struct comparison *c)
 {
-	return c->tailed && w->p[c->p_share] < w->limits->alpha &&
-	       share_of(c->after) - share_of(c->before) >= w->limits->failures;
+	return c->tailed && w->p[c->p_tail] < w->limits->alpha &&
+	       share_of(c->tail.after) - share_of(c->tail.before) >= w->limits->failures;
 }
 
 /* ---- sentences ----------------------------------------------------------------------------------------- */
@@ -228,9 +225,9 @@ static void say_shift(struct buf *b, uint64_t before, uint64_t after)
 /* "1.1 % → 9 %" */
 static void say_shares(struct buf *b, const struct comparison *c)
 {
-	result_value(b, UNIT_SHARE, share_of(c->before));
+	result_value(b, UNIT_SHARE, share_of(c->tail.before));
 	buf_lit(b, " → ");
-	result_value(b, UNIT_SHARE, share_of(c->after));
+	result_value(b, UNIT_SHARE, share_of(c->tail.after));
 }
 
 static void say_p(struct buf *b, double p)
@@ -248,15 +245,15 @@ static void say_ranks(struct buf *b, const struct work *w, const struct comparis
 	buf_printf(b, ", A12 %.2f", c->ranks.a12);
 }
 
-/* How many of the requests are beyond what 95 % of both captures have. */
+/* How many of the requests take longer than 95 % of them did. */
 static void say_beyond(struct buf *b, const struct work *w, const struct comparison *c)
 {
 	buf_lit(b, "over ");
-	result_value(b, UNIT_TIME, (double)c->limit);
+	result_value(b, UNIT_TIME, (double)c->tail.limit);
 	buf_char(b, ' ');
 	say_shares(b, c);
-	buf_lit(b, " of requests; Fisher's exact test, ");
-	say_p(b, w->p[c->p_share]);
+	buf_lit(b, " of requests; precedence test, ");
+	say_p(b, w->p[c->p_tail]);
 }
 
 static void say_slower(struct buf *b, const struct work *w, const struct comparison *c)
@@ -319,15 +316,15 @@ static void say_failures(struct buf *b, const struct work *w, const struct compa
 		buf_lit(b, "no request fails, and none did before");
 		return;
 	}
-	result_value(b, UNIT_SHARE, share_of(c->after));
+	result_value(b, UNIT_SHARE, share_of(c->tail.after));
 	buf_lit(b, " of requests fail, ");
-	result_value(b, UNIT_SHARE, share_of(c->before));
+	result_value(b, UNIT_SHARE, share_of(c->tail.before));
 	buf_lit(b, " did before (");
-	say_of(b, c->after);
+	say_of(b, c->tail.after);
 	buf_lit(b, ", ");
-	say_of(b, c->before);
+	say_of(b, c->tail.before);
 	buf_lit(b, "; Fisher's exact test, ");
-	say_p(b, w->p[c->p_share]);
+	say_p(b, w->p[c->p_tail]);
 	buf_char(b, ')');
 }
 
@@ -402,7 +399,7 @@ static void judge(struct work *w, const struct comparison *c)
 	struct result *r = result_add(w, group(w, c), sentence(w, c));
 
 	r->seen = c->nafter;
-	r->violating = c->what == WHAT_FAILURES ? c->after.hits : 0;
+	r->violating = c->what == WHAT_FAILURES ? c->tail.after.hits : 0;
 	r->verdict = c->few ? RESULT_EMPTY : is_bad(w, c) ? RESULT_FAILED : RESULT_PASSED;
 	/* What was tested, and no longer is, should be looked at. */
 	if (c->few)

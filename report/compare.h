@@ -4,8 +4,8 @@
  *
  * A difference counts when it is significant and large: both. Three tests, each one-sided: that a phase tends to take
  * longer (Mann-Whitney U; effect: A12, and the shift of the median), that more requests lie beyond the 95th percentile
- * of both captures together (Fisher's exact test; effect: the shift of the 95th percentile), that more requests fail
- * (Fisher's exact test; effect: the share). The p-values of a comparison are corrected together, by Holm's method.
+ * of before (precedence test; effect: the shift of the 95th percentile), that more requests fail (Fisher's exact test;
+ * effect: the share). The p-values of a comparison are corrected together, by Holm's method.
  */
 #ifndef REPORT_COMPARE_H
 #define REPORT_COMPARE_H

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define PPM UINT64_C(1000000)
+
 /* ---- ranks --------------------------------------------------------------------------------------------- */
 
 /* Two sketches bin by bin: what each has in the bins of the next value that either has. */
@@ -59,18 +61,6 @@ bool infer_ranks(const struct sketch *old, const struct sketch *now, struct rank
 
 /* ---- shares -------------------------------------------------------------------------------------------- */
 
-struct share infer_beyond(const struct sketch *s, uint64_t limit)
-{
-	struct share share = { .n = s->count };
-	struct sketch_walk at = { 0 };
-	struct sketch_bin b;
-
-	while (sketch_next(s, &at, &b))
-		if (b.value > limit)
-			share.hits += b.count;
-	return share;
-}
-
 static double choose(double n, double k)
 {
 	int sign;
@@ -110,6 +100,37 @@ double infer_fisher(struct share old, struct share now)
 	else
 		p = 1 - tail(old, now, (double)now.hits - 1, -1);
 	return p > 1 ? 1 : p < 0 ? 0 : p;
+}
+
+static struct share beyond(const struct sketch *s, uint64_t limit)
+{
+	struct share share = { .n = s->count };
+	struct sketch_walk at = { 0 };
+	struct sketch_bin b;
+
+	while (sketch_next(s, &at, &b))
+		if (b.value > limit)
+			share.hits += b.count;
+	return share;
+}
+
+/*
+ * That at least j of `now` lie beyond the r-th largest of `old` is that at least j of the r - 1 + j largest of both
+ * are of `now`: Fisher's table. Where others of `old` equal the r-th largest, fewer than r - 1 lie beyond; to count them
+ * all the same makes p larger, never smaller.
+ */
+bool infer_beyond(const struct sketch *old, const struct sketch *now, uint32_t ppm, struct beyond *out)
+{
+	uint64_t limit = sketch_quantile(old, ppm), above = PPM - ppm;
+	uint64_t ranks = old->count / PPM * above + old->count % PPM * above / PPM;
+	struct share before = beyond(old, limit), after = beyond(now, limit), table = before;
+
+	if (table.hits < ranks)
+		table.hits = ranks;
+	if (!after.hits)
+		return false;
+	*out = (struct beyond){ .limit = limit, .before = before, .after = after, .p = infer_fisher(table, after) };
+	return true;
 }
 
 /* ---- several tests at once ----------------------------------------------------------------------------- */

@@ -26,11 +26,21 @@ struct share {
 	uint64_t hits, n;
 };
 
-/* How many numbers lie in bins beyond `limit`. */
-struct share infer_beyond(const struct sketch *s, uint64_t limit);
-
 /* Fisher's exact test, one-sided: how likely so large a share in `now` is, if chance alone shared out the hits. */
 double infer_fisher(struct share old, struct share now);
+
+/* How many lie beyond what nearly all of `old` stay within. */
+struct beyond {
+	uint64_t limit;		/* a quantile of `old` */
+	struct share before, after;	/* beyond it, of `old` and of `now` */
+	double p;		/* how likely so many of `now` are by chance */
+};
+
+/*
+ * The precedence test (Nelson, 1963), one-sided: how many of `now` lie beyond the quantile `ppm` (a millionth each) of
+ * `old`. It is exact, whatever the distribution; ties make it careful. false: none of `now` does.
+ */
+bool infer_beyond(const struct sketch *old, const struct sketch *now, uint32_t ppm, struct beyond *out);
 
 /*
  * Holm's correction, in place: of `n` tests at once, the chance that any of those with p[i] < alpha is a false alarm is

@@ -3,8 +3,8 @@
 
     tests/compare.py [--driver FILE]        FILE: build/tests/infer_driver unless said
 
-U, p and A12 of the Mann-Whitney test, Fisher's exact test and Holm's correction must be scipy's; what the bins of a sketch
-blur must stay within their width; equal distributions must not be told apart more often than the stated level.
+U, p and A12 of the Mann-Whitney test, the precedence test, Fisher's exact test and Holm's correction must be scipy's;
+what the bins of a sketch blur must stay small; equal distributions must not be told apart more often than stated.
 """
 import argparse
 import math
@@ -66,8 +66,8 @@ def pairs(rng, count, numbers):
         yield numbers(rng, n, 0), numbers(rng, m, rng.choice((0, 0, 1, 5)))
 
 
-def question(old, now):
-    return ' '.join(map(str, ['ranks', len(old), len(now), *old, *now]))
+def question(old, now, what='ranks'):
+    return ' '.join(map(str, [what, len(old), len(now), *old, *now]))
 
 
 def theirs(old, now):
@@ -87,8 +87,8 @@ def ranks_are_scipys(driver, rng):
                 wrong.append((old, now))
         elif not all(near(a, b) for a, b in zip(answer, theirs(old, now))):
             wrong.append((answer, theirs(old, now)))
-    claim(not wrong, 'Mann-Whitney: U, A12 and p of 300 pairs, %d with ties and %d all the same, are scipy\'s' % (ties, same),
-          len(wrong), wrong[:2])
+    claim(not wrong, "Mann-Whitney: U, A12 and p of 300 pairs, %d with ties and %d all the same, are scipy's" %
+          (ties, same), len(wrong), wrong[:2])
 
 
 def bins_blur_little(driver, rng):
@@ -104,17 +104,43 @@ def bins_blur_little(driver, rng):
     claim(worst < 0.005, 'bins move A12 of 100 pairs of microseconds by at most %.4f' % worst, worst)
 
 
+def precedence(old, now):
+    """p of the precedence test at the 95th percentile, by its definition; None: nothing lies beyond"""
+    rank = -(-len(old) * 95 // 100)
+    limit = sorted(old)[rank - 1]
+    beyond = sum(x > limit for x in now)
+    ranks = max(len(old) - rank, sum(x > limit for x in old))
+    if not beyond:
+        return None
+    return [float(stats.hypergeom.sf(beyond - 1, len(old) + len(now), ranks + beyond, len(now)))]
+
+
+def precedence_is_exact(driver, rng):
+    asked = list(pairs(rng, 300, milliseconds))
+    wrong, none = [], 0
+    for (old, now), answer in zip(asked, ask(driver, [question(*pair, 'beyond') for pair in asked])):
+        expected = precedence(old, now)
+        none += expected is None
+        if (answer is None) != (expected is None) or (answer and not near(answer[0], expected[0], 1e-6)):
+            wrong.append((answer, expected))
+    claim(not wrong, 'precedence test: p of 300 pairs, %d with nothing beyond, is by its definition' % none,
+          len(wrong), wrong[:3])
+
+
 def false_alarms_are_rare(driver, rng):
     asked = []
     for _ in range(1000):
-        numbers = rng.choice((lambda: int(rng.lognormvariate(3, 1)), lambda: rng.randrange(3), lambda: rng.randrange(1000)))
+        numbers = rng.choice((lambda: int(rng.lognormvariate(3, 1)), lambda: rng.randrange(3),
+                              lambda: rng.randrange(1000)))
         n, m = rng.choice((20, 50, 300)), rng.choice((20, 80, 300))
         asked.append(([1000 * numbers() for _ in range(n)], [1000 * numbers() for _ in range(m)]))
-    alarms = sum(answer is not None and answer[2] < ALPHA
-                 for answer in ask(driver, [question(*pair) for pair in asked]))
     # one in 10,000 runs would have more, if the level were as stated
     limit = stats.binom.ppf(0.9999, len(asked), ALPHA)
-    claim(alarms <= limit, '%d alarms in 1,000 pairs of equal distributions, level %g' % (alarms, ALPHA), alarms, limit)
+    for what, name in ('ranks', 'Mann-Whitney'), ('beyond', 'precedence'):
+        answers = ask(driver, [question(*pair, what) for pair in asked])
+        alarms = sum(answer is not None and answer[-1] < ALPHA for answer in answers)
+        claim(alarms <= limit, '%s: %d alarms in 1,000 pairs of equal distributions, level %g' % (name, alarms, ALPHA),
+              alarms, limit)
 
 
 # ---------------------------------------------------------------- shares, and several tests at once
@@ -132,14 +158,15 @@ def fisher_is_scipys(driver, rng):
         expected = float(stats.hypergeom.sf(b - 1, n + m, a + b, m)) if b else 1.0
         if not near(p, expected, 1e-6) and abs(p - expected) > 1e-12:
             wrong.append(((a, n, b, m), p, expected))
-    claim(not wrong, "Fisher: p of %d tables, up to 10,000,000 requests, is scipy's" % len(tables), len(wrong), wrong[:3])
+    claim(not wrong, "Fisher: p of %d tables, up to 10,000,000 requests, is scipy's" % len(tables),
+          len(wrong), wrong[:3])
 
 
 def holm_is_holms(driver, rng):
     asked = [[rng.random() ** rng.choice((1, 3, 20)) for _ in range(n)] for n in (1, 2, 3, 10, 500) for _ in range(10)]
     asked += [[0.01] * 4, [0.04, 0.01, 0.03, 0.02]]
     wrong = []
-    for p, answer in zip(asked, ask(driver, [' '.join(map(repr, ['holm'] + [len(p), *p])).replace("'", '') for p in asked])):
+    for p, answer in zip(asked, ask(driver, [' '.join(['holm', str(len(p)), *map(repr, p)]) for p in asked])):
         order = sorted(range(len(p)), key=p.__getitem__)
         expected, least = [0] * len(p), 0
         for i, k in enumerate(order):
@@ -154,7 +181,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--driver', default='build/tests/infer_driver')
     driver = os.path.join(ROOT, parser.parse_args().driver)
-    for test in (ranks_are_scipys, bins_blur_little, false_alarms_are_rare, fisher_is_scipys, holm_is_holms):
+    for test in (ranks_are_scipys, bins_blur_little, precedence_is_exact, false_alarms_are_rare, fisher_is_scipys,
+                 holm_is_holms):
         test(driver, random.Random(test.__name__))
     print('%d passed, %d failed' % (passed, failed))
     return failed > 0

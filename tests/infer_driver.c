@@ -1,8 +1,9 @@
 /*
- * The tests of significance (report/infer.h), asked by tests/compare.py: a question a line on standard input, an answer a
- * line on standard output.
+ * The tests of significance (report/infer.h), asked by tests/compare.py: a question a line on standard input, an answer
+ * a line on standard output.
  *
  *	ranks N M old... now...		u a12 p, or "none"
+ *	beyond N M old... now...	p at the 95th percentile of old, or "none"
  *	fisher HITS N HITS N		p; of old, of now
  *	holm N p...			p...
  */
@@ -43,6 +44,22 @@ static void ranks(void)
 	sketch_free(&now);
 }
 
+static void beyond(void)
+{
+	struct sketch old = { 0 }, now = { 0 };
+	struct beyond b;
+	uint64_t n = whole(), m = whole();
+
+	fill(&old, n);
+	fill(&now, m);
+	if (infer_beyond(&old, &now, 950000, &b))
+		printf("%.17g\n", b.p);
+	else
+		puts("none");
+	sketch_free(&old);
+	sketch_free(&now);
+}
+
 static void fisher(void)
 {
 	struct share old, now;
@@ -76,6 +93,8 @@ int main(void)
 	while (scanf("%15s", what) == 1) {
 		if (what[0] == 'r')
 			ranks();
+		else if (what[0] == 'b')
+			beyond();
 		else if (what[0] == 'f')
 			fisher();
 		else

@@ -3,8 +3,8 @@
 
     tests/reports.py [PART]...          PART: a part of the name of a test; the binary is $HASPAN, or build/haspan
 
-A capture full of what would break out of XML, JSON, a terminal or a workflow command is inert in each, and each says what
-the JSON output says. tests/schemas/junit-10.xsd is that of Jenkins' xUnit plugin (MIT, as it says itself).
+A capture full of what would break out of XML, JSON, a terminal or a workflow command is inert in each, and each says
+what the JSON output says. tests/schemas/junit-10.xsd is that of Jenkins' xUnit plugin (MIT, as it says itself).
 """
 import json
 import os
@@ -35,15 +35,16 @@ PUT = {'error': 'error', 'warning': 'warning', 'note': 'notice'}
 
 # What somebody may have written into a path, a header or the name of a backend
 HOSTILE = [
-    b'<script>alert(1)</script>', b'"/><!--', b']]>', b']]><![CDATA[x', b'&lt;&#10;&amp;&x;', b'\x1b[31mred\x1b[0m', b'\x1b]0;title\x07',
-    b'\x9b31m', '\u202egnp.exe'.encode(), '\u2066x\u2069'.encode(), '\u2028\u2029'.encode(), '\ufeff\ufffe\uffff'.encode(),
-    b'a\x00b', b'\xff\xfe\xc0\xaf', b'\xed\xa0\x80', b'\xf4\x90\x80\x80', b'%0A::error::x', b'::stop-commands::x', b'##[add-mask]a',
-    b'::add-mask::e', b'[here](http://evil.example/)', b'{0}{x}', b'\\u202e\\"', b'${{ github.token }}', b'\r', b'\x0b\x0c\x7f',
-    '\u200b\u200e'.encode(), b"';--", '\U000e0041'.encode(),
+    b'<script>alert(1)</script>', b'"/><!--', b']]>', b']]><![CDATA[x', b'&lt;&#10;&amp;&x;', b'\x1b[31mred\x1b[0m',
+    b'\x1b]0;title\x07', b'\x9b31m', '\u202egnp.exe'.encode(), '\u2066x\u2069'.encode(), '\u2028\u2029'.encode(),
+    '\ufeff\ufffe\uffff'.encode(), b'a\x00b', b'\xff\xfe\xc0\xaf', b'\xed\xa0\x80', b'\xf4\x90\x80\x80',
+    b'%0A::error::x', b'::stop-commands::x', b'##[add-mask]a', b'::add-mask::e', b'[here](http://evil.example/)',
+    b'{0}{x}', b'\\u202e\\"', b'${{ github.token }}', b'\r', b'\x0b\x0c\x7f', '\u200b\u200e'.encode(), b"';--",
+    '\U000e0041'.encode(),
 ]
 
-LINE = (b'Nov 21 08:15:44 lb haproxy[12]: 192.0.2.7:%d [21/Nov/2026:08:15:44.%03d] fe %s/s1 0/0/1/%d/%d %d 512 - - ---- '
-        b'1/1/0/0/0 0/0 {%s} "GET %s HTTP/1.1"\n')
+LINE = (b'Nov 21 08:15:44 lb haproxy[12]: 192.0.2.7:%d [21/Nov/2026:08:15:44.%03d] fe %s/s1 0/0/1/%d/%d %d 512 - - '
+        b'---- 1/1/0/0/0 0/0 {%s} "GET %s HTTP/1.1"\n')
 
 RULES = '''\
 no errors: status < 500                         # <script>
@@ -224,7 +225,8 @@ def sarif_says_what_json_says(folder):
     for theirs, ours in zip(run['results'], broken(results)):
         text = theirs['message']['text']
         expect(theirs['ruleId'] == ours['name'] and theirs['level'] == ours['severity'], theirs, ours)
-        expect(text.replace('{{', '{').replace('}}', '}').replace('] (', '](') == ours['why'].replace('] (', ']('), text, ours)
+        plain = text.replace('{{', '{').replace('}}', '}').replace('] (', '](')
+        expect(plain == ours['why'].replace('] (', ']('), text, ours)
         expect(not re.search(r'(?<!\{)\{(\{\{)*(?!\{)', text) and '](' not in text, 'placeholder or link', text)
         place = theirs['locations'][0].get('physicalLocation')
         expect(bool(place) == ('file' in ours), place, ours)
@@ -244,9 +246,11 @@ def annotations_say_what_json_says(folder):
         kind, properties, message = command
         expect(kind == PUT[r['severity']] and message.split('\n')[0] == r['why'], command, r)
         expect(name_of(r) in (None, properties['title']), properties, name_of(r))
-        expect(properties.get('file') == r.get('file') and properties.get('line', 'None') == str(r.get('line')), properties)
+        expect(properties.get('file') == r.get('file'), properties)
+        expect(properties.get('line', 'None') == str(r.get('line')), properties)
         expect(all(w['tree'].split('\n')[0] in message for w in r['worst']), 'a tree', message)
-    expect(commands[-1][:2] == ('error', {'title': 'haspan check'}) and commands[-1][2].startswith('failed: '), commands[-1])
+    expect(commands[-1][:2] == ('error', {'title': 'haspan check'}), commands[-1])
+    expect(commands[-1][2].startswith('failed: '), commands[-1])
 
 
 def what_holds_is_said_too(folder):
@@ -307,7 +311,8 @@ def a_baseline_is_in_every_output(folder):
 def main():
     global passed, failed
     tests = [hostile_text_is_inert_in_every_output, junit_says_what_json_says, sarif_says_what_json_says,
-             annotations_say_what_json_says, what_holds_is_said_too, names_of_files_are_escaped, a_baseline_is_in_every_output]
+             annotations_say_what_json_says, what_holds_is_said_too, names_of_files_are_escaped,
+             a_baseline_is_in_every_output]
     for test in tests:
         if sys.argv[1:] and not any(part in test.__name__ for part in sys.argv[1:]):
             continue

@@ -172,7 +172,7 @@ static void a_slower_tail_alone_is_found(void **state)
 	assert_int_equal(of("api, response")->verdict, RESULT_FAILED);
 	assert_true(says(of("api, response"), "ms slower at the 95th percentile ("));
 	assert_true(says(of("api, response"), "→ 300 ms; over "));
-	assert_true(says(of("api, response"), " of requests; Fisher's exact test, p < 1e-9)"));
+	assert_true(says(of("api, response"), "ms 0 % → 10 % of requests; precedence test, p = "));
 }
 
 static void more_failures_are_found(void **state)
@@ -282,7 +282,7 @@ static void a_failed_handshake_has_no_times(void **state)
 	struct backends *b = capture("api", 100, 0, 0);
 	struct backend *const *rows;
 	struct record r = { .format = &error };
-	struct trace t = { .n = 1, .span[0] = { .role = ROLE_SERVER, .start_ns = 1, .end_ns = 1, .status = STATUS_ERROR } };
+	struct trace t = { .n = 1, .span[0] = { .role = ROLE_SERVER, .status = STATUS_ERROR } };
 	void *p = part(b);
 
 	(void)state;
