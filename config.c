@@ -500,7 +500,8 @@ static bool sinks(struct maker *m)
 	for (uint32_t k = 0; c->stats && k < c->nsinks; k++)
 		if (slice_eq(c->sinks[k], SLICE("-")))
 			return wrong(m, c->sink_from[k], 0, "stats prints a table to standard output too: expected file:PATH");
-	if (c->nsinks == 0 && !c->stats)
+	/* A check only looks, unless it is told where spans are to go. */
+	if (c->nsinks == 0 && !c->stats && strcmp(m->o->command, "check") != 0)
 		c->sinks[c->nsinks++] = SLICE("tree");
 	return true;
 }

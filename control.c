@@ -125,6 +125,10 @@ static void reload_begin(struct loop *l)
 
 	if (c->state == STATE_STOPPING || (r->again = r->next != NULL))
 		return;
+	if (c->onlooker) {
+		log_warn("a check ends with the configuration that it began with");
+		return;
+	}
 	c->state = STATE_RELOADING;
 	notify_say("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, notify_monotonic_us());
 	r->err = (struct err){ 0 };
@@ -377,12 +381,17 @@ static bool open_doors(struct loop *l, const struct config *c, struct err *err)
 	return true;
 }
 
-static bool open_stats(struct loop *l, const struct config *c, struct err *err)
+/* Who sees every request, beside the sinks. */
+static bool open_watchers(struct loop *l, const struct config *c, struct err *err)
 {
+	struct pipeline *p = l->control.pipeline;
+
+	if (l->control.onlooker && !pipeline_watch(p, l->control.onlooker->watcher, err))
+		return false;
+	if (!c->stats)
+		return true;
 	l->stats = stats_new(&c->stats_config);
-	if (!l->stats)
-		return err_set(err, EXIT_CONFIG, "out of memory");
-	return pipeline_watch(l->control.pipeline, l->stats, err);
+	return l->stats ? pipeline_watch(p, l->stats, err) : err_set(err, EXIT_CONFIG, "out of memory");
 }
 
 static bool open_all(struct loop *l, const struct config *c, struct err *err)
@@ -398,7 +407,7 @@ static bool open_all(struct loop *l, const struct config *c, struct err *err)
 	if (!c->check_only && !open_doors(l, c, err))
 		return false;
 	l->control.pipeline = l->job.pipeline = pipeline_open(c, err);
-	return l->control.pipeline != NULL && (!c->stats || c->check_only || open_stats(l, c, err));
+	return l->control.pipeline && (c->check_only || open_watchers(l, c, err));
 }
 
 static void close_all(struct loop *l)
@@ -426,6 +435,7 @@ static int run(struct loop *l, const struct settings *first)
 {
 	struct err err = { 0 };
 	pthread_t thread;
+	int code;
 
 	l->control.turned_ms = clock_ms();
 	if ((l->metrics && !metrics_start(l->metrics, &l->control, &err)) ||
@@ -448,17 +458,18 @@ static int run(struct loop *l, const struct settings *first)
 	if (l->job.err.code != EXIT_DONE)
 		err_print(&l->job.err);
 	pipeline_summary(l->control.pipeline);
-	return pipeline_exit_code(l->control.pipeline);
+	code = pipeline_exit_code(l->control.pipeline);
+	return l->control.onlooker ? l->control.onlooker->judge(l->control.onlooker, l->control.pipeline, code) : code;
 }
 
-int control_run(struct settings *first, int argc, char **argv)
+int control_run(struct settings *first, int argc, char **argv, struct onlooker *onlooker)
 {
 	static struct loop l;		/* the metrics' thread looks at it until it is closed */
 	const struct config *c = &first->config;
 	struct err err = { 0 };
 	int code = EXIT_DONE;
 
-	l.control = (struct control){ .now = first, .argc = argc, .argv = argv };
+	l.control = (struct control){ .now = first, .argc = argc, .argv = argv, .onlooker = onlooker };
 	l.control.started = time(NULL);
 	l.control.started_ms = clock_ms();
 	notify_init();

@@ -340,6 +340,14 @@ static const struct command_help {
 	  { OPTION_FORMAT, OPTION_HAPROXY_CFG, OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_CAPTURE_RESPONSE, OPTION_TIMEZONE,
 	    OPTION_LOG_LEN, OPTION_PHASES, OPTION_ROUTE, OPTION_PROPAGATORS, OPTION_SAMPLER, OPTION_KEEP, OPTION_DROP,
 	    OPTION_CONFIG, OPTION_MAX } },
+	{ "check",
+	  "haspan check --rules RULES [OPTION]... [FILE]...\n\n"
+	  "Holds captured logs against rules, as status < 500 or p99(Tr) < 200ms where backend == \"api\", a line each.\n"
+	  "--write-rules proposes some from a good capture. Input and formats are as of haspan run.\n"
+	  "Exit: 0 all rules of severity error hold, 1 one does not, 2 usage, 3 rules or formats, 4 input.\n",
+	  { OPTION_RULES, OPTION_REJECTED_OK, OPTION_OUTPUT, OPTION_WRITE_RULES, OPTION_FORMAT, OPTION_HAPROXY_CFG,
+	    OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_TIMEZONE, OPTION_ROUTE, OPTION_REJECTS, OPTION_TO, OPTION_THREADS,
+	    OPTION_CONFIG, OPTION_CHECK, OPTION_MAX } },
 	{ "doctor",
 	  "haspan doctor [OPTION]... CFG...\n\n"
 	  "Says which spans a haproxy.cfg would give, what its logs lack for good traces, and the lines to add.\n",
@@ -370,6 +378,7 @@ void options_help(const char *command)
 		return;
 	printf("haspan: HAProxy's logs as OpenTelemetry traces\n\n"
 	       "  haspan [run] [OPTION]... [FILE]...   read, reconstruct, send\n"
+	       "  haspan check --rules RULES [FILE]...  hold captured logs against rules, for CI\n"
 	       "  haspan doctor [--fix|--json] CFG...   what a haproxy.cfg lacks for good traces\n"
 	       "  haspan explain [OPTION]... [LINE]...  one line, step by step, for who writes log-formats\n"
 	       "  haspan formats                       the formats and fields that are known\n");
@@ -379,8 +388,8 @@ void options_help(const char *command)
 		help_option(id);
 	}
 	printf("\nEach option is also a variable (--buffer-max: HASPAN_BUFFER_MAX) and a line of --config.\n"
-	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 rejected lines under --strict,\n"
-	       "2 usage, 3 configuration or format, 4 input or a taken address, 5 export. Manual: man haspan\n");
+	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 a check failed, or lines were\n"
+	       "rejected under --strict, 2 usage, 3 configuration or format, 4 input or a taken address, 5 export. Manual: man haspan\n");
 }
 
 /* Text in man(7)'s language: what it would take for its own is escaped. */

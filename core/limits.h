@@ -200,14 +200,22 @@
 #define RCVBUF_MAX ((uint64_t)1024 * 1024 * 1024)
 
 /*
- * How long datagrams may gather once the socket was found empty, in milliseconds: to be woken for each of them costs as much
- * again as to read it. Where many came (DATAGRAM_CROWD) it is the shorter time, and where the buffer is smaller than
- * DATAGRAM_ROOM they are read as they come: at 1,000,000 a second it would be full too soon.
+ * What came of streams and followed files within GATHER_MS goes into one block, where it is less than GATHER_BYTES: each
+ * block costs wake-ups, locks and cold caches. A stream's sender has room for more than that in its socket's buffer.
  */
-#define DATAGRAM_REST_MS 4
+#define GATHER_MS 4
+#define GATHER_BYTES (32 * 1024)
+
+/*
+ * How long datagrams may gather once the socket was found empty: to be woken for each of them costs as much again as to read
+ * it, and a few lines at a time find cold caches. A millisecond for each DATAGRAM_ROOM of the kernel's buffer, at most
+ * DATAGRAM_REST_MS: it takes 750,000 lines a second of DATAGRAM_TRUESIZE (what the kernel counts for one) to fill it in that
+ * time. When an eighth of it was full it is the shorter time.
+ */
+#define DATAGRAM_REST_MS 16
 #define DATAGRAM_REST_SHORT_MS 1
-#define DATAGRAM_CROWD 256
-#define DATAGRAM_ROOM (4 * 1024 * 1024)
+#define DATAGRAM_ROOM (1024 * 1024)
+#define DATAGRAM_TRUESIZE 1300
 
 /* How often the kernel is asked for its drops, and how often they are spoken of, in milliseconds. */
 #define DROPS_LOOK_MS 250
@@ -325,6 +333,40 @@
  * not make it run for seconds. This many take milliseconds.
  */
 #define PATTERN_STEPS 200000
+
+/* Rules files of `haspan check`: all rules together, a line of one, a file. 10,000 rules load in a fraction of a second. */
+#define CHECK_RULES_MAX 20000
+#define CHECK_LINE_MAX ((size_t)16 * 1024)
+#define CHECK_FILE_MAX ((size_t)16 * 1024 * 1024)
+
+/* A rule's name: it stands in tables, and in the names of tests. */
+#define CHECK_NAME_MAX 120
+
+/* --output of one run. */
+#define OUTPUTS_MAX 8
+
+/*
+ * Groups of all rules with `by` together, for each worker; each such rule has its share, and at least GROUPS_LEAST. A
+ * group takes about 1 KiB, with `p95(…)` 2 to 5 and with its worst request 1 more. What a group is called is cut.
+ */
+#ifdef HASPAN_HARD
+#define GROUPS_ALL 16
+#define GROUPS_LEAST 4
+#else
+#define GROUPS_ALL 1024
+#define GROUPS_LEAST 16
+#endif
+#define GROUPED_RULES_MAX 64
+#define GROUP_NAME_MAX 128
+
+/*
+ * The worst requests that are kept of a rule (of a group: one), and of all rules together, for each worker: where there are
+ * more rules, each has fewer. Each takes what its tree takes, about 1 KiB; one of all phases on 160 columns with colours
+ * has less than the last number, one with hundreds of steps is cut there.
+ */
+#define WORST_MAX 3
+#define WORST_ALL 1024
+#define WORST_TREE_MAX ((size_t)6144)
 
 /* Sinks of one run. */
 #define SINKS_MAX 8
@@ -483,10 +525,10 @@
 #define SPOOL_MARK_MS 1000
 
 /*
- * What libcurl sends at once. Its own 64 KiB cost an eighth more CPU time for an export on the same machine; beyond this
- * it falls out of the second-level cache.
+ * What libcurl sends at once: a batch, as one block makes it. Its own 64 KiB cost a fifth more CPU time for an export on the
+ * same machine. One for each of --connections.
  */
-#define UPLOAD_BUFFER (256L * 1024)
+#define UPLOAD_BUFFER (1024L * 1024)
 
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)

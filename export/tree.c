@@ -184,7 +184,7 @@ static void events(struct buf *out, const struct trace *t)
 	buf_char(out, '\n');
 }
 
-static void tree_trace(struct buf *out, const struct record *r, const struct trace *t)
+void tree_draw(struct buf *out, const struct record *r, const struct trace *t)
 {
 	head(out, r, t);
 	ids(out, r, t);
@@ -235,4 +235,4 @@ static void tree_close(struct buf *out, size_t mark)
 	(void)mark;
 }
 
-const struct encoder encoder_tree = { "tree", tree_open, tree_trace, tree_close, NULL, false };
+const struct encoder encoder_tree = { "tree", tree_open, tree_draw, tree_close, NULL, false };

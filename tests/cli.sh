@@ -80,9 +80,9 @@ check "a letter with its value" exits 0 -j2 -tnull "$log"
 check "= in front of a value" exits 0 --threads=2 --to=null "$log"
 check "the command run" exits 0 run --to null "$log"
 check "ONE: the last value counts" exits 0 --phases some --phases all --to null "$log"
-for command in check; do
-	check "haspan $command: not yet" fails 2 "this version has no \`haspan $command\` yet" $command "$log"
-done
+check "haspan check without rules" fails 2 'haspan check wants --rules FILE' check "$log"
+check "haspan check with an output that is none" points 2 'expected people or' xml check --rules /dev/null --output xml "$log"
+check "haspan check without a rule in its rules" fails 3 'there is no rule in the rules files' check --rules /dev/null "$log"
 
 check "--threads 0" points 2 '--threads:1: expected 1 to 64' 0 --threads 0 "$log"
 check "--threads x" points 2 '--threads:1: expected a number' x --threads x "$log"
