@@ -394,7 +394,7 @@ static bool open_watchers(struct loop *l, const struct config *c, struct err *er
 	if (!c->stats)
 		return true;
 	l->stats = stats_new(&c->stats_config);
-	return l->stats ? pipeline_watch(p, l->stats, err) : err_set(err, EXIT_CONFIG, "out of memory");
+	return l->stats ? pipeline_watch(l->control.pipeline, l->stats, err) : err_set(err, EXIT_CONFIG, "out of memory");
 }
 
 static bool open_all(struct loop *l, const struct config *c, struct err *err)
