@@ -82,13 +82,17 @@ static void break_line(struct buf *out, size_t *line, size_t at, unsigned indent
 	static const char blanks[] = "\n                                ";
 	size_t n = 1 + (indent < sizeof(blanks) - 2 ? indent : sizeof(blanks) - 2);
 
+	size_t end = at;
+
 	if (!fits || columns(out, *line) <= width)
 		return;
+	while (end > *line && out->p[end - 1] == ' ')
+		end--;
 	buf_room(out, n);
-	memmove(out->p + at + n, out->p + at, out->len - at);
-	memcpy(out->p + at, blanks, n);
-	out->len += n;
-	*line = at + 1;
+	memmove(out->p + end + n, out->p + at, out->len - at);
+	memcpy(out->p + end, blanks, n);
+	out->len += n - (at - end);
+	*line = end + 1;
 }
 
 /* ---- the head of a request --------------------------------------------------------------------------------- */
@@ -253,7 +257,7 @@ static void events(struct buf *out, const struct trace *t)
 	for (const struct event *e = t->event; e < t->event + t->nevents; e++) {
 		struct slice name = e->origin.len ? e->origin : slice_skip(e->name, sizeof("haproxy.") - 1);
 
-		buf_slice(out, e == t->event ? SLICE("  ") : SLICE(", "));
+		buf_slice(out, e == t->event ? SLICE("  ") : SLICE(" "));
 		at = out->len;
 		term_text(out, name, 24);
 		for (uint32_t k = 0; k < e->nattrs; k++) {
@@ -264,6 +268,7 @@ static void events(struct buf *out, const struct trace *t)
 		}
 		buf_lit(out, " +");
 		duration(out, e->ns - t->span[0].start_ns);
+		buf_slice(out, e + 1 < t->event + t->nevents ? SLICE(",") : SLICE(""));
 		break_line(out, &line, at, 9);
 	}
 	style(out, STYLE_NONE);
