@@ -448,30 +448,48 @@ static bool exports(struct maker *m)
 	return true;
 }
 
-/* Both choose which pictures are drawn; without a tree they would choose nothing. */
+/* Both choose which pictures are drawn; without a tree they would choose nothing, but stats has a list of slowest too. */
 static bool tree_options(struct maker *m)
 {
 	struct export_config *e = &m->c->export;
+	const struct option_value *listed = value(m, OPTION_SLOWEST);
 	uint64_t slowest = 0, limit = 0;
 	bool tree = false;
 
+	for (uint32_t k = 0; k < m->c->nsinks; k++)
+		tree |= slice_eq(m->c->sinks[k], SLICE("tree"));
 	if (!quantity(m, OPTION_SLOWEST, "", 1, SLOWEST_MAX, &slowest) ||
 	    !quantity(m, OPTION_LIMIT, "", 1, UINT32_MAX, &limit))
 		return false;
-	if (value(m, OPTION_SLOWEST) && slowest == 0)
-		return wrong(m, value(m, OPTION_SLOWEST), 0, "expected 1 to 1000");
+	if (listed && slowest == 0 && !m->c->stats)
+		return wrong(m, listed, 0, "expected 1 to 1000");
 	if (value(m, OPTION_LIMIT) && limit == 0)
 		return wrong(m, value(m, OPTION_LIMIT), 0, "expected at least 1");
-	for (uint32_t k = 0; k < m->c->nsinks; k++)
-		tree |= slice_eq(m->c->sinks[k], SLICE("tree"));
-	if (!tree && (slowest || limit))
-		return wrong(m, value(m, slowest ? OPTION_SLOWEST : OPTION_LIMIT), 0,
+	if (!tree && (limit || (slowest && !m->c->stats)))
+		return wrong(m, limit ? value(m, OPTION_LIMIT) : listed, 0,
 			     "this chooses which requests are drawn: add --to tree, or leave it out");
-	if (slowest && limit)
+	if (tree && slowest && limit)
 		return wrong(m, value(m, OPTION_LIMIT), 0, "--slowest looks at all requests: expected one of the two");
-	e->slowest = (uint32_t)slowest;
+	e->slowest = tree ? (uint32_t)slowest : 0;
 	e->limit = (uint32_t)limit;
 	return true;
+}
+
+/* `--to stats`. By route where there are some. */
+static bool stats(struct maker *m)
+{
+	const struct option_value *by = value(m, OPTION_BY);
+	struct stats_config *s = &m->c->stats_config;
+	uint64_t top = STATS_TOP, slowest = STATS_SLOWEST;
+
+	if (!quantity(m, OPTION_TOP, "", 1, UINT32_MAX, &top) || !quantity(m, OPTION_SLOWEST, "", 1, SLOWEST_MAX, &slowest))
+		return false;
+	*s = (struct stats_config){ .top = (uint32_t)top, .slowest = (uint32_t)slowest, .colour = m->c->export.colour,
+				    .width = m->c->export.width < 60 ? 60 : m->c->export.width };
+	if (by)
+		return stats_by(s, by->text, m->err) || options_blame(by, m->err);
+	return stats_by(s, m->c->rules.nroutes ? SLICE("frontend,backend,server,route") : SLICE("frontend,backend,server"),
+			m->err);
 }
 
 /* ---- replay --------------------------------------------------------------------------------------------- */
@@ -531,6 +549,29 @@ static bool replay(struct maker *m)
 	return !value(m, OPTION_RATE) || m->c->rate || wrong(m, value(m, OPTION_RATE), 0, "expected at least 1 line a second");
 }
 
+static bool sinks(struct maker *m)
+{
+	struct config *c = m->c;
+
+	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
+		if (slice_eq(v->text, SLICE("stats"))) {
+			c->stats = true;
+			continue;
+		}
+		if (c->nsinks == SINKS_MAX)
+			return wrong(m, v, 0, "too many sinks (at most 8)");
+		c->sink_from[c->nsinks] = v;
+		c->sinks[c->nsinks++] = v->text;
+	}
+	for (uint32_t k = 0; c->stats && k < c->nsinks; k++)
+		if (slice_eq(c->sinks[k], SLICE("-")))
+			return wrong(m, c->sink_from[k], 0, "stats prints a table to standard output too: expected file:PATH");
+	/* A check only looks, unless it is told where spans are to go. */
+	if (c->nsinks == 0 && !c->stats && strcmp(m->o->command, "check") != 0)
+		c->sinks[c->nsinks++] = SLICE("tree");
+	return true;
+}
+
 static bool ends(struct maker *m)
 {
 	struct config *c = m->c;
@@ -549,14 +590,9 @@ static bool ends(struct maker *m)
 	}
 	if (c->nsources == 0 && live_passed() == 0)
 		c->sources[c->nsources++] = SLICE("-");
-	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
-		if (c->nsinks == SINKS_MAX)
-			return wrong(m, v, 0, "too many sinks (at most 8)");
-		c->sink_from[c->nsinks] = v;
-		c->sinks[c->nsinks++] = v->text;
-	}
-	if (c->nsinks == 0)
-		c->sinks[c->nsinks++] = SLICE("tree");
+	if (!sinks(m))
+		return false;
+	c->baseline = values(m, OPTION_BASELINE);
 	/* What runs for months does not end because a collector is away. */
 	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
 		c->export.give_up_ms = 0;
@@ -671,5 +707,5 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 
 	otel_env(o);
 	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && picks(&m) && resource(&m) && exports(&m) &&
-	       ends(&m) && tree_options(&m) && general(&m) && replay(&m) && live(&m) && privileges(&m);
+	       stats(&m) && ends(&m) && tree_options(&m) && general(&m) && replay(&m) && live(&m) && privileges(&m);
 }

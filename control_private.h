@@ -20,6 +20,7 @@ struct control {
 	char **argv;
 	time_t started;
 	int64_t started_ms;
+	struct onlooker *onlooker;	/* or NULL */
 	bool live;			/* there are sources without an end */
 	/* What the ends were called at start, for commands that name one so; owned. */
 	char *given_source[SOURCES_MAX], *given_sink[SINKS_MAX];

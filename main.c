@@ -1,6 +1,7 @@
 /*
  * main.c - options, commands, exit code.
  */
+#include "check.h"
 #include "completion.h"
 #include "control.h"
 #include "core/log.h"
@@ -33,7 +34,7 @@ static bool is_misspelt(const struct options *o)
 
 	if (strspn(word, "abcdefghijklmnopqrstuvwxyz") != strlen(word) || access(word, F_OK) == 0)
 		return false;
-	log_error("%s: no such file, and no such command: haspan has run, doctor, explain, formats, completion and help", word);
+	log_error("%s: no such file, and no such command: haspan has run, check, doctor, explain, formats, completion and help", word);
 	return true;
 }
 
@@ -74,10 +75,6 @@ static int dispatch(struct settings *s, int argc, char **argv)
 		return completion(o);
 	if (strcmp(o->command, "doctor") == 0)
 		return doctor_main(o);
-	if (strcmp(o->command, "run") != 0 && strcmp(o->command, "explain") != 0) {
-		log_error("this version has no `haspan %s` yet", o->command);
-		return EXIT_USAGE;
-	}
 	if (strcmp(o->command, "run") == 0 && is_misspelt(o))
 		return EXIT_INPUT;
 	if (!config_make(c, o, &err) || !zone_prepare(c->timezone, &err)) {
@@ -86,9 +83,11 @@ static int dispatch(struct settings *s, int argc, char **argv)
 	}
 	if (strcmp(o->command, "explain") == 0)
 		return explain(c, o->operands, o->noperands);
+	if (strcmp(o->command, "check") == 0)
+		return check_main(s, argc, argv);
 	if (o->noperands == 0 && !o->v[OPTION_FROM].first && !c->check_only && isatty(STDIN_FILENO))
 		return first_words();
-	return control_run(s, argc, argv);
+	return control_run(s, argc, argv, NULL);
 }
 
 /*

@@ -324,7 +324,7 @@ static void help_option(int id)
 /* Commands that take few of the options, which are named from the first to OPTION_MAX. */
 static const struct command_help {
 	const char *name, *text;
-	enum option_id options[16];
+	enum option_id options[24];
 } command_helps[] = {
 	{ "explain",
 	  "haspan explain [OPTION]... [LINE]...\n\n"
@@ -334,6 +334,15 @@ static const struct command_help {
 	  { OPTION_FORMAT, OPTION_HAPROXY_CFG, OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_CAPTURE_RESPONSE, OPTION_TIMEZONE,
 	    OPTION_LOG_LEN, OPTION_PHASES, OPTION_ROUTE, OPTION_PROPAGATORS, OPTION_SAMPLER, OPTION_KEEP, OPTION_DROP,
 	    OPTION_CONFIG, OPTION_MAX } },
+	{ "check",
+	  "haspan check --rules RULES [OPTION]... [FILE]...\n\n"
+	  "Holds captured logs against rules, as status < 500 or p99(Tr) < 200ms where backend == \"api\", a line each.\n"
+	  "--write-rules proposes some from a good capture. Input and formats are as of haspan run.\n"
+	  "Exit: 0 all rules of severity error hold, 1 one does not, 2 usage, 3 rules or formats, 4 input.\n",
+	  { OPTION_RULES, OPTION_REJECTED_OK, OPTION_OUTPUT, OPTION_BASELINE, OPTION_BASELINE_ALPHA, OPTION_BASELINE_EFFECT,
+	    OPTION_BASELINE_SHIFT, OPTION_BASELINE_FAILURES, OPTION_WRITE_RULES, OPTION_FORMAT, OPTION_HAPROXY_CFG,
+	    OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_TIMEZONE, OPTION_ROUTE, OPTION_REJECTS, OPTION_TO, OPTION_THREADS,
+	    OPTION_CONFIG, OPTION_CHECK, OPTION_MAX } },
 	{ "doctor",
 	  "haspan doctor [OPTION]... CFG...\n\n"
 	  "Says which spans a haproxy.cfg would give, what its logs lack for good traces, and the lines to add.\n",
@@ -394,6 +403,7 @@ void options_help(const char *command)
 		return;
 	printf("haspan: HAProxy's logs as OpenTelemetry traces\n\n"
 	       "  haspan [run] [OPTION]... [FILE]...   read, reconstruct, send\n"
+	       "  haspan check --rules RULES [FILE]...  hold captured logs against rules, for CI\n"
 	       "  haspan doctor [--fix|--json] CFG...   what a haproxy.cfg lacks for good traces\n"
 	       "  haspan explain [OPTION]... [LINE]...  one line, step by step, for who writes log-formats\n"
 	       "  haspan formats                       the formats and fields that are known\n"
@@ -404,8 +414,8 @@ void options_help(const char *command)
 		help_option(id);
 	}
 	printf("\nEach option is also a variable (--buffer-max: HASPAN_BUFFER_MAX) and a line of --config.\n"
-	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 rejected lines under --strict,\n"
-	       "2 usage, 3 configuration or format, 4 input or a taken address, 5 export. Manual: man haspan\n");
+	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 a check failed, or lines were\n"
+	       "rejected under --strict, 2 usage, 3 configuration or format, 4 input or a taken address, 5 export. Manual: man haspan\n");
 }
 
 /* Text in man(7)'s language: what it would take for its own is escaped. */

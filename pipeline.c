@@ -162,14 +162,14 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 	w->tally.truncated += record_has(&w->parser.rec, SLOT_x_truncated);
 	w->tally.spans += w->trace.n;
 	decided(w, verdict, &w->trace);
+	if (p->shift.us)
+		shift_trace(&p->shift, &w->trace, NULL);
 	if (p->nwatchers)
 		watched(w, verdict, &w->parser.rec, &w->trace);
 	if (verdict != VERDICT_KEPT) {
 		left_out(w, verdict, w->trace.n);
 		return;
 	}
-	if (p->shift.us)
-		shift_trace(&p->shift, &w->trace, NULL);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 
@@ -466,14 +466,14 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 	w->tally.truncated += record_has(&m->rec, SLOT_x_truncated);
 	w->tally.spans += w->whole.n;
 	decided(w, verdict, &w->whole);
+	if (p->shift.us)
+		shift_trace(&p->shift, &w->whole, m->event);
 	if (p->nwatchers)
 		watched(w, verdict, &m->rec, &w->whole);
 	if (verdict != VERDICT_KEPT) {
 		left_out(w, verdict, w->whole.n);
 		return;
 	}
-	if (p->shift.us)
-		shift_trace(&p->shift, &w->whole, m->event);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 		bool same = *open && (p->host_given || slice_eq(*host, m->frame.host));

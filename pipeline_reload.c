@@ -54,7 +54,7 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 		bool same;
 	} fixed[] = {
 		{ "--from", same_list(old->sources, old->nsources, new->sources, new->nsources) },
-		{ "--to", same_list(old->sinks, old->nsinks, new->sinks, new->nsinks) },
+		{ "--to", same_list(old->sinks, old->nsinks, new->sinks, new->nsinks) && old->stats == new->stats },
 		{ "--threads", old->threads == new->threads },
 		{ "--slowest", old->export.slowest == new->export.slowest },
 		{ "--limit", old->export.limit == new->export.limit },

@@ -9,7 +9,7 @@
 
 /* Sinks of the contract that this version does not have yet: say so, do not guess. */
 static const struct slice later[] = { { "grpc://", 7 },	  { "grpcs://", 8 }, { "zipkin://", 9 },
-				      { "html:", 5 },	  { "stats", 5 } };
+				      { "html:", 5 } };
 
 static bool has_scheme(struct slice uri, struct slice scheme)
 {
@@ -41,7 +41,7 @@ static void refuse(struct slice uri, struct err *err)
 		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "no such sink: did you mean file:%.*s?", (int)uri.len, uri.p);
 	else
 		err_at(err, EXIT_USAGE, uri.p, scheme.len, 0,
-		       "no such sink: expected tree, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
+		       "no such sink: expected tree, stats, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
 }
 
 static struct sink *pick(struct slice uri, const struct export_config *cfg, struct err *err)

@@ -297,7 +297,7 @@ static void reason(struct buf *out, const struct trace *t, const struct span *s,
 	style(out, STYLE_NONE);
 }
 
-static void tree_trace(struct buf *out, const struct record *r, const struct trace *t)
+void tree_draw(struct buf *out, const struct record *r, const struct trace *t)
 {
 	unsigned bars = bar_columns(t);
 
@@ -341,7 +341,7 @@ static void tree_close(struct buf *out, size_t mark)
 	(void)mark;
 }
 
-const struct encoder encoder_tree = { "tree", tree_open, tree_trace, tree_close, NULL, false };
+const struct encoder encoder_tree = { "tree", tree_open, tree_draw, tree_close, NULL, false };
 
 /* ---- pieces ------------------------------------------------------------------------------------------------ */
 
@@ -360,7 +360,7 @@ static void piece_trace(struct buf *out, const struct record *r, const struct tr
 	if (piece.ns < least_ns)
 		return;
 	buf_add(out, (const char *)&piece, sizeof(piece));
-	tree_trace(out, r, t);
+	tree_draw(out, r, t);
 	piece.len = (uint32_t)(out->len - at - sizeof(piece));
 	memcpy(out->p + at, &piece, sizeof(piece));
 }

@@ -10,6 +10,11 @@
 /* How encoder_tree draws; once, before the first worker. `width` in columns. */
 void tree_setup(bool colour, unsigned width);
 
+/* The picture of one request, as encoder_tree makes it; many lines. */
+struct buf;
+struct record;
+struct trace;
+void tree_draw(struct buf *out, const struct record *r, const struct trace *t);
 /* For a terminal, which would break longer lines anywhere: no line is wider than `width`. At first they may be. */
 void tree_fit(bool on);
 

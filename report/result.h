@@ -3,8 +3,8 @@
  * made from, and nothing else.
  *
  * Immutable once it is made. Every slice in it is lent by it, valid UTF-8 on one line without control characters and
- * without what turns the direction of writing (core/term.h): an output has to escape what its own format knows, and no
- * more. Only `tree` has several lines, and codes for colours where `colour` says so (result_plain).
+ * without what turns the direction of writing (core/term.h): an output has to escape what its own format knows (noncharacters as
+ * U+FFFE are in it), and no more. Only `tree` has several lines, and codes for colours where `colour` says so (result_plain).
  */
 #ifndef REPORT_RESULT_H
 #define REPORT_RESULT_H
@@ -40,7 +40,7 @@ struct result_trace {
 	uint64_t span;			/* id of SERVER */
 	bool measured;
 	double value;			/* in the unit of the rule, if `measured` */
-	struct slice tree;		/* drawn, several lines; at most WORST_TREE_MAX */
+	struct slice tree;		/* drawn, several lines without a newline behind the last; at most WORST_TREE_MAX */
 };
 
 /* One rule, or one group of a rule with `by`: those of a rule stand together, and have all but counts in common. */
@@ -77,6 +77,7 @@ struct results {
 	bool interrupted;		/* by the user: this is what was found until then */
 	uint64_t lines, requests, merged, other, rejected, spans;
 	double elapsed_s;
+	int64_t when_s;			/* it began; since 1970 */
 	struct slice sample;		/* the first line that was not understood, cut; empty: none */
 	bool colour;			/* trees have codes for colours */
 	unsigned width;			/* columns of a terminal, for people */
@@ -89,6 +90,9 @@ const char *verdict_name(enum verdict_of_rule v);
 
 /* A value with its unit for people: "231.4 ms", "0.25 %", "1,204 requests", "17". */
 void result_value(struct buf *out, enum unit unit, double value);
+
+/* "orders are quick: /orders/{id}": a rule's name, and its group where it has groups. */
+void result_name(struct buf *out, const struct result *v);
 
 /* `tree` without codes for colours. */
 void result_plain(struct buf *out, struct slice tree);

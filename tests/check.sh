@@ -77,6 +77,7 @@ threads() {
 	python3 tests/dgram.py drops sigterm || return 1
 	python3 tests/follow.py does_not_move copytruncate_while_running || return 1
 	python3 tests/robust.py sigusr1 sigterm || return 1
+	python3 tests/rules.py threads interrupt || return 1
 	python3 tests/http_sink.py --loose --driver "$build/tests/http_driver" several_requests_are_in_flight \
 		a_slow_collector_slows_the_source a_stop_waits_for_what_is_on_its_way one_401_stops_all_connections
 }
@@ -126,6 +127,11 @@ beside "OTLP/HTTP against a collector" python3 tests/http_sink.py
 beside "kill -9 of the sink alone" python3 tests/crash.py --only sink --runs 1
 beside "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
 beside "explain" python3 tests/explain.py
+beside "statistics against numpy" python3 tests/stats.py
+beside "statistics (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stats.py --captures 8
+beside "haspan check" python3 tests/rules.py
+beside "haspan check (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/rules.py folders threads proposed hostile interrupt
+beside "haspan check (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/rules.py threads memory
 beside "datagrams, live" python3 tests/dgram.py
 beside "what the documents print" python3 tests/docs.py
 beside "what is chosen: --slowest, --limit, --trace, --grep, rules" python3 tests/choose.py

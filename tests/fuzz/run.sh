@@ -103,6 +103,11 @@ seeds() {
 			awk -v to="$to" -v k="$k" 'NR % 5 == 1 { f = to "/line" ++n "-" length(k); printf "0%s\n%s", k, $0 > f; close(f) }' \
 				tests/fuzz/seeds/lines.log
 		done < tests/fuzz/seeds/expressions.txt ;;
+	rules)		# formats; files of rules, and each of their lines
+		cat samples/check/*/rules.txt tests/fuzz/seeds/rules.txt | each "$to" 0
+		for case in samples/check/*/rules.txt tests/fuzz/seeds/rules.txt; do
+			{ printf 1; cat "$case"; } > "$to/$(echo "$case" | tr / -)"
+		done ;;
 	json_read)	each "$to" "" < tests/fuzz/seeds/json.txt ;;
 	esac
 }
@@ -111,7 +116,7 @@ seeds() {
 
 build() {
 	local objects=$out/gen/export/proto/trace.pb-c.o source libs
-	for source in {core,ingest,parse,reconstruct,export}/*.c doctor*.c options.c; do
+	for source in {core,ingest,parse,reconstruct,export,report}/*.c doctor*.c options.c; do
 		objects="$objects $out/${source%.c}.o"
 	done
 	make -s --no-print-directory -j2 BUILD=$out CC=clang CFLAGS="$flags -fsanitize=fuzzer-no-link" $objects
@@ -149,7 +154,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor spool checkpoint kafka expr
+[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor spool checkpoint kafka expr rules
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do
