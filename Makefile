@@ -159,7 +159,7 @@ fuzz:
 	$(Q)./setup.sh check
 	$(Q)tests/fuzz/run.sh $${FUZZ_SECONDS:-600}
 
-bench: all $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink
+bench: all $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink $(BUILD)/tests/test_expr
 	$(Q)python3 tests/bench/bench.py $(BENCH)
 
 golden-update: all

@@ -134,8 +134,11 @@ beside "haspan check (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/ru
 beside "haspan check (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/rules.py threads memory
 beside "datagrams, live" python3 tests/dgram.py
 beside "what the documents print" python3 tests/docs.py
+beside "what is chosen: --slowest, --limit, --trace, --grep, rules" python3 tests/choose.py
 beside "completion in bash, zsh and fish" python3 tests/completion.py
 beside "unit tests (clang)" units build/clang
+beside "what is chosen (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/choose.py
+beside "what is chosen (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/choose.py
 beside "ASan and UBSan are in it" tests/sanitized.sh build/san address,undefined
 beside "syslog by TCP and TLS (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stream.py loris long random garbage cut
 beside "haspan doctor (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/doctor.py samples errors
