@@ -690,9 +690,9 @@ bool ruleset_close(struct ruleset *s, uint64_t rejected_ok, bool said, struct er
 		spoken |= s->rule[i].subject == ABOUT_RUN && s->rule[i].counter == offsetof(struct run_counts, rejected);
 	if ((said || !spoken) && !own_rule(s, rejected_ok, err))
 		return false;
-	s->groups_each = s->ngrouped ? GROUPS_ALL / s->ngrouped : 0;
-	if (s->groups_each < GROUPS_LEAST)
-		s->groups_each = GROUPS_LEAST;
+	s->groups_each = s->ngrouped ? RULE_GROUPS_ALL / s->ngrouped : 0;
+	if (s->groups_each < RULE_GROUPS_LEAST)
+		s->groups_each = RULE_GROUPS_LEAST;
 	share_worst(s);
 	return names_differ(s, err);
 }
