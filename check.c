@@ -138,8 +138,8 @@ static bool read_rules(struct check *k, const struct options *o, struct err *err
 		       err_set(err, EXIT_USAGE, "--write-rules makes rules: it takes no --rules") :
 		       propose_begin(k->rules, err);
 	if (!o->v[OPTION_RULES].first)
-		return err_set(err, EXIT_USAGE, "haspan check wants --rules FILE, a rule a line, as in status < 500; --write-rules "
-						"proposes some from a good capture");
+		return err_set(err, EXIT_USAGE, "haspan check wants --rules FILE, a rule a line, as in status < 500; "
+						"--write-rules proposes some from a good capture");
 	for (const struct option_value *v = o->v[OPTION_RULES].first; v; v = v->next)
 		if (!ruleset_add_file(k->rules, v->text.p, err))
 			return false;
