@@ -46,7 +46,7 @@ endif
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
 SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c ledger.c linetime.c pace.c progress.c \
-            check.c completion.c explain.c sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard pipeline*.c doctor*.c control*.c)
+            baseline.c check.c completion.c explain.c sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard pipeline*.c doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -126,7 +126,7 @@ $(BUILD)/faulty: $(BUILD)/tests/faulty.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
 
-units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
+units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/tests/infer_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
 demo:
 	$(Q)./setup.sh build
 	$(Q)$(MAKE) --no-print-directory all

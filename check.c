@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "baseline.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "core/term.h"
@@ -10,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef HASPAN_VERSION
@@ -30,11 +32,12 @@ struct check {
 	const struct config *c;
 	struct expr_names names;
 	struct ruleset *rules;
+	struct baseline *baseline;	/* --baseline, or NULL */
 	struct arena arena;
 	struct output output[OUTPUTS_MAX];
 	uint32_t noutputs;
 	bool proposes;			/* --write-rules */
-	int64_t began_ms;
+	int64_t began_ms, when_s;
 };
 
 /* ---- outputs -------------------------------------------------------------------------------------------- */
@@ -134,12 +137,12 @@ static bool read_rules(struct check *k, const struct options *o, struct err *err
 	}
 	k->rules = ruleset_new(&k->names, &k->arena);
 	if (k->proposes)
-		return o->v[OPTION_RULES].first ?
-		       err_set(err, EXIT_USAGE, "--write-rules makes rules: it takes no --rules") :
+		return o->v[OPTION_RULES].first || k->baseline ?
+		       err_set(err, EXIT_USAGE, "--write-rules makes rules: it takes no --rules and no --baseline") :
 		       propose_begin(k->rules, err);
-	if (!o->v[OPTION_RULES].first)
-		return err_set(err, EXIT_USAGE, "haspan check wants --rules FILE, a rule a line, as in status < 500; "
-						"--write-rules proposes some from a good capture");
+	if (!o->v[OPTION_RULES].first && !k->baseline)
+		return err_set(err, EXIT_USAGE, "haspan check wants --rules FILE, a rule a line, as in status < 500, or --baseline "
+						"OLD, an older capture to compare with; --write-rules proposes rules from a good one");
 	for (const struct option_value *v = o->v[OPTION_RULES].first; v; v = v->next)
 		if (!ruleset_add_file(k->rules, v->text.p, err))
 			return false;
@@ -170,17 +173,24 @@ static struct run_counts counts(struct pipeline *p)
 	};
 }
 
+static bool begin(struct onlooker *o, struct err *err)
+{
+	return baseline_read(((struct check *)o)->baseline, err);
+}
+
 static int judge(struct onlooker *o, struct pipeline *p, int code)
 {
 	struct check *k = (struct check *)o;
 	struct run_counts run = counts(p);
 	struct buf sample = { .max = SAMPLE_MAX };
-	struct results r = { .interrupted = was_interrupted(k->c), .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
+	struct results r = { .interrupted = was_interrupted(k->c), .when_s = k->when_s, .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
 			     .colour = k->c->export.colour, .width = k->c->export.width, .version = HASPAN_VERSION };
 
 	pipeline_rejected(p, &sample);
 	r.sample = slice_of(sample.p, sample.len);
 	ruleset_judge(k->rules, &run, &r);
+	if (k->baseline)
+		baseline_judge(k->baseline, &r);
 	if (k->proposes)
 		propose_rules(stdout, &r);
 	for (uint32_t i = 0; i < k->noutputs; i++)
@@ -195,7 +205,7 @@ static int judge(struct onlooker *o, struct pipeline *p, int code)
 
 int check_main(struct settings *s, int argc, char **argv)
 {
-	struct check k = { .c = &s->config, .began_ms = clock_ms(), .onlooker = { .judge = judge } };
+	struct check k = { .c = &s->config, .began_ms = clock_ms(), .when_s = time(NULL), .onlooker = { .judge = judge } };
 	const struct options *o = &s->options;
 	struct err err = { 0 };
 	int code;
@@ -204,15 +214,20 @@ int check_main(struct settings *s, int argc, char **argv)
 	k.proposes = o->v[OPTION_WRITE_RULES].first != NULL;
 	/* Trees stand indented below their rule. */
 	tree_setup(k.c->export.colour, k.c->export.width - 4);
-	if (!read_rules(&k, o, &err) || !open_outputs(&k, o, &err)) {
+	if (!baseline_new(k.c, o, &k.baseline, &err) || !read_rules(&k, o, &err) || !open_outputs(&k, o, &err)) {
 		err_print(&err);
 		code = (int)err.code;
 	} else {
-		k.onlooker.watcher = ruleset_watcher(k.rules);
+		k.onlooker.watcher[0] = ruleset_watcher(k.rules);
+		if (k.baseline) {
+			k.onlooker.watcher[1] = baseline_watcher(k.baseline);
+			k.onlooker.begin = begin;
+		}
 		code = control_run(s, argc, argv, &k.onlooker);
 	}
 	close_outputs(&k);
 	ruleset_free(k.rules);
+	baseline_free(k.baseline);
 	arena_free(&k.arena);
 	return code;
 }

@@ -444,6 +444,7 @@ static bool exports(struct maker *m)
 	e->key = options_text(m->o, OPTION_KEY);
 	e->colour = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
 	e->width = terminal_width();
+	e->terminal = isatty(STDOUT_FILENO);
 	return true;
 }
 
@@ -591,6 +592,7 @@ static bool ends(struct maker *m)
 		c->sources[c->nsources++] = SLICE("-");
 	if (!sinks(m))
 		return false;
+	c->baseline = values(m, OPTION_BASELINE);
 	/* What runs for months does not end because a collector is away. */
 	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
 		c->export.give_up_ms = 0;

@@ -31,6 +31,7 @@ struct config {
 	struct export_config export;
 	struct live_config live;
 	struct slice timezone;
+	const struct option_value *baseline;	/* files that are read too (baseline.h), or NULL */
 	const char *rejects;			/* path, or NULL */
 	const char *admin, *listen_metrics;	/* as given, or NULL */
 	bool strict, check_only;

@@ -23,6 +23,8 @@
 /* The pipeline runs beside the thread that takes signals. */
 struct job {
 	struct pipeline *pipeline;
+	struct onlooker *onlooker;	/* or NULL */
+	bool refused;			/* by it, with `err`: nothing was read */
 	struct err err;
 	int done;			/* eventfd */
 };
@@ -63,7 +65,9 @@ static void *job_main(void *arg)
 {
 	struct job *job = arg;
 
-	pipeline_run(job->pipeline, &job->err);
+	job->refused = job->onlooker && job->onlooker->begin && !job->onlooker->begin(job->onlooker, &job->err);
+	if (!job->refused)
+		pipeline_run(job->pipeline, &job->err);
 	announce(job->done);
 	return NULL;
 }
@@ -381,16 +385,16 @@ static bool open_doors(struct loop *l, const struct config *c, struct err *err)
 	return true;
 }
 
+/* Who sees every request, beside the sinks. */
 static bool open_watchers(struct loop *l, const struct config *c, struct err *err)
 {
-	if (l->control.onlooker && !pipeline_watch(l->control.pipeline, l->control.onlooker->watcher, err))
-		return false;
+	for (size_t i = 0; l->job.onlooker && i < 2; i++)
+		if (l->job.onlooker->watcher[i] && !pipeline_watch(l->control.pipeline, l->job.onlooker->watcher[i], err))
+			return false;
 	if (!c->stats)
 		return true;
 	l->stats = stats_new(&c->stats_config);
-	if (!l->stats)
-		return err_set(err, EXIT_CONFIG, "out of memory");
-	return pipeline_watch(l->control.pipeline, l->stats, err);
+	return l->stats ? pipeline_watch(l->control.pipeline, l->stats, err) : err_set(err, EXIT_CONFIG, "out of memory");
 }
 
 static bool open_all(struct loop *l, const struct config *c, struct err *err)
@@ -456,6 +460,8 @@ static int run(struct loop *l, const struct settings *first)
 		print_stats(l->stats);
 	if (l->job.err.code != EXIT_DONE)
 		err_print(&l->job.err);
+	if (l->job.refused)
+		return (int)l->job.err.code;
 	pipeline_summary(l->control.pipeline);
 	code = pipeline_exit_code(l->control.pipeline);
 	return l->control.onlooker ? l->control.onlooker->judge(l->control.onlooker, l->control.pipeline, code) : code;
@@ -469,6 +475,7 @@ int control_run(struct settings *first, int argc, char **argv, struct onlooker *
 	int code = EXIT_DONE;
 
 	l.control = (struct control){ .now = first, .argc = argc, .argv = argv, .onlooker = onlooker };
+	l.job.onlooker = onlooker;
 	l.control.started = time(NULL);
 	l.control.started_ms = clock_ms();
 	notify_init();

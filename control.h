@@ -22,7 +22,9 @@ struct settings {
  * one is refused.
  */
 struct onlooker {
-	struct watcher *watcher;
+	struct watcher *watcher[2];	/* the second may be NULL */
+	/* May be NULL. Before anything is read, in the thread that will read. false: `err` filled, and nothing is. */
+	bool (*begin)(struct onlooker *o, struct err *err);
 	/* When all is read and the summary is said. Takes the exit code so far, returns the one that counts. */
 	int (*judge)(struct onlooker *o, struct pipeline *p, int code);
 };

@@ -282,6 +282,19 @@
 #define KAFKA_POSITIONS 65536
 #endif
 
+/* One message in so many is asked for its headers although it seems to have none (ingest/kafka_message.c). */
+#define KAFKA_LOOK_EVERY 1024
+
+/*
+ * What malloc keeps once a Kafka source has used it, and pieces that it asks the kernel for as such: about what is fetched
+ * ahead (queued.max.messages.kbytes) and an answer of a broker. glibc takes no larger piece.
+ */
+#define KAFKA_HEAP_KEPT (64 * 1024 * 1024)
+#define KAFKA_HEAP_PIECE (32 * 1024 * 1024)
+
+/* A user's name and a password as they are told again to librdkafka (ingest/kafka_fetch.c); longer ones are not. */
+#define KAFKA_CREDENTIAL_MAX 4096
+
 /* How often a consumer is polled at least, and how long nobody may have asked for lines before its partitions pause. */
 #define KAFKA_POLL_MS 1000
 
@@ -346,6 +359,15 @@
  */
 #define PATTERN_STEPS 200000
 
+/*
+ * `haspan check --baseline`. Backends that are compared one by one, those beyond together, and the bytes of their names that
+ * tell them apart: each worker holds up to 4 KiB for each, and this is many for one HAProxy. Fewer requests than so many are
+ * not compared: with less the test of ranks is no longer what the tables say, and a few requests prove nothing.
+ */
+#define COMPARE_BACKENDS_MAX 512
+#define COMPARE_NAME_MAX 256
+#define COMPARE_FEW 20
+
 /* Rules files of `haspan check`: all rules together, a line of one, a file. 10,000 rules load in a fraction of a second. */
 #define CHECK_RULES_MAX 20000
 #define CHECK_LINE_MAX ((size_t)16 * 1024)
@@ -353,6 +375,9 @@
 
 /* A rule's name: it stands in tables, and in the names of tests. */
 #define CHECK_NAME_MAX 120
+
+/* One result in any output: its names, its reason and the worst traces, each byte escaped to six at most. */
+#define OUTPUT_RESULT_MAX ((size_t)1024 * 1024)
 
 /* --output of one run. */
 #define OUTPUTS_MAX 8
@@ -383,8 +408,8 @@
 /* Sinks of one run. */
 #define SINKS_MAX 8
 
-/* Who sees every request (report/report.h): the table of `--to stats` and the rules of `haspan check`. */
-#define WATCHERS_MAX 2
+/* Who sees every request (report/report.h): the table of `--to stats`, the rules of `haspan check` and its --baseline. */
+#define WATCHERS_MAX 3
 
 /*
  * Quantiles (report/sketch.h): whole numbers below 2^7, and so many thousands, are exact, larger ones within 1/128. A bit

@@ -59,23 +59,6 @@ static void pad(struct people *p, unsigned used, unsigned to)
 
 /* ---- one line ------------------------------------------------------------------------------------------- */
 
-static void full_name(struct buf *out, const struct result *v)
-{
-	buf_slice(out, v->name);
-	if (v->rest) {
-		buf_lit(out, ": ");
-		buf_printf(out, "about ");
-		result_value(out, UNIT_NUMBER, (double)v->folded);
-		buf_lit(out, " others");
-	} else if (v->by.len && v->group.len) {
-		buf_lit(out, ": ");
-		buf_slice(out, v->group);
-	} else if (v->by.len && v->verdict != RESULT_EMPTY) {
-		buf_lit(out, ": no ");
-		buf_slice(out, v->by);
-	}
-}
-
 static void put_mark(struct people *p, const struct result *v)
 {
 	bool error = v->severity == SEVERITY_ERROR;
@@ -91,7 +74,7 @@ static unsigned put_name(struct people *p, const struct result *v)
 	struct buf name = { .max = 4096 };
 	unsigned used;
 
-	full_name(&name, v);
+	result_name(&name, v);
 	style(p, STYLE_BOLD);
 	used = term_text(&p->text, slice_of(name.p, name.len), p->name_columns);
 	style(p, STYLE_NONE);
@@ -158,7 +141,7 @@ static void put_long_name(struct people *p, const struct result *v)
 {
 	struct buf name = { .max = 4096 };
 
-	full_name(&name, v);
+	result_name(&name, v);
 	if (columns(slice_of(name.p, name.len)) > p->name_columns) {
 		buf_lit(&p->text, "    ");
 		buf_add(&p->text, name.p, name.len);
@@ -303,7 +286,7 @@ static void size_names(struct people *p)
 		unsigned n;
 
 		name.len = 0;
-		full_name(&name, &p->r->v[i]);
+		result_name(&name, &p->r->v[i]);
 		n = columns(slice_of(name.p, name.len));
 		p->name_columns = n > p->name_columns ? n : p->name_columns;
 	}

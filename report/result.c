@@ -64,6 +64,23 @@ void result_value(struct buf *out, enum unit unit, double value)
 	}
 }
 
+void result_name(struct buf *out, const struct result *v)
+{
+	buf_slice(out, v->name);
+	if (v->rest) {
+		buf_lit(out, ": ");
+		buf_printf(out, "about ");
+		result_value(out, UNIT_NUMBER, (double)v->folded);
+		buf_lit(out, " others");
+	} else if (v->by.len && v->group.len) {
+		buf_lit(out, ": ");
+		buf_slice(out, v->group);
+	} else if (v->by.len && v->verdict != RESULT_EMPTY) {
+		buf_lit(out, ": no ");
+		buf_slice(out, v->by);
+	}
+}
+
 void result_plain(struct buf *out, struct slice tree)
 {
 	while (tree.len) {

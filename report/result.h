@@ -77,6 +77,7 @@ struct results {
 	bool interrupted;		/* by the user: this is what was found until then */
 	uint64_t lines, requests, merged, other, rejected, spans;
 	double elapsed_s;
+	int64_t when_s;			/* it began; since 1970 */
 	struct slice sample;		/* the first line that was not understood, cut; empty: none */
 	bool colour;			/* trees have codes for colours */
 	unsigned width;			/* columns of a terminal, for people */
@@ -89,6 +90,9 @@ const char *verdict_name(enum verdict_of_rule v);
 
 /* A value with its unit for people: "231.4 ms", "0.25 %", "1,204 requests", "17". */
 void result_value(struct buf *out, enum unit unit, double value);
+
+/* "orders are quick: /orders/{id}": a rule's name, and its group where it has groups. */
+void result_name(struct buf *out, const struct result *v);
 
 /* `tree` without codes for colours. */
 void result_plain(struct buf *out, struct slice tree);

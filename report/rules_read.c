@@ -696,8 +696,8 @@ bool ruleset_close(struct ruleset *s, uint64_t rejected_ok, bool said, struct er
 {
 	bool spoken = false;
 
-	if (s->n == 0)
-		return err_set(err, EXIT_CONFIG, s->files ? "there is no rule in the rules files" : "there is no rule");
+	if (s->n == 0 && s->files)
+		return err_set(err, EXIT_CONFIG, "there is no rule in the rules files");
 	for (uint32_t i = 0; i < s->n; i++)
 		spoken |= s->rule[i].subject == ABOUT_RUN && s->rule[i].counter == offsetof(struct run_counts, rejected);
 	if ((said || !spoken) && !own_rule(s, rejected_ok, err))
