@@ -444,6 +444,7 @@ static bool exports(struct maker *m)
 	e->key = options_text(m->o, OPTION_KEY);
 	e->colour = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
 	e->width = terminal_width();
+	e->terminal = isatty(STDOUT_FILENO);
 	return true;
 }
 

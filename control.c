@@ -385,6 +385,7 @@ static bool open_doors(struct loop *l, const struct config *c, struct err *err)
 	return true;
 }
 
+/* Who sees every request, beside the sinks. */
 static bool open_watchers(struct loop *l, const struct config *c, struct err *err)
 {
 	for (size_t i = 0; l->job.onlooker && i < 2; i++)
@@ -393,9 +394,7 @@ static bool open_watchers(struct loop *l, const struct config *c, struct err *er
 	if (!c->stats)
 		return true;
 	l->stats = stats_new(&c->stats_config);
-	if (!l->stats)
-		return err_set(err, EXIT_CONFIG, "out of memory");
-	return pipeline_watch(l->control.pipeline, l->stats, err);
+	return l->stats ? pipeline_watch(l->control.pipeline, l->stats, err) : err_set(err, EXIT_CONFIG, "out of memory");
 }
 
 static bool open_all(struct loop *l, const struct config *c, struct err *err)

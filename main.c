@@ -30,7 +30,7 @@ static int first_words(void)
 /* `haspan status`: a word that is no command is taken for a file. Say so, where it is none. */
 static bool is_misspelt(const struct options *o)
 {
-	const char *word = o->noperands == 1 ? o->operands[0] : "-";
+	const char *word = o->noperands ? o->operands[0] : "-";
 
 	if (strspn(word, "abcdefghijklmnopqrstuvwxyz") != strlen(word) || access(word, F_OK) == 0)
 		return false;

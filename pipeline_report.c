@@ -1,6 +1,7 @@
 #include "pipeline_private.h"
 
 #include "core/log.h"
+#include "core/stop.h"
 #include "core/term.h"
 
 #include <stdio.h>
@@ -155,16 +156,22 @@ void pipeline_summary(struct pipeline *p)
 	buf_free(&out);
 }
 
-/* Nothing at all was understood: that is a wrong format, not a bad line. */
+/* Most was not understood: that is a wrong format, not a bad line. And nothing at all is no log. */
 static void hint(const struct pipeline *p)
 {
 	struct buf shown = { .max = 4096 };
 
-	if (p->total.requests == 0 && p->total.rejected) {
+	if (p->total.lines == 0 && !p->live && !stop_requested())
+		log_warn("the input is empty; `haspan doctor haproxy.cfg` says whether HAProxy logs, and where");
+	if (p->total.rejected > p->total.requests + p->total.merged + p->total.other) {
 		term_text(&shown, slice_str(p->sample), SAMPLE_SHOWN);
-		log_warn("no line was understood; the first was: %.*s", (int)shown.len, shown.p ? shown.p : "");
-		log_warn("give its log-format by --format (`haspan formats` lists what is known); --rejects FILE keeps "
-			 "such lines");
+		if (p->total.requests)
+			log_warn("%llu of %llu lines were not understood; the first was: %.*s", u(p->total.rejected),
+				 u(p->total.lines), (int)shown.len, shown.p ? shown.p : "");
+		else
+			log_warn("no line was understood; the first was: %.*s", (int)shown.len, shown.p ? shown.p : "");
+		log_warn("give its log-format by --format (`haspan formats` lists what is known), or --haproxy-cfg; `haspan explain "
+			 "LINE` says why it is none; --rejects FILE keeps such lines");
 	}
 	buf_free(&shown);
 }
@@ -173,7 +180,8 @@ int pipeline_exit_code(struct pipeline *p)
 {
 	int code = p->c->strict && p->total.rejected ? EXIT_CHECK : EXIT_DONE;
 
-	hint(p);
+	if (!p->err || p->err->code == EXIT_DONE)
+		hint(p);
 	if (!rules_found(p))
 		code = EXIT_CHECK;
 	if (p->rejects_failed)

@@ -30,7 +30,7 @@ static bool find(void *lib, const char *name, void *function, struct err *err)
 bool kafka_load(struct err *err)
 {
 	static bool loaded;
-	void *lib;
+	void *lib, *lookup;
 
 	if (loaded)
 		return true;
@@ -42,6 +42,8 @@ bool kafka_load(struct err *err)
 		return false;
 	KAFKA_FUNCTIONS(X)
 #undef X
+	lookup = dlsym(lib, "rd_kafka_sasl_set_credentials");
+	memcpy(&kafka.sasl_set_credentials, &lookup, sizeof(lookup));
 	loaded = true;
 	return true;
 }

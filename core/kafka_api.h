@@ -19,6 +19,7 @@
 	X(assignment_lost) \
 	X(commit_queue) \
 	X(committed) \
+	X(conf) \
 	X(conf_destroy) \
 	X(conf_get) \
 	X(conf_new) \
@@ -94,6 +95,8 @@ struct kafka_api {
 #define X(name) __typeof__(rd_kafka_##name) *name;
 	KAFKA_FUNCTIONS(X)
 #undef X
+	/* Since 2.0; NULL before, and where the headers are older they do not know it. */
+	rd_kafka_error_t *(*sasl_set_credentials)(rd_kafka_t *rk, const char *username, const char *password);
 };
 
 /* Valid once kafka_load() has returned true. */

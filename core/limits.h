@@ -282,6 +282,19 @@
 #define KAFKA_POSITIONS 65536
 #endif
 
+/* One message in so many is asked for its headers although it seems to have none (ingest/kafka_message.c). */
+#define KAFKA_LOOK_EVERY 1024
+
+/*
+ * What malloc keeps once a Kafka source has used it, and pieces that it asks the kernel for as such: about what is fetched
+ * ahead (queued.max.messages.kbytes) and an answer of a broker. glibc takes no larger piece.
+ */
+#define KAFKA_HEAP_KEPT (64 * 1024 * 1024)
+#define KAFKA_HEAP_PIECE (32 * 1024 * 1024)
+
+/* A user's name and a password as they are told again to librdkafka (ingest/kafka_fetch.c); longer ones are not. */
+#define KAFKA_CREDENTIAL_MAX 4096
+
 /* How often a consumer is polled at least, and how long nobody may have asked for lines before its partitions pause. */
 #define KAFKA_POLL_MS 1000
 

@@ -123,6 +123,7 @@ struct export_config {
 	unsigned give_up_ms;		/* how long to wait for any acknowledgement before giving up; 0: for ever */
 	bool colour;			/* for the tree */
 	unsigned width;
+	bool terminal;			/* it goes to one, which is so wide */
 	uint32_t slowest, limit;	/* of the tree: only so many requests; 0: all */
 };
 

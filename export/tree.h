@@ -15,6 +15,9 @@ struct buf;
 struct record;
 struct trace;
 void tree_draw(struct buf *out, const struct record *r, const struct trace *t);
+/* For a terminal, which would break longer lines anywhere: no line is wider than `width`. At first they may be. */
+void tree_fit(bool on);
+
 /*
  * encoder_tree_pieces writes this before each picture, so that a sink can choose among them.
  */

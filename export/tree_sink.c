@@ -195,6 +195,7 @@ struct sink *tree_sink_open(const struct export_config *cfg, struct err *err)
 	struct tree_sink *s;
 
 	tree_setup(cfg->colour, cfg->width);
+	tree_fit(cfg->terminal);
 	if (!out || (!cfg->slowest && !cfg->limit))
 		return out;
 	s = calloc(1, sizeof(*s));

@@ -170,6 +170,7 @@ static enum port_left kafka_fill(struct port *p, struct block *b)
 	pthread_mutex_lock(&k->lock);
 	kafka_resume(k);
 	more = fill_block(k, b);
+	kafka_keep_fetching(k);
 	k->polled_ms = clock_ms();
 	kafka_serve_going(k, k->polled_ms);
 	k->waiting = k->tail - k->head;

@@ -9,17 +9,18 @@
 
 #define TOPICS_MAX 64
 
-/* Our defaults; the user's word wins. */
+/* Our defaults; the user's word wins. The first is left out before KAFKA_QUEUE_BACKOFF. */
 static const struct kafka_default defaults[] = {
+	{ "fetch.queue.backoff.ms", "10" },		/* the wait when enough is fetched ahead (kafka_fetch.c) */
 	{ "auto.offset.reset", "earliest" },		/* a new group, or one whose place is gone, skips nothing */
 	{ "partition.assignment.strategy", "range,roundrobin" },
 	{ "enable.auto.offset.store", "false" },	/* stored when it is settled … */
 	{ "auto.commit.interval.ms", "1000" },		/* … and committed a second later */
 	{ "queued.max.messages.kbytes", "32768" },	/* what is fetched ahead */
 	{ "fetch.max.bytes", "16777216" },		/* and how far one answer may go beyond */
-	{ "fetch.error.backoff.ms", "50" },		/* also the wait after a full queue: 500 would be felt */
 	{ NULL, NULL },
 };
+
 static bool is_set_to(const rd_kafka_conf_t *conf, const char *name, const char *value)
 {
 	char text[16];
@@ -66,7 +67,8 @@ static bool own_parameters(struct kafka_source *k, struct kafka_range *r, struct
 
 static bool make_client(struct kafka_source *k, const struct live_config *c, struct err *err)
 {
-	rd_kafka_conf_t *conf = kafka_conf(&k->uri, c->kafka, defaults, err);
+	bool old = kafka.version() < KAFKA_QUEUE_BACKOFF;
+	rd_kafka_conf_t *conf = kafka_conf(&k->uri, c->kafka, defaults + old, err);
 	char text[256], group[256] = "";
 	size_t size = sizeof(group);
 
@@ -185,6 +187,7 @@ static bool start(struct kafka_source *k, const struct kafka_range *r, struct to
 	kafka.poll_set_consumer(k->rk);
 	if (k->group && !probe_group(k, t, err))
 		return false;
+	kafka_keep_memory();
 	k->queue = kafka.queue_get_consumer(k->rk);
 	kafka.queue_io_event_enable(k->queue, k->port.fd, &one, sizeof(one));
 	return k->group ? join(k, t, err) : kafka_range_assign(k, r, t->v, t->partitions, err);

@@ -2,7 +2,8 @@
  * ingest/kafka_private.h - private to ingest/kafka*.c: one consumer.
  *
  * kafka_open.c begins; kafka.c fills blocks, kafka_message.c with what messages have; kafka_group.c knows the partitions:
- * what is given and taken, read, settled and committed. kafka_range.c makes it read a range once.
+ * what is given and taken, read, settled and committed. kafka_range.c makes it read a range once; kafka_fetch.c keeps
+ * librdkafka at work.
  *
  * All of it is under `lock`, but for what is said to be set at start. Callbacks of librdkafka run inside its polls, and
  * so under `lock` too.
@@ -66,10 +67,12 @@ struct kafka_source {
 	uint64_t head, tail;
 	uint32_t room;
 	uint64_t mark;			/* of the last block that was given out */
+	size_t most;			/* messages in librdkafka's queue, since it last shrank by half */
 
 	rd_kafka_topic_partition_list_t *going;	/* taken away, not yet given back; owned, or NULL */
 	int64_t going_until;
 	bool paused, stopping, closing, over;
+	bool ask_headers;		/* what lies behind a message's value does not tell (kafka_message.c) */
 
 	rd_kafka_message_t *held[KAFKA_HELD_MAX];	/* polled, and nobody asked for them yet */
 	uint32_t nheld;
@@ -105,6 +108,17 @@ bool kafka_is_full(const struct block *b);
 
 /* block.release */
 void kafka_release(struct block *b);
+
+/* ---- kafka_fetch.c ----------------------------------------------------------------------------------- */
+
+/* rd_kafka_version() of the first that knows fetch.queue.backoff.ms. */
+#define KAFKA_QUEUE_BACKOFF 0x02020000
+
+/* Pages that librdkafka's buffers had are kept: from now on, for the whole process. */
+void kafka_keep_memory(void);
+
+/* Messages were taken: let it fetch again if the queue has become short. Under `lock`. */
+void kafka_keep_fetching(struct kafka_source *k);
 
 /* ---- kafka_group.c ----------------------------------------------------------------------------------- */
 

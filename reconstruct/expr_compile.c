@@ -142,6 +142,8 @@ static bool next(struct reader *x)
 			x->at += ops[i].len;
 			return true;
 		}
+	if (*rest.p == '/' && t->at == 0)
+		return wrong(x, t->at, "expected an expression, as in path ~ \"^/healthz\"");
 	return wrong(x, t->at, "expected a name, a number, a string in quotes or an operator");
 }
 

@@ -17,9 +17,8 @@ struct page {
 /* With fewer columns the date of a slow request is left out. */
 #define DATE_COLUMNS 78
 
-/* All names of a group, and a piece of one: each is masked, and short. */
-#define PIECE_MAX ((size_t)64 * 1024)
-#define GROUP_SHOWN_MAX 400
+/* What is made before it is written: a group, all failures; names are masked, and short. */
+#define PIECE_MAX ((size_t)1024 * 1024)
 
 enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_RED };
 
@@ -438,7 +437,7 @@ static void put_head(struct page *p, const struct stats *st, const struct group 
 void stats_print(struct watcher *w)
 {
 	struct stats *st = &((struct stats_watcher *)w)->all;
-	struct page p = { .text = { .max = PIECE_MAX * 16 }, .c = st->c };
+	struct page p = { .text = { .max = PIECE_MAX }, .c = st->c };
 	struct groups *g = &st->groups;
 	struct group all = { 0 };
 	uint32_t shown;

@@ -127,6 +127,8 @@ beside "OTLP/HTTP against a collector" python3 tests/http_sink.py
 beside "kill -9 of the sink alone" python3 tests/crash.py --only sink --runs 1
 beside "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
 beside "explain" python3 tests/explain.py
+beside "statistics against numpy" python3 tests/stats.py
+beside "statistics (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stats.py --captures 8
 beside "haspan check" python3 tests/rules.py
 beside "haspan check (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/rules.py folders threads proposed hostile interrupt
 beside "haspan check (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/rules.py threads memory

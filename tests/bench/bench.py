@@ -57,6 +57,7 @@ LIMIT_CFG_START = 0.100
 LIMIT_SIZE = 1_000_000
 LIMIT_EVEN = 0.10
 LIMIT_IR = 1.02
+LIMIT_STATS, LIMIT_STATS_MEMORY = 1.3, 64 * MIB      # the table's CPU against --to null's
 LIMIT_OBJECTS = 1.5                     # the time per byte of lines with members against httplog's
 
 CALLGRIND_LINES = 20_000
@@ -336,8 +337,8 @@ class Bench:
         true = find("true")
         return run([true], self.core).rss if true else 0
 
-    def argv(self, path, sink="null", threads=1, formats=(), cfg=None):
-        argv = [self.haspan, "--threads", str(threads)]
+    def argv(self, path, sink="null", threads=1, formats=(), cfg=None, more=()):
+        argv = [self.haspan, "--threads", str(threads), *more]
         if cfg:
             argv += ["--haproxy-cfg", cfg]
         for f in formats:
@@ -507,6 +508,24 @@ class Bench:
             self.report.row("ns per byte, %s against httplog" % what, "%.2f, %.2f" % (
                 statistics.median(b), statistics.median(a)), spread(ratio), "<= %g" % LIMIT_OBJECTS,
                 statistics.median(ratio) <= LIMIT_OBJECTS)
+
+    # -- the table of --to stats --
+
+    def stats(self):
+        """By what configurations name, and by more paths than are told apart"""
+        path = self.data.lines(self.n)
+        grouped = [["--by", by] for by in ("frontend,backend,server", "path")]
+        null, *tables = self.alternate(
+            lambda: self.run(path, self.n).cpu,
+            *(lambda more=more: self.run(path, self.n, sink="stats", more=more).cpu for more in grouped))
+        self.report.row("haspan --to null, CPU", self.per_line(null))
+        for more, cpu in zip(grouped, tables):
+            self.against("--to stats %s, CPU" % " ".join(more), cpu, null, LIMIT_STATS)
+        runs = [self.run(path, self.n, cpus=set(ALL_CPUS), threads=4, watch=True, sink="stats", more=grouped[1])
+                for _ in range(3)]
+        rss = max(r.seen for r in runs)
+        self.report.row("peak memory, --to stats --by path, --threads 4", mib(rss), "", "<= " + mib(LIMIT_STATS_MEMORY),
+                        rss <= LIMIT_STATS_MEMORY)
 
     # -- haproxy.cfg --
 
@@ -703,6 +722,7 @@ PARTS = {
     "sizes": ("Evenness (CPU without start)", Bench.sizes),
     "formats": (None, Bench.formats),
     "objects": ("Lines with members (CPU without start)", Bench.objects),
+    "stats": ("Statistics", Bench.stats),
     "cfg": ("haproxy.cfg", Bench.cfg),
     "wire": ("Size of the output", Bench.wire),
     "instructions": ("Instructions per line (callgrind)", Bench.instructions),
