@@ -25,10 +25,21 @@ static const struct {
 	enum more more;
 } special[] = {
 	{ OPTION_FROM, "file: follow: unix: udp:// tcp:// tls:// kafka:// -", FILES },
-	{ OPTION_TO, "tree null - file: http:// https:// kafka://", NOTHING },
+	{ OPTION_TO, "tree stats null - file: http:// https:// kafka://", NOTHING },
 	{ OPTION_ADMIN, "unix:", NOTHING },
-	{ OPTION_SAMPLER, "always_on always_off traceidratio: parentbased_always_on parentbased_always_off parentbased_traceidratio:",
-	  NOTHING },
+	{ OPTION_SAMPLER, "always_on always_off traceidratio: parentbased_always_on parentbased_always_off "
+	  "parentbased_traceidratio:", NOTHING },
+	{ OPTION_BASELINE, "", FILES },
+	{ OPTION_BY,
+#define GROUP(name, slot) name " "
+#include "formats/groups.def"
+#undef GROUP
+	  "none", NOTHING },
+	{ OPTION_OUTPUT,
+#define OUTPUT(name, meaning) #name " "
+#include "report/outputs.def"
+#undef OUTPUT
+	  "", NOTHING },
 	{ OPTION_PROPAGATORS, "tracecontext b3 b3multi jaeger xray none", NOTHING },
 	{ OPTION_FORMAT,
 #define BUILTIN(name, ...) name " "
@@ -270,7 +281,8 @@ static void zsh(void)
 	       "	completion) _arguments -s $options '2:shell:(bash zsh fish)' ;;\n"
 	       "	help) _arguments -s $options '2:command:('\"$commands\"')' ;;\n"
 	       "	formats) _arguments -s $options ;;\n"
-	       "	*) _arguments -s -S $options '1: :{_alternative \"commands:command:('\"$commands\"')\" \"files:file:_files\"}' '*:file:_files' ;;\n"
+	       "	*) _arguments -s -S $options \\\n"
+	       "		'1: :{_alternative \"commands:command:('\"$commands\"')\" \"files:file:_files\"}' '*:file:_files' ;;\n"
 	       "	esac\n"
 	       "}\n"
 	       "if [[ $funcstack[1] = _haspan ]]; then _haspan \"$@\"; else compdef _haspan haspan; fi\n");
