@@ -43,7 +43,7 @@ def until(what, look, timeout=DEADLINE):
         found = look()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(0.1)         # a look is a process, mostly
     raise Failure('waited %d s in vain: %s' % (timeout, what))
 
 
