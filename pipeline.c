@@ -523,11 +523,11 @@ static void wait_released(struct pipeline *p)
 	wait_ms(&p->released, &p->input, RELEASE_LOOK_MS);
 }
 
-/* Have all sinks given up, or all that they want? */
+/* Have all sinks given up, or all that they want? Who watches wants everything, as long as one of them goes on. */
 static bool nobody_takes(const struct pipeline *p)
 {
 	for (uint32_t k = 0; k < p->nsinks; k++)
-		if (!p->sinks[k]->failed && !p->sinks[k]->done)
+		if (!p->sinks[k]->failed && (!p->sinks[k]->done || p->nwatchers))
 			return false;
 	return p->nsinks > 0;
 }

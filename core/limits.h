@@ -433,10 +433,9 @@
 #define STATS_GROUPS 1024
 #endif
 
-/* Groups that are shown unless --top says otherwise; slowest requests, unless --slowest does, and at most. */
+/* Groups that are shown unless --top says otherwise; slowest requests, unless --slowest does. */
 #define STATS_TOP 20
 #define STATS_SLOWEST 10
-#define SLOWEST_MAX 1000
 
 /* Kinds of failures that are shown, and for each the groups that have most of it. */
 #define STATS_FAILURES 30

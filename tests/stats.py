@@ -334,6 +334,15 @@ def it_sees_what_others_do_not():
 
 
 @test
+def a_tree_beside_it_may_end_early():
+    """--limit is the tree's; the table has the rest"""
+    lines = capture(0, 5000)[2]
+    for options in ['--limit', '2'], ['--slowest', '2']:
+        out, err = run('--to', 'tree', '--to', 'stats', '--threads', '1', *options, lines=lines)
+        expect('\n5000 requests, ' in out and out.count('  SERVER ') == 2 and 'lines=5000 ' in err, options, out[-3000:], err)
+
+
+@test
 def hostile_names_are_inert():
     nasty = ['\x1b[31mred', 'a\u202eb', '\u2028', '<script>', ']]>', 'x' * 5000, 'é' * 300, '\x9b31m', '\u200bzero', "%s%n"]
     text = b''.join(b'at=21/Nov/2026:08:15:44.900 fe=f be=b srv=s TR=0 Tw=0 Tc=0 Tr=1 Td=0 Ta=1 status=500 state=-- path=/%s method=%s\n' % (n, n)
