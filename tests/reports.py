@@ -9,6 +9,7 @@ what the JSON output says. tests/schemas/junit-10.xsd is that of Jenkins' xUnit 
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -308,11 +309,34 @@ def a_baseline_is_in_every_output(folder):
     check(folder, '--baseline', 'old', '--baseline-alpha', '1e-9', 'new', code=2)
 
 
+def an_interrupt_is_in_every_output(folder):
+    hostile(folder)
+    with open(os.path.join(folder, 'log'), 'rb') as f:
+        lines = f.read()
+    with open(os.path.join(folder, 'good.rules'), 'w', encoding='utf-8') as f:
+        f.write('held: status < 600, may be empty\n')
+    outputs = [word for form in FORMS for word in ('--output', '%s=%s' % (form, os.path.join(folder, form)))]
+    fifo = os.path.join(folder, 'fifo')
+    os.mkfifo(fifo)
+    process = subprocess.Popen([HASPAN, 'check', '--rules', 'good.rules', '--rejected-ok', '1000', *outputs, fifo],
+                               cwd=folder, env=ENV, stderr=subprocess.PIPE)
+    with open(fifo, 'wb') as log:       # whoever opens it is there; what stands in it is read, and no end comes
+        log.write(lines)
+        log.flush()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1].decode()
+    expect(process.returncode == 1, 'exit', process.returncode, said)
+    found = {form: open(os.path.join(folder, form), 'rb').read() for form in FORMS}
+    expect(junit(found['junit'])['all was read'][0] == 'error', junit(found['junit']))
+    expect(sarif(found['sarif'])['invocations'] == [{'executionSuccessful': False}], found['sarif'])
+    expect(github(found['github'])[-1][2].startswith('failed, interrupted: '), found['github'])
+
+
 def main():
     global passed, failed
     tests = [hostile_text_is_inert_in_every_output, junit_says_what_json_says, sarif_says_what_json_says,
              annotations_say_what_json_says, what_holds_is_said_too, names_of_files_are_escaped,
-             a_baseline_is_in_every_output]
+             a_baseline_is_in_every_output, an_interrupt_is_in_every_output]
     for test in tests:
         if sys.argv[1:] and not any(part in test.__name__ for part in sys.argv[1:]):
             continue
