@@ -306,7 +306,22 @@ def a_baseline_is_in_every_output(folder):
     check(folder, '--baseline', 'new', 'old', code=0)
     check(folder, '--baseline', 'old', '--baseline-shift', '50ms', 'new', code=0)
     check(folder, '--baseline', 'old', '--baseline-effect', '0.9', 'new', code=0)
-    check(folder, '--baseline', 'old', '--baseline-alpha', '1e-9', 'new', code=2)
+
+
+def mistakes_in_a_baseline_show_their_place(folder):
+    for option, value in (('--baseline-alpha', '1e-9'), ('--baseline-alpha', '0'), ('--baseline-effect', '0.4'),
+                          ('--baseline-effect', 'nan'), ('--baseline-shift', '10%,x'),
+                          ('--baseline-failures', '1'), ('--baseline-failures', '101%'), ('--baseline', 'follow:x')):
+        done = subprocess.run([HASPAN, 'check', '--baseline', '/dev/null', option, value, '/dev/null'], cwd=folder,
+                              capture_output=True, text=True, env=ENV, timeout=60)
+        expect(done.returncode == 2 and option in done.stderr and '    ^' in done.stderr, option, value, done.stderr)
+    for options in ('/nowhere', '/dev/null'), ('/dev/null', '/nowhere'), ('/nowhere', '-n', '/dev/null'):
+        done = subprocess.run([HASPAN, 'check', '--baseline', *options], cwd=folder, capture_output=True, text=True,
+                              env=ENV, timeout=60)
+        expect(done.returncode == 4 and '/nowhere' in done.stderr, options, done.returncode, done.stderr)
+    done = subprocess.run([HASPAN, 'check', '--baseline', '/dev/null', '--write-rules', '/dev/null'], cwd=folder,
+                          capture_output=True, text=True, env=ENV, timeout=60)
+    expect(done.returncode == 2, done.stderr)
 
 
 def an_interrupt_is_in_every_output(folder):
@@ -336,7 +351,8 @@ def main():
     global passed, failed
     tests = [hostile_text_is_inert_in_every_output, junit_says_what_json_says, sarif_says_what_json_says,
              annotations_say_what_json_says, what_holds_is_said_too, names_of_files_are_escaped,
-             a_baseline_is_in_every_output, an_interrupt_is_in_every_output]
+             a_baseline_is_in_every_output, an_interrupt_is_in_every_output,
+             mistakes_in_a_baseline_show_their_place]
     for test in tests:
         if sys.argv[1:] and not any(part in test.__name__ for part in sys.argv[1:]):
             continue
