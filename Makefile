@@ -159,8 +159,9 @@ fuzz:
 	$(Q)./setup.sh check
 	$(Q)tests/fuzz/run.sh $${FUZZ_SECONDS:-600}
 
-bench: all $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink
+bench: all $(BUILD)/kafka_tool $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink $(BUILD)/tests/test_expr
 	$(Q)python3 tests/bench/bench.py $(BENCH)
+	$(Q)$(if $(BENCH),,python3 tests/bench/kafka_bench.py)
 
 golden-update: all
 	$(Q)tests/golden.sh --update

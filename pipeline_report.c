@@ -156,14 +156,14 @@ void pipeline_summary(struct pipeline *p)
 	buf_free(&out);
 }
 
-/* Most was not understood: that is a wrong format, not a bad line. And nothing at all is no log. */
+/* Nothing, or less than half, was understood: that is a wrong format, not a bad line. And nothing at all is no log. */
 static void hint(const struct pipeline *p)
 {
 	struct buf shown = { .max = 4096 };
 
 	if (p->total.lines == 0 && !p->live && !stop_requested())
 		log_warn("the input is empty; `haspan doctor haproxy.cfg` says whether HAProxy logs, and where");
-	if (p->total.rejected > p->total.requests + p->total.merged + p->total.other) {
+	if (p->total.rejected > (p->total.requests ? p->total.lines / 2 : 0)) {
 		term_text(&shown, slice_str(p->sample), SAMPLE_SHOWN);
 		if (p->total.requests)
 			log_warn("%llu of %llu lines were not understood; the first was: %.*s", u(p->total.rejected),

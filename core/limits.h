@@ -383,18 +383,18 @@
 #define OUTPUTS_MAX 8
 
 /*
- * Groups of all rules with `by` together, for each worker; each such rule has its share, and at least GROUPS_LEAST. A
+ * Groups of all rules with `by` together, for each worker; each such rule has its share, and at least RULE_GROUPS_LEAST. A
  * group takes about 1 KiB, with `p95(…)` 2 to 5 and with its worst request 1 more. What a group is called is cut.
  */
 #ifdef HASPAN_HARD
-#define GROUPS_ALL 16
-#define GROUPS_LEAST 4
+#define RULE_GROUPS_ALL 16
+#define RULE_GROUPS_LEAST 4
 #else
-#define GROUPS_ALL 1024
-#define GROUPS_LEAST 16
+#define RULE_GROUPS_ALL 1024
+#define RULE_GROUPS_LEAST 16
 #endif
 #define GROUPED_RULES_MAX 64
-#define GROUP_NAME_MAX 128
+#define RULE_GROUP_NAME_MAX 128
 
 /*
  * The worst requests that are kept of a rule (of a group: one), and of all rules together, for each worker: where there are

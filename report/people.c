@@ -197,10 +197,13 @@ static uint32_t put_groups(struct people *p, uint32_t i)
 	const struct result *v = &p->r->v[i];
 	uint32_t n = 0, held = 0;
 	struct result line = *v;
+	uint64_t folded = 0;
 	size_t from;
 
-	for (; i + n < p->r->n && p->r->v[i + n].by.len && slice_eq(p->r->v[i + n].name, v->name); n++)
+	for (; i + n < p->r->n && p->r->v[i + n].by.len && slice_eq(p->r->v[i + n].name, v->name); n++) {
 		held += p->r->v[i + n].verdict == RESULT_PASSED;
+		folded += p->r->v[i + n].folded;
+	}
 	if (held == 0)
 		return n;
 	line.verdict = RESULT_PASSED;
@@ -213,6 +216,11 @@ static uint32_t put_groups(struct people *p, uint32_t i)
 	pad(p, (unsigned)(p->text.len - from), VALUE_COLUMNS + 2);
 	term_text(&p->text, v->text, p->r->width > p->name_columns + 51 ? p->r->width - p->name_columns - 31 : 20);
 	buf_char(&p->text, '\n');
+	if (folded) {
+		buf_lit(&p->text, "    about ");
+		result_value(&p->text, UNIT_NUMBER, (double)folded);
+		buf_lit(&p->text, " more groups were judged as one\n");
+	}
 	return n;
 }
 

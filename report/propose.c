@@ -77,7 +77,7 @@ static bool is_plain(struct slice s)
 	for (size_t i = 0; i < s.len; i++)
 		if ((unsigned char)s.p[i] <= 0x20 || (unsigned char)s.p[i] >= 0x7f || s.p[i] == '?' || s.p[i] == '"' || s.p[i] == '\\')
 			return false;
-	return s.len < GROUP_NAME_MAX;
+	return s.len < RULE_GROUP_NAME_MAX;
 }
 
 /* What a rule can be called. Two backends that differ in other characters alone are told apart by their number. */

@@ -185,7 +185,7 @@ static void judge_cell(struct judge *j, const struct check_rule *r, const struct
 
 static int by_name(const void *a, const void *b)
 {
-	const struct group *x = *(const struct group *const *)a, *y = *(const struct group *const *)b;
+	const struct rule_group *x = *(const struct rule_group *const *)a, *y = *(const struct rule_group *const *)b;
 	int order = memcmp(x->name, y->name, x->len < y->len ? x->len : y->len);
 
 	if (order == 0 && x->len != y->len)
@@ -194,18 +194,18 @@ static int by_name(const void *a, const void *b)
 }
 
 /* How many there must have been, by how close together the hashes of those are that were kept (k minimum values). */
-static uint64_t folded_about(const struct groups *g)
+static uint64_t folded_about(const struct rule_groups *g)
 {
 	double last = (double)(g->v[g->n - 1]->hash | 1) / 18446744073709551616.0, all = (double)(g->n - 1) / last;
 
 	return all > (double)g->n + 1 ? (uint64_t)(all - (double)g->n + 0.5) : 1;
 }
 
-static void judge_groups(struct judge *j, const struct check_rule *r, struct groups *g, struct result *common)
+static void judge_groups(struct judge *j, const struct check_rule *r, struct rule_groups *g, struct result *common)
 {
 	uint64_t folded = g->folded && g->n > 1 ? folded_about(g) : g->folded;
 
-	qsort(g->v, g->n, sizeof(struct group *), by_name);
+	qsort(g->v, g->n, sizeof(struct rule_group *), by_name);
 	for (uint32_t k = 0; k < g->n; k++) {
 		struct result *v = &j->v[j->out->n++];
 

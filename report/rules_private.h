@@ -65,19 +65,19 @@ struct cell {
 	uint32_t nworst;
 };
 
-struct group {
+struct rule_group {
 	uint64_t hash;				/* of the whole name; it is what it is known by */
 	struct cell cell;
 	uint32_t len;
-	char name[GROUP_NAME_MAX];		/* its beginning */
+	char name[RULE_GROUP_NAME_MAX];		/* its beginning */
 };
 
 /*
  * Groups of a rule, in the order of their hashes. When there is no room those with the greatest go to `rest`: whoever
  * gathers, in whatever order, keeps the same ones, and all that belongs to them.
  */
-struct groups {
-	struct group **v;			/* owned, room for `max` */
+struct rule_groups {
+	struct rule_group **v;			/* owned, room for `max` */
 	uint32_t n, max;
 	bool folded;
 	struct cell rest;
@@ -88,7 +88,7 @@ struct rules_part {
 	const struct ruleset *set;
 	struct expr_memo *memo;
 	struct cell *cell;			/* of each rule */
-	struct groups *groups;			/* of each rule with `by`; the others have none */
+	struct rule_groups *groups;			/* of each rule with `by`; the others have none */
 	struct buf draw;
 };
 

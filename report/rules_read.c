@@ -354,6 +354,37 @@ bool limit_is_upper(const struct check_rule *r)
 
 /* ---- the rule ------------------------------------------------------------------------------------------- */
 
+/* Where the parenthesis at `at` is closed; `to` or beyond: it is not. */
+static size_t find_close(struct slice s, size_t at, size_t to)
+{
+	int depth = 0;
+
+	for (; at < to; at = past(s, at)) {
+		depth += s.p[at] == '(' ? 1 : s.p[at] == ')' ? -1 : 0;
+		if (depth == 0)
+			break;
+	}
+	return at;
+}
+
+/* A number of the run, or of requests. false: it is none. */
+static bool read_counter(struct slice name, struct check_rule *r)
+{
+	if (slice_eq(name, SLICE("count"))) {
+		r->subject = ABOUT_COUNT;
+		r->unit = UNIT_REQUESTS;
+		return true;
+	}
+	for (size_t i = 0; i < COUNT(counters); i++)
+		if (slice_eq(slice_str(counters[i].name), name)) {
+			r->subject = ABOUT_RUN;
+			r->counter = counters[i].at;
+			r->unit = counters[i].unit;
+			return true;
+		}
+	return false;
+}
+
 /* `measure op limit`; `*is` is false when the text begins with none: it is a test then. */
 static bool read_measure(struct line *l, struct check_rule *r, size_t from, size_t to, bool *is)
 {
@@ -365,37 +396,18 @@ static bool read_measure(struct line *l, struct check_rule *r, size_t from, size
 	if (!is_word_byte(*name.p) || slice_eq(name, SLICE("not")))
 		return true;
 	if (call) {
-		int depth = 0;
-
-		for (close = at; close < to; close = past(l->text, close)) {
-			depth += l->text.p[close] == '(' ? 1 : l->text.p[close] == ')' ? -1 : 0;
-			if (depth == 0)
-				break;
-		}
+		close = find_close(l->text, at, to);
 		*is = true;
 		if (close >= to)
 			return wrong(l, to, "expected ')'");
 		if (!read_argument(l, r, name, skip_blanks(l->text, at + 1), close))
 			return false;
 		at = close + 1;
-	} else if (slice_eq(name, SLICE("count"))) {
-		r->subject = ABOUT_COUNT;
-		r->unit = UNIT_REQUESTS;
-	} else {
-		size_t i = 0;
-
-		while (i < COUNT(counters) && !slice_eq(slice_str(counters[i].name), name))
-			i++;
-		if (i == COUNT(counters))
-			return true;
-		r->subject = ABOUT_RUN;
-		r->counter = counters[i].at;
-		r->unit = counters[i].unit;
+	} else if (!read_counter(name, r)) {
+		return true;
 	}
 	*is = true;
-	r->measured = slice_of(l->text.p + from, at - from);
-	if (!call)
-		r->measured.len = name.len;
+	r->measured = slice_of(l->text.p + from, (call ? at : end) - from);
 	if (!read_compare(l, r, &at) || !read_limit(l, r, &at, to))
 		return false;
 	at = skip_blanks(l->text, at);
@@ -690,9 +702,9 @@ bool ruleset_close(struct ruleset *s, uint64_t rejected_ok, bool said, struct er
 		spoken |= s->rule[i].subject == ABOUT_RUN && s->rule[i].counter == offsetof(struct run_counts, rejected);
 	if ((said || !spoken) && !own_rule(s, rejected_ok, err))
 		return false;
-	s->groups_each = s->ngrouped ? GROUPS_ALL / s->ngrouped : 0;
-	if (s->groups_each < GROUPS_LEAST)
-		s->groups_each = GROUPS_LEAST;
+	s->groups_each = s->ngrouped ? RULE_GROUPS_ALL / s->ngrouped : 0;
+	if (s->groups_each < RULE_GROUPS_LEAST)
+		s->groups_each = RULE_GROUPS_LEAST;
 	share_worst(s);
 	return names_differ(s, err);
 }

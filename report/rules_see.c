@@ -212,7 +212,7 @@ static void cell_join(struct cell *to, struct cell *from, uint32_t nworst)
 }
 
 /* Where the group of this hash stands, or would. */
-static uint32_t group_at(const struct groups *g, uint64_t hash)
+static uint32_t group_at(const struct rule_groups *g, uint64_t hash)
 {
 	uint32_t low = 0, high = g->n;
 
@@ -228,9 +228,9 @@ static uint32_t group_at(const struct groups *g, uint64_t hash)
 }
 
 /* Room for one at `at`; when there is none, the last one goes to the rest. It is before that. */
-static struct group *group_insert(struct groups *g, uint32_t at, uint32_t nworst)
+static struct rule_group *group_insert(struct rule_groups *g, uint32_t at, uint32_t nworst)
 {
-	struct group *last;
+	struct rule_group *last;
 
 	if (g->n == g->max) {
 		last = g->v[--g->n];
@@ -239,18 +239,18 @@ static struct group *group_insert(struct groups *g, uint32_t at, uint32_t nworst
 	} else if (!(last = calloc(1, sizeof(*last)))) {
 		return NULL;
 	}
-	memmove(&g->v[at + 1], &g->v[at], (g->n - at) * sizeof(struct group *));
+	memmove(&g->v[at + 1], &g->v[at], (g->n - at) * sizeof(struct rule_group *));
 	g->v[at] = last;
 	g->n++;
 	return last;
 }
 
 /* The cell of the group that is called so; out of memory that of the rest. */
-static struct cell *group_cell(struct groups *g, struct slice name, uint32_t nworst)
+static struct cell *group_cell(struct rule_groups *g, struct slice name, uint32_t nworst)
 {
 	uint64_t hash = XXH3_64bits(name.p ? name.p : "", name.len);
 	uint32_t at = group_at(g, hash);
-	struct group *group;
+	struct rule_group *group;
 
 	if (at < g->n && g->v[at]->hash == hash)
 		return &g->v[at]->cell;
@@ -262,7 +262,7 @@ static struct cell *group_cell(struct groups *g, struct slice name, uint32_t nwo
 	if (!group)
 		return &g->rest;
 	group->hash = hash;
-	group->len = (uint32_t)(name.len < GROUP_NAME_MAX ? name.len : GROUP_NAME_MAX);
+	group->len = (uint32_t)(name.len < RULE_GROUP_NAME_MAX ? name.len : RULE_GROUP_NAME_MAX);
 	if (name.len)
 		memcpy(group->name, name.p, group->len);
 	return &group->cell;
@@ -345,7 +345,7 @@ static void *rules_part(struct watcher *w)
 	for (uint32_t i = 0; ok && s->ngrouped && i < s->n; i++)
 		if (s->rule[i].by) {
 			p->groups[i].max = s->groups_each;
-			ok = (p->groups[i].v = calloc(s->groups_each, sizeof(struct group *))) != NULL;
+			ok = (p->groups[i].v = calloc(s->groups_each, sizeof(struct rule_group *))) != NULL;
 		}
 	if (ok)
 		return p;
@@ -353,12 +353,12 @@ static void *rules_part(struct watcher *w)
 	return NULL;
 }
 
-static void groups_join(struct groups *to, struct groups *from, uint32_t nworst)
+static void groups_join(struct rule_groups *to, struct rule_groups *from, uint32_t nworst)
 {
 	for (uint32_t k = 0; k < from->n; k++) {
-		struct group *g = from->v[k];
+		struct rule_group *g = from->v[k];
 		uint32_t at = group_at(to, g->hash);
-		struct group *mine = at < to->n && to->v[at]->hash == g->hash ? to->v[at] : NULL;
+		struct rule_group *mine = at < to->n && to->v[at]->hash == g->hash ? to->v[at] : NULL;
 
 		if (!mine && at < to->max && (mine = group_insert(to, at, nworst))) {
 			mine->hash = g->hash;

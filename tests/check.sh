@@ -129,13 +129,20 @@ beside "seen and steered: admin socket, metrics, signals, new configurations" py
 beside "explain" python3 tests/explain.py
 beside "statistics against numpy" python3 tests/stats.py
 beside "statistics (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stats.py --captures 8
+beside "checks in CI, with a real HAProxy" python3 tests/ci.py
 beside "haspan check" python3 tests/rules.py
 beside "haspan check (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/rules.py folders threads proposed hostile interrupt
+beside "haspan check, for CI systems" python3 tests/reports.py
+beside "haspan check, for CI systems (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/reports.py
+beside "tests of significance against scipy" python3 tests/compare.py
 beside "haspan check (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/rules.py threads memory
 beside "datagrams, live" python3 tests/dgram.py
 beside "what the documents print" python3 tests/docs.py
+beside "what is chosen: --slowest, --limit, --trace, --grep, rules" python3 tests/choose.py
 beside "completion in bash, zsh and fish" python3 tests/completion.py
 beside "unit tests (clang)" units build/clang
+beside "what is chosen (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/choose.py
+beside "what is chosen (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/choose.py
 beside "ASan and UBSan are in it" tests/sanitized.sh build/san address,undefined
 beside "syslog by TCP and TLS (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stream.py loris long random garbage cut
 beside "haspan doctor (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/doctor.py samples errors

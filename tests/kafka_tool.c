@@ -10,6 +10,8 @@
  *     members GROUP              how many there are, and its state
  *     empty TOPIC PARTITION      writes a message of no bytes, and one without a body
  *     count TOPIC                reads it to its end: `MESSAGES BYTES CPU_S WALL_S` from the first message on
+ *     share TOPIC FIRST LAST     reads these partitions from their beginnings until it is killed: prints `S MESSAGES`
+ *                                every 20 ms in which some came, S by the monotonic clock
  */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -224,6 +226,34 @@ static void count(rd_kafka_queue_t *q, char **a)
 	_Exit(0);
 }
 
+/* A share of the topic: what members of a group could do if they did nothing. */
+static void share(rd_kafka_queue_t *q, char **a)
+{
+	rd_kafka_topic_partition_list_t *l = rd_kafka_topic_partition_list_new(1);
+	unsigned long long messages = 0, said = 0;
+	double due = 0;
+
+	(void)q;
+	for (int i = atoi(a[1]); i <= atoi(a[2]); i++)
+		rd_kafka_topic_partition_list_add(l, a[0], i)->offset = RD_KAFKA_OFFSET_BEGINNING;
+	rd_kafka_poll_set_consumer(rk);
+	check("assign", rd_kafka_assign(rk, l));
+	for (;;) {
+		rd_kafka_message_t *got = rd_kafka_consumer_poll(rk, 20);
+
+		if (got && !got->err)
+			messages++;
+		if (got)
+			rd_kafka_message_destroy(got);
+		if ((got && messages % 256) || messages == said || now() < due)
+			continue;
+		said = messages;
+		due = now() + 0.02;
+		printf("%.6f %llu\n", now(), messages);
+		fflush(stdout);
+	}
+}
+
 static const struct {
 	const char *name;
 	int arguments;
@@ -232,6 +262,7 @@ static const struct {
 	{ "create", 3, create },   { "grow", 2, grow },	      { "cut", 3, cut },       { "committed", 2, committed },
 	{ "ends", 1, ends },	   { "leaders", 1, leaders }, { "allow", 3, allow },   { "members", 1, members },
 	{ "count", 1, count },	   { "empty", 2, empty },
+	{ "share", 3, share },
 };
 
 static void connect_to(char ***argv, const char *group)

@@ -68,7 +68,7 @@ def a_case(case):
     folder = os.path.relpath(case, ROOT)
     words = ["--rules", folder + "/rules.txt", *words_of(case), folder + "/capture.log"]
     people, machine = check(*words), check("--output", "json", *words)
-    said = "".join(line + "\n" for line in people.stderr.decode().splitlines() if not line.startswith("lines="))
+    said = "".join(line + "\n" for line in people.stderr.decode().splitlines() if not re.match("lines=|rule=", line))
     found = {"people.txt": steady(people.stdout.decode()), "results.json": steady(machine.stdout.decode()), "said.txt": said,
              "exit": f"{people.returncode}\n"}
     expect(machine.returncode == people.returncode, "two outputs, two exit codes")
@@ -292,7 +292,8 @@ def an_interrupt_shows_what_was_found():
         out = process.communicate(timeout=30)[0]
     found = json.loads(out)
     expect(process.returncode == 1 and found["interrupted"] and not found["passed"], process.returncode, out[:300])
-    expect(found["verdicts"]["failed"] == 0 and found["requests"] > 0, out[:300])
+    # the last line may have been cut: it is rejected then
+    expect(found["results"][0]["verdict"] == "passed" and found["requests"] > 0, out[:300])
 
 
 def outputs_go_where_they_are_told():
@@ -333,6 +334,11 @@ def memory_is_bounded():
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     expect(process.returncode == 1 and re.search(r"about [\d,]+ others", said), said[-500:])
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(log)
+        file.flush()
+        said = exits(check(file.name, rules="a: p95(duration) < 1h by path\n"), 0).stdout.decode()
+    expect(re.search(r"about [\d,]+ more groups were judged as one", said), said)
     sanitized = "/san/" in HASPAN or "/tsan/" in HASPAN
     expect(sanitized or usage.ru_maxrss < 64 * 1024, f"{usage.ru_maxrss} KiB")
 

@@ -286,7 +286,7 @@ static void the_worst_come_first(void **state)
 /* A thousand and more groups: the same ones have a verdict of their own in any order, and none is lost. */
 static void groups_beyond_the_bound_are_one(void **state)
 {
-	enum { KEYS = 5 * GROUPS_ALL };
+	enum { KEYS = 5 * RULE_GROUPS_ALL };
 	uint64_t kept[2] = { 0 }, seen, rest;
 
 	(void)state;
@@ -320,10 +320,10 @@ static void groups_beyond_the_bound_are_one(void **state)
 			for (size_t k = 0; !results.v[i].rest && k < results.v[i].group.len; k++)
 				kept[backwards] = kept[backwards] * 31 + (unsigned char)results.v[i].group.p[k];
 		}
-		assert_int_equal(results.n, GROUPS_ALL + 2);	/* the rest, and haspan's own rule */
+		assert_int_equal(results.n, RULE_GROUPS_ALL + 2);	/* the rest, and haspan's own rule */
 		assert_int_equal(seen, KEYS);
-		if (GROUPS_ALL > 100)
-			assert_in_range(rest, KEYS - GROUPS_ALL - KEYS / 5, KEYS - GROUPS_ALL + KEYS / 5);
+		if (RULE_GROUPS_ALL > 100)
+			assert_in_range(rest, KEYS - RULE_GROUPS_ALL - KEYS / 5, KEYS - RULE_GROUPS_ALL + KEYS / 5);
 		ruleset_free(s);
 	}
 	assert_true(kept[0] == kept[1]);

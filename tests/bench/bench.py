@@ -58,6 +58,8 @@ LIMIT_SIZE = 1_000_000
 LIMIT_EVEN = 0.10
 LIMIT_IR = 1.02
 LIMIT_STATS, LIMIT_STATS_MEMORY = 1.3, 64 * MIB      # the table's CPU against --to null's
+LIMIT_SAMPLED = 0.7                     # the time at 1 % against that of all
+LIMIT_RULES_NS = 30                     # of three typical expressions, a line
 LIMIT_OBJECTS = 1.5                     # the time per byte of lines with members against httplog's
 
 CALLGRIND_LINES = 20_000
@@ -527,6 +529,30 @@ class Bench:
         self.report.row("peak memory, --to stats --by path, --threads 4", mib(rss), "", "<= " + mib(LIMIT_STATS_MEMORY),
                         rss <= LIMIT_STATS_MEMORY)
 
+    # -- what is left out --
+
+    def sampled(self):
+        """Who samples 1 % pays for reading, hardly for spans."""
+        path = self.data.lines(self.n)
+        every, few = self.alternate(
+            lambda: self.run(path, self.n, more=("--sampler", "always_on")).cpu,
+            lambda: self.run(path, self.n, more=("--sampler", "traceidratio:0.01")).cpu)
+        self.report.row("--sampler always_on, CPU", self.per_line(every))
+        self.against("--sampler traceidratio:0.01, CPU", few, every, LIMIT_SAMPLED)
+        rules = ("--keep", "status >= 500 and backend == 'web'", "--keep", "Ta > 5m", "--drop", "path ~ '^/healthz'")
+        none, three = self.alternate(
+            lambda: self.run(path, self.n).cpu, lambda: self.run(path, self.n, more=rules).cpu)
+        self.report.row("three rules of --keep and --drop, CPU", self.per_line(three), spread([b / a for a, b in zip(none, three)]))
+
+    def rules(self):
+        """The expressions alone: a unit test prints the least of many short loops."""
+        test = os.path.join(os.path.dirname(self.haspan), "tests", "test_expr")
+        if not os.access(test, os.X_OK):
+            return self.report.skip("three expressions", "no %s: `make units`" % test)
+        said = subprocess.run([test], env=ENV, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+        ns = float(re.search(r"three rules: ([\d.]+) ns a line", said).group(1))
+        self.report.row("three expressions, CPU", "%.1f ns/line" % ns, "", "<= %g ns" % LIMIT_RULES_NS, ns <= LIMIT_RULES_NS)
+
     # -- haproxy.cfg --
 
     def cfg(self):
@@ -723,6 +749,8 @@ PARTS = {
     "formats": (None, Bench.formats),
     "objects": ("Lines with members (CPU without start)", Bench.objects),
     "stats": ("Statistics", Bench.stats),
+    "sampled": ("What is left out (CPU)", Bench.sampled),
+    "rules": (None, Bench.rules),
     "cfg": ("haproxy.cfg", Bench.cfg),
     "wire": ("Size of the output", Bench.wire),
     "instructions": ("Instructions per line (callgrind)", Bench.instructions),
