@@ -58,6 +58,7 @@ static bool same_texts(const char *const *a, const char *const *b)
 /* What is bound, opened or started once. */
 static void warn_of_restart(const struct config *old, const struct config *new)
 {
+	const struct stats_config *o = &old->stats_config, *n = &new->stats_config;
 	const struct {
 		const char *what;
 		bool same;
@@ -66,7 +67,9 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 		{ "--to", same_list(old->sinks, old->nsinks, new->sinks, new->nsinks) && old->stats == new->stats },
 		{ "--kafka", same_texts(old->live.kafka, new->live.kafka) },
 		{ "--threads", old->threads == new->threads },
-		{ "--slowest", old->export.slowest == new->export.slowest },
+		{ "--by", !old->stats || (o->nby == n->nby && memcmp(o->by, n->by, o->nby) == 0) },
+		{ "--top", !old->stats || o->top == n->top },
+		{ "--slowest", old->export.slowest == new->export.slowest && (!old->stats || o->slowest == n->slowest) },
 		{ "--limit", old->export.limit == new->export.limit },
 		{ "--admin", same_text(old->admin, new->admin) },
 		{ "--listen-metrics", same_text(old->listen_metrics, new->listen_metrics) },
