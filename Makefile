@@ -6,6 +6,7 @@
 #   make install        PREFIX, DESTDIR        make bench     side by side with halog
 #   make deb            a package for Debian   make uninstall
 #   make soak           kill -9 at each point of crash, SOAK (100) times
+#   make soak-kafka     the same with real Kafka brokers, and all else that happens to them, SOAK (20) times
 #   make check-versions the tests with a real HAProxy, with HAProxy 3.0 and 3.2 from Debian
 #
 # Variables: CC, CFLAGS, V=1 (show commands), DEV=1 (warnings are errors), SAN=address,undefined,
@@ -152,6 +153,13 @@ soak:
 	$(Q)$(MAKE) --no-print-directory CRASH=1 BUILD=build/crash all build/crash/tests/http_driver
 	$(Q)python3 tests/crash.py --runs $${SOAK:-100} $(SOAK_POINTS)
 
+soak-kafka:
+	$(Q)./setup.sh check
+	$(Q)$(MAKE) --no-print-directory all units $(BUILD)/gen_lines
+	$(Q)$(MAKE) --no-print-directory CRASH=1 BUILD=build/crash all
+	$(Q)python3 tests/kafka.py --runs $${SOAK:-20} $(SOAK_PARTS)
+	$(Q)python3 tests/kafka.py --newer --runs $${SOAK:-20} $(SOAK_PARTS)
+
 layers:
 	$(Q)tests/layers.sh
 
@@ -224,7 +232,7 @@ dist:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all units demo demo-jaeger check soak check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
+.PHONY: all units demo demo-jaeger check soak soak-kafka check-versions layers fuzz bench golden-update man install uninstall deb dist clean FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

@@ -5,12 +5,14 @@
 #include "core/stop.h"
 #include "core/term.h"
 #include "export/tree.h"
+#include "ingest/ingest.h"
 #include "pipeline.h"
 #include "report/propose.h"
 #include "report/rules.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,8 +25,8 @@
 
 struct output {
 	void (*report)(FILE *out, const struct results *r);
-	const char *path;	/* for messages */
-	FILE *file;		/* owned, unless it is standard output */
+	const char *path;	/* NULL: standard output */
+	FILE *file;		/* owned, unless it is standard output; NULL: -n, and nothing will be written */
 };
 
 struct check {
@@ -67,10 +69,17 @@ static bool find_form(struct slice name, struct output *o)
 	return false;
 }
 
-/*
- * Files are opened before anything is read: what can't be written shows at once, and what an earlier run found is not
- * taken for what this one did, however it ends.
- */
+/* What is in it stays, until it is known that nothing else is meant by it. */
+static FILE *open_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (fd >= 0 && !file)
+		close(fd);
+	return file;
+}
+
 static bool open_output(struct check *k, struct slice text, struct err *err)
 {
 	struct output *o = &k->output[k->noutputs];
@@ -80,30 +89,79 @@ static bool open_output(struct check *k, struct slice text, struct err *err)
 		return err_set(err, EXIT_USAGE, "too many outputs (at most %d)", OUTPUTS_MAX);
 	if (!find_form(name, o))
 		return err_at(err, EXIT_USAGE, text.p, text.len, 0, "expected %s, with =FILE or without", form_names + 4);
-	o->file = stdout;
-	o->path = "standard output";
-	for (uint32_t i = 0; (!path.p || slice_eq(path, SLICE("-"))) && i < k->noutputs; i++)
-		if (k->output[i].file == stdout)
+	o->path = path.p && !slice_eq(path, SLICE("-")) ? path.p : NULL;
+	for (uint32_t i = 0; !o->path && i < k->noutputs; i++)
+		if (!k->output[i].path)
 			return err_at(err, EXIT_USAGE, text.p, text.len, name.len,
 				      "two outputs would be mixed on standard output: give one a file, as in json=FILE");
-	if (path.p && !slice_eq(path, SLICE("-"))) {
-		o->path = path.p;
-		o->file = k->c->check_only ? stdout : fopen(path.p, "we");
-		if (!o->file) {
-			err_set(err, EXIT_CONFIG, "cannot write to it: %m");
-			return err_where(err, "%s", path.p);
-		}
+	o->file = !o->path ? stdout : k->c->check_only ? NULL : open_file(o->path);
+	if (!o->file && !k->c->check_only) {
+		err_set(err, EXIT_CONFIG, "cannot write to it: %m");
+		return err_where(err, "%s", o->path);
 	}
 	k->noutputs++;
 	return true;
 }
 
+static bool same_file(const char *path, const struct stat *st)
+{
+	struct stat other;
+
+	return stat(path, &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev;
+}
+
+/* Is it the capture, or any other file that this run reads? */
+static bool is_read(const struct check *k, const struct options *o, const struct stat *st)
+{
+	static const enum option_id ids[] = { OPTION_RULES, OPTION_BASELINE, OPTION_HAPROXY_CFG, OPTION_CONFIG };
+	bool found = false;
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		for (const struct option_value *v = o->v[ids[i]].first; v; v = v->next)
+			found |= same_file(v->text.p, st);
+	for (uint32_t i = 0; i < k->c->nsources && !found; i++) {
+		struct err unread = { 0 };	/* who reads it will say so */
+		struct source *s = live_names(k->c->sources[i]) ? NULL : source_open(k->c->sources[i], &unread);
+
+		found = s && source_reads(s, st);
+		source_close(s);
+	}
+	return found;
+}
+
+/* What an earlier run found goes; whatever else is in such a file is somebody's. */
+static bool empty_output(struct check *k, const struct options *o, uint32_t i, struct err *err)
+{
+	struct output *mine = &k->output[i];
+	struct stat st;
+
+	if (!mine->path || !mine->file || fstat(fileno(mine->file), &st) != 0 || !S_ISREG(st.st_mode))
+		return true;
+	for (uint32_t n = 0; n < i; n++)
+		if (k->output[n].path && same_file(k->output[n].path, &st))
+			err_set(err, EXIT_USAGE, "this file would be written twice");
+	if (is_read(k, o, &st))
+		err_set(err, EXIT_USAGE, "this file is being read: it can't be written too");
+	if (err->code == EXIT_DONE && ftruncate(fileno(mine->file), 0) != 0)
+		err_set(err, EXIT_CONFIG, "cannot write to it: %m");
+	return err->code == EXIT_DONE || err_where(err, "%s", mine->path);
+}
+
+/*
+ * Files are opened before anything is read: what can't be written shows at once, and what an earlier run found is not
+ * taken for what this one did, however it ends.
+ */
 static bool open_outputs(struct check *k, const struct options *o, struct err *err)
 {
 	for (const struct option_value *v = o->v[OPTION_OUTPUT].first; v; v = v->next)
 		if (!open_output(k, v->text, err))
 			return options_blame(v, err);
-	return k->noutputs || k->proposes || open_output(k, SLICE("people"), err);
+	if (!k->noutputs && !k->proposes && !open_output(k, SLICE("people"), err))
+		return false;
+	for (uint32_t i = 0; i < k->noutputs; i++)
+		if (!empty_output(k, o, i, err))
+			return false;
+	return true;
 }
 
 static bool close_outputs(struct check *k)
@@ -112,12 +170,12 @@ static bool close_outputs(struct check *k)
 
 	for (uint32_t i = 0; i < k->noutputs; i++) {
 		struct output *o = &k->output[i];
-		bool failed = ferror(o->file) || fflush(o->file) != 0;
+		bool failed = o->file && (ferror(o->file) || fflush(o->file) != 0);
 
-		if (o->file != stdout)
+		if (o->file && o->path)
 			failed |= fclose(o->file) != 0;
 		if (failed)
-			log_error("cannot write to %s", o->path);
+			log_error("cannot write to %s", o->path ? o->path : "standard output");
 		ok &= !failed;
 	}
 	k->noutputs = 0;
@@ -214,7 +272,8 @@ int check_main(struct settings *s, int argc, char **argv)
 	k.proposes = o->v[OPTION_WRITE_RULES].first != NULL;
 	/* Trees stand indented below their rule. */
 	tree_setup(k.c->export.colour, k.c->export.width - 4);
-	if (!baseline_new(k.c, o, &k.baseline, &err) || !read_rules(&k, o, &err) || !open_outputs(&k, o, &err)) {
+	/* The files first: what an earlier run found in them must not stay where this one finds a mistake in the rules. */
+	if (!open_outputs(&k, o, &err) || !baseline_new(k.c, o, &k.baseline, &err) || !read_rules(&k, o, &err)) {
 		err_print(&err);
 		code = (int)err.code;
 	} else {

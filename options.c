@@ -415,7 +415,8 @@ void options_help(const char *command)
 	}
 	printf("\nEach option is also a variable (--buffer-max: HASPAN_BUFFER_MAX) and a line of --config.\n"
 	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 a check failed, or lines were\n"
-	       "rejected under --strict, 2 usage, 3 configuration or format, 4 input or a taken address, 5 export. Manual: man haspan\n");
+	       "rejected under --strict, 2 usage, 3 configuration or format, 4 input or a taken address,\n"
+	       "5 export. Manual: man haspan\n");
 }
 
 /* Text in man(7)'s language: what it would take for its own is escaped. */

@@ -46,17 +46,30 @@ static bool same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* Both end with NULL, and may be NULL. */
+static bool same_texts(const char *const *a, const char *const *b)
+{
+	for (; a && b && *a && *b; a++, b++)
+		if (strcmp(*a, *b) != 0)
+			return false;
+	return !(a && *a) && !(b && *b);
+}
+
 /* What is bound, opened or started once. */
 static void warn_of_restart(const struct config *old, const struct config *new)
 {
+	const struct stats_config *o = &old->stats_config, *n = &new->stats_config;
 	const struct {
 		const char *what;
 		bool same;
 	} fixed[] = {
 		{ "--from", same_list(old->sources, old->nsources, new->sources, new->nsources) },
 		{ "--to", same_list(old->sinks, old->nsinks, new->sinks, new->nsinks) && old->stats == new->stats },
+		{ "--kafka", same_texts(old->live.kafka, new->live.kafka) },
 		{ "--threads", old->threads == new->threads },
-		{ "--slowest", old->export.slowest == new->export.slowest },
+		{ "--by", !old->stats || (o->nby == n->nby && memcmp(o->by, n->by, o->nby) == 0) },
+		{ "--top", !old->stats || o->top == n->top },
+		{ "--slowest", old->export.slowest == new->export.slowest && (!old->stats || o->slowest == n->slowest) },
 		{ "--limit", old->export.limit == new->export.limit },
 		{ "--admin", same_text(old->admin, new->admin) },
 		{ "--listen-metrics", same_text(old->listen_metrics, new->listen_metrics) },

@@ -81,3 +81,10 @@ void json_escape(struct buf *out, struct slice s)
 			s = slice_skip(s, escape_one(out, s));
 	}
 }
+
+void json_pair(struct buf *out, const char *key, struct slice s)
+{
+	buf_printf(out, "\"%s\":\"", key);
+	json_escape(out, s);
+	buf_char(out, '"');
+}

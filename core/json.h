@@ -12,6 +12,9 @@
  */
 void json_escape(struct buf *out, struct slice s);
 
+/* Append a member of an object, `"key":"s"`; `key` needs no escape. */
+void json_pair(struct buf *out, const char *key, struct slice s);
+
 /* How many bytes from the start of `s` need no escape. Never reads behind it. */
 size_t json_plain(struct slice s);
 

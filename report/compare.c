@@ -279,28 +279,30 @@ static void say_slower(struct buf *b, const struct work *w, const struct compari
 	}
 }
 
+/* "12 → 13 ms"; what looks like a difference, and counts as none, with the reason. */
+static void say_within(struct buf *b, const struct work *w, const struct comparison *c, uint32_t at)
+{
+	uint64_t before = sketch_quantile(&c->of.old->time[c->what], at);
+	uint64_t after = sketch_quantile(&c->of.now->time[c->what], at);
+
+	say_shift(b, before, after);
+	if (!longer(w->limits, before, after) || !(at == MEDIAN ? c->ranked : c->tailed))
+		return;
+	buf_lit(b, " (within the limits: ");
+	if (at == MEDIAN)
+		say_ranks(b, w, c);
+	else
+		say_beyond(b, w, c);
+	buf_char(b, ')');
+}
+
 static void say_as_fast(struct buf *b, const struct work *w, const struct comparison *c)
 {
-	const struct sketch *old = &c->of.old->time[c->what], *now = &c->of.now->time[c->what];
-	uint64_t before = sketch_quantile(old, MEDIAN), after = sketch_quantile(now, MEDIAN);
-	uint64_t before95 = sketch_quantile(old, P95), after95 = sketch_quantile(now, P95);
-	bool doubt = longer(w->limits, before, after), doubt95 = longer(w->limits, before95, after95);
-
 	buf_slice(b, what_subject(c->what));
 	buf_lit(b, ": median ");
-	say_shift(b, before, after);
-	if (doubt && c->ranked) {
-		buf_lit(b, " (not to be told from noise: ");
-		say_ranks(b, w, c);
-		buf_char(b, ')');
-	}
+	say_within(b, w, c, MEDIAN);
 	buf_lit(b, ", 95th percentile ");
-	say_shift(b, before95, after95);
-	if (doubt95 && c->tailed) {
-		buf_lit(b, " (not to be told from noise: ");
-		say_beyond(b, w, c);
-		buf_char(b, ')');
-	}
+	say_within(b, w, c, P95);
 }
 
 static void say_of(struct buf *b, struct share s)

@@ -7,13 +7,6 @@
 
 #include <inttypes.h>
 
-static void text(struct buf *out, const char *key, struct slice s)
-{
-	buf_printf(out, "\"%s\":\"", key);
-	json_escape(out, s);
-	buf_char(out, '"');
-}
-
 static void flag(struct buf *out, const char *key, bool set)
 {
 	buf_printf(out, "\"%s\":%s", key, set ? "true" : "false");
@@ -48,7 +41,7 @@ static void trace(struct buf *out, const struct result *v, const struct result_t
 		number(out, "value", v->unit, t->value);
 	result_plain(&plain, t->tree);
 	buf_char(out, ',');
-	text(out, "tree", slice_of(plain.p, plain.len));
+	json_pair(out, "tree", slice_of(plain.p, plain.len));
 	buf_char(out, '}');
 	buf_free(&plain);
 }
@@ -56,21 +49,21 @@ static void trace(struct buf *out, const struct result *v, const struct result_t
 static void result(struct buf *out, const struct result *v)
 {
 	buf_char(out, '{');
-	text(out, "name", v->name);
+	json_pair(out, "name", v->name);
 	buf_char(out, ',');
-	text(out, "rule", v->text);
+	json_pair(out, "rule", v->text);
 	buf_printf(out, ",\"severity\":\"%s\",", severity_name(v->severity));
 	if (v->file.len) {
-		text(out, "file", v->file);
+		json_pair(out, "file", v->file);
 		buf_printf(out, ",\"line\":%u,\"column\":%u,", v->line, v->column);
 	}
 	if (v->by.len) {
-		text(out, "by", v->by);
+		json_pair(out, "by", v->by);
 		buf_char(out, ',');
 		if (v->rest)
 			buf_printf(out, "\"folded\":%" PRIu64 ",", v->folded);
 		else
-			text(out, "group", v->group);
+			json_pair(out, "group", v->group);
 		if (!v->rest)
 			buf_char(out, ',');
 	}
@@ -86,7 +79,7 @@ static void result(struct buf *out, const struct result *v)
 			buf_printf(out, ",\"relative_error\":%.4g", v->error);
 	}
 	buf_char(out, ',');
-	text(out, "why", v->why);
+	json_pair(out, "why", v->why);
 	buf_lit(out, ",\"worst\":[");
 	for (uint32_t i = 0; i < v->nworst; i++) {
 		if (i)
@@ -99,7 +92,7 @@ static void result(struct buf *out, const struct result *v)
 static void head(struct buf *out, const struct results *r)
 {
 	buf_char(out, '{');
-	text(out, "haspan", slice_str(r->version));
+	json_pair(out, "haspan", slice_str(r->version));
 	buf_char(out, ',');
 	flag(out, "passed", r->passed);
 	buf_char(out, ',');

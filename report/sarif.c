@@ -8,13 +8,6 @@
 
 #include <inttypes.h>
 
-static void string(struct buf *out, const char *key, struct slice s)
-{
-	buf_printf(out, "\"%s\":\"", key);
-	json_escape(out, s);
-	buf_char(out, '"');
-}
-
 /*
  * Text of a message (SARIF 2.1.0, 3.11.5 and 3.11.6): braces are placeholders unless they are doubled, and
  * "[words](target)" is a link, which nobody but haspan may make; it makes none.
@@ -31,7 +24,7 @@ static void message(struct buf *out, struct slice s)
 		buf_char(&text, s.p[i]);
 	}
 	buf_char(out, '{');
-	string(out, "text", slice_of(text.p, text.len));
+	json_pair(out, "text", slice_of(text.p, text.len));
 	buf_char(out, '}');
 	buf_free(&text);
 }
@@ -66,7 +59,7 @@ static bool same_rule(const struct result *a, const struct result *b)
 static void rule(struct buf *out, const struct result *v)
 {
 	buf_char(out, '{');
-	string(out, "id", v->name);
+	json_pair(out, "id", v->name);
 	buf_lit(out, ",\"shortDescription\":");
 	message(out, v->text.len ? v->text : v->name);
 	buf_printf(out, ",\"defaultConfiguration\":{\"level\":\"%s\"}}", level(v->severity));
@@ -83,7 +76,7 @@ static void location(struct buf *out, const struct result *v, struct slice name)
 		buf_printf(out, "},\"region\":{\"startLine\":%u}},", v->line);
 	}
 	buf_lit(out, "\"logicalLocations\":[{");
-	string(out, "fullyQualifiedName", name);
+	json_pair(out, "fullyQualifiedName", name);
 	buf_lit(out, "}]}]");
 }
 
@@ -99,7 +92,7 @@ static void traces(struct buf *out, const struct result *v)
 		result_plain(&plain, t->tree);
 		buf_printf(out, "%s{\"traceId\":\"%016" PRIx64 "%016" PRIx64 "\",", i ? "," : "", t->id_hi,
 			   t->id_lo);
-		string(out, "tree", slice_of(plain.p, plain.len));
+		json_pair(out, "tree", slice_of(plain.p, plain.len));
 		buf_char(out, '}');
 	}
 	buf_char(out, ']');
@@ -114,15 +107,15 @@ static void result(struct buf *out, const struct result *v, uint32_t at)
 	result_name(&name, v);
 	full = slice_of(name.p, name.len);
 	buf_char(out, '{');
-	string(out, "ruleId", v->name);
+	json_pair(out, "ruleId", v->name);
 	buf_printf(out, ",\"ruleIndex\":%u,\"level\":\"%s\",\"message\":", at, level(v->severity));
 	message(out, v->why);
 	location(out, v, full);
 	/* By it a later run knows the same alert again, wherever the rule stands by then. */
 	buf_lit(out, ",\"partialFingerprints\":{");
-	string(out, "haspanResult/v1", full);
+	json_pair(out, "haspanResult/v1", full);
 	buf_lit(out, "},\"properties\":{");
-	string(out, "verdict", slice_str(verdict_name(v->verdict)));
+	json_pair(out, "verdict", slice_str(verdict_name(v->verdict)));
 	buf_printf(out, ",\"seen\":%" PRIu64 ",\"violating\":%" PRIu64, v->seen, v->violating);
 	traces(out, v);
 	buf_lit(out, "}}");
@@ -169,7 +162,7 @@ void report_sarif(FILE *out, const struct results *r)
 
 	buf_lit(&b, "{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\",\"version\":\"2.1.0\",\"runs\":[{"
 		    "\"tool\":{\"driver\":{\"name\":\"haspan\",");
-	string(&b, "version", slice_str(r->version));
+	json_pair(&b, "version", slice_str(r->version));
 	buf_lit(&b, ",\"rules\":[");
 	put_rules(&b, out, r);
 	/* An interrupted run has not looked at everything: consumers must not take alerts for settled. */

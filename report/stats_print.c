@@ -117,6 +117,10 @@ static void put_phase(struct page *p, struct slice name, const struct sketch *s,
 
 static void put_phases(struct page *p, const struct group *g)
 {
+	if (!g->length[ROLE_SERVER].count) {
+		buf_char(&p->text, '\n');
+		return;
+	}
 	style(p, STYLE_DIM);
 	buf_printf(&p->text, "  %-9s%9s %7s %7s %7s %7s%8s\n", "phase", "count", "p50", "p95", "p99", "max", "share");
 	style(p, STYLE_NONE);

@@ -93,7 +93,7 @@ step "build with TSan" make -j"$jobs" DEV=1 BUILD=build/tsan CC=clang SAN=thread
 step "build with tiny buffers" make -j"$jobs" DEV=1 BUILD=build/hard CC=gcc HARD=1 all
 
 beside "service, installation, package" python3 tests/service.py
-beside "Kafka: real brokers" python3 tests/kafka.py --runs 1
+beside "Kafka: real brokers" python3 tests/kafka.py --runs 2
 beside "fuzzers over their seeds" tests/fuzz/run.sh smoke
 beside "kill -9 at each point of crash" python3 tests/crash.py --only haspan
 beside "samples (ASan, UBSan)" env HASPAN=build/san/haspan tests/golden.sh
@@ -101,6 +101,8 @@ beside "syslog by TCP and TLS" python3 tests/stream.py
 beside "a followed file, with logrotate and rsyslog" python3 tests/follow.py
 beside "Jaeger gives back what it was sent" python3 tests/jaeger.py
 beside "Kafka as a sink" python3 tests/kafka_sink.py
+beside "Kafka with a newer librdkafka, cooperative" python3 tests/kafka.py --newer --runs 1 --lines 50000 \
+	flow sigterm let_go outage messages
 beside "replays: shifted, paced, limited" python3 tests/replay.py
 beside "the spool: outages, full disks, failing calls, damage" python3 tests/spool.py
 beside "hostile input (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/robust.py

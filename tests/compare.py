@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
 """Significance tests of `haspan check --baseline` against scipy, on random numbers with and without ties.
 
-    tests/compare.py [--driver FILE]        FILE: build/tests/infer_driver unless said
+    tests/compare.py [--driver FILE]        FILE: build/tests/infer_driver unless said; the binary is $HASPAN, or
+                                            build/haspan
 
 U, p and A12 of the Mann-Whitney test, the precedence test, Fisher's exact test and Holm's correction must be scipy's;
 what the bins of a sketch blur must stay small; equal distributions must not be told apart more often than stated.
 """
 import argparse
+import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -21,6 +25,9 @@ import packages                                                         # noqa: 
 packages.need('scipy.stats', 'scipy==1.17.1')
 from scipy import stats                                                 # noqa: E402
 
+HASPAN = os.path.abspath(os.path.join(ROOT, os.environ.get('HASPAN') or 'build/haspan'))
+LINE = ('192.0.2.7:%d [21/Nov/2026:08:15:44.000] fe %s/s1 0/0/1/%d/%d %d 512 - - ---- 1/1/0/0/0 0/0 '
+        '"GET /a HTTP/1.1"\n')
 ALPHA = 0.01                            # of compare_usual (report/compare.c)
 passed = failed = 0
 
@@ -177,12 +184,86 @@ def holm_is_holms(driver, rng):
     claim(not wrong, "Holm: %d sets of up to 500 are corrected by his definition" % len(asked), wrong[:1])
 
 
+# ---------------------------------------------------------------- the whole way: logs in, sentences out
+
+def median(values):
+    return sorted(values)[-(-len(values) // 2) - 1]
+
+
+def captures(rng):
+    """{backend: ([(Tr, failed)...] of the older capture, of the newer one)}"""
+    found = {}
+    for name in ('api', 'web', 'static')[:rng.randrange(1, 4)]:
+        found[name] = [[(min(int(rng.lognormvariate(2.5, 0.5)) + shift, 120), rng.random() < share)
+                        for _ in range(rng.randrange(60, 200))]
+                       for shift, share in ((0, 0.02), (rng.choice((3, 5, 8)), rng.choice((0.02, 0.2))))]
+    return found
+
+
+def expected_of(found):
+    """{group: (A12 or None, p)} with p corrected, as scipy has them; all tests of the comparison are one family"""
+    tests = {}
+    for name, (old, now) in found.items():
+        for what, more in ('response', 0), ('total', 1):
+            times = [[1000 * (tr + more) for tr, _ in part] for part in (old, now)]
+            u, a12, p = theirs(*times)
+            tests['%s, %s' % (name, what)] = a12, p
+            tail = precedence(*times)
+            if tail:
+                tests['%s, %s, tail' % (name, what)] = None, tail[0]
+        hits = [sum(failed for _, failed in part) for part in (old, now)]
+        if sum(hits):
+            p = float(stats.hypergeom.sf(hits[1] - 1, len(old) + len(now), sum(hits), len(now))) if hits[1] else 1
+            tests[name + ', failures'] = None, p
+    corrected, least = {}, 0
+    for i, group in enumerate(sorted(tests, key=lambda g: tests[g][1])):
+        least = max(least, min(1, tests[group][1] * (len(tests) - i)))
+        corrected[group] = tests[group][0], least
+    return corrected
+
+
+def sentences_are_scipys(driver, rng):
+    said = wrong = 0
+    first = None
+    for _ in range(20):
+        found = captures(rng)
+        with tempfile.TemporaryDirectory(prefix='haspan-compare-') as folder:
+            for i, part in enumerate(('old', 'now')):
+                with open(os.path.join(folder, part), 'w', encoding='ascii') as f:
+                    for name, both in found.items():
+                        f.writelines(LINE % (1024 + k, name, tr, tr + 1, 500 if failed else 200)
+                                     for k, (tr, failed) in enumerate(both[i]))
+            done = subprocess.run([HASPAN, 'check', '--output', 'json', '--baseline', 'old', '--baseline-alpha', '0.5',
+                                   '--baseline-effect', '0.5', '--baseline-shift', '1us', '--baseline-failures', '0%',
+                                   'now'], cwd=folder, capture_output=True, text=True, timeout=60)
+        expected = expected_of(found)
+        for r in json.loads(done.stdout)['results']:
+            if r['verdict'] != 'failed':
+                continue
+            group, why = r['group'], r['why']
+            p = re.search(r'p (?:= (\S+)|< 1e-9)\)|p (?:= (\S+)|< 1e-9), A12', why)
+            p = float((p[1] or p[2]) if p and (p[1] or p[2]) else 0)
+            a12 = re.search(r'A12 (\S+?)\)', why)
+            theirs_a12, theirs_p = expected[group if a12 or 'failures' in group else group + ', tail']
+            right = (p == 0 and theirs_p < 1e-9) or math.isclose(p, theirs_p, rel_tol=0.06)
+            if a12:
+                old, now = found[group.split(',')[0]]
+                more = 'total' in group
+                shift = '(%d → %d ms; ' % (median([tr for tr, _ in old]) + more, median([tr for tr, _ in now]) + more)
+                right = right and abs(float(a12[1]) - theirs_a12) < 0.0051 and shift in why
+            said += 1
+            wrong += not right
+            first = first or (not right and (why, expected)) or None
+    claim(said > 50 and not wrong,
+          'what %d sentences say of 20 pairs of captures is what scipy says, corrected by Holm' % said, wrong, first)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--driver', default='build/tests/infer_driver')
     driver = os.path.join(ROOT, parser.parse_args().driver)
     for test in (ranks_are_scipys, bins_blur_little, precedence_is_exact, false_alarms_are_rare, fisher_is_scipys,
-                 holm_is_holms):
+                 holm_is_holms, sentences_are_scipys):
         test(driver, random.Random(test.__name__))
     print('%d passed, %d failed' % (passed, failed))
     return failed > 0

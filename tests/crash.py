@@ -82,6 +82,9 @@ class Run:
                 # Told to go before it could hear it: all had come, in earlier lives.
                 if code == -signal.SIGTERM:
                     continue
+                # The collector's moods, one after the other, on a busy machine: the next life sends what is in the spool.
+                if code == 5 and 'kept in the spool' in said:
+                    continue
                 if code != -signal.SIGKILL:
                     break
                 self.kills += 1

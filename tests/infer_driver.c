@@ -22,20 +22,23 @@ static uint64_t whole(void)
 	return n;
 }
 
-static void fill(struct sketch *s, uint64_t n)
+/* Two sets of numbers: how many each has, then all of them. */
+static void fill(struct sketch *old, struct sketch *now)
 {
+	uint64_t n = whole(), m = whole();
+
 	while (n-- > 0)
-		sketch_add(s, whole());
+		sketch_add(old, whole());
+	while (m-- > 0)
+		sketch_add(now, whole());
 }
 
 static void ranks(void)
 {
 	struct sketch old = { 0 }, now = { 0 };
 	struct ranks r;
-	uint64_t n = whole(), m = whole();
 
-	fill(&old, n);
-	fill(&now, m);
+	fill(&old, &now);
 	if (infer_ranks(&old, &now, &r))
 		printf("%.17g %.17g %.17g\n", r.u, r.a12, r.p);
 	else
@@ -48,10 +51,8 @@ static void beyond(void)
 {
 	struct sketch old = { 0 }, now = { 0 };
 	struct beyond b;
-	uint64_t n = whole(), m = whole();
 
-	fill(&old, n);
-	fill(&now, m);
+	fill(&old, &now);
 	if (infer_beyond(&old, &now, 950000, &b))
 		printf("%.17g\n", b.p);
 	else

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """kafka:// as a source, on real brokers: what is received is what the file gives, whatever happens on the way.
 
-    kafka.py [--runs N] [--seed N] [--assignor NAME] [--keep] [NAME...]    parts, in their order; default: all, each fault
-                                                                           2 times
+    kafka.py [--runs N] [--seed N] [--assignor NAME] [--jobs N] [NAME...]    parts; default: all, each fault 2 times
 
-With a newer librdkafka: LD_LIBRARY_PATH=FOLDER, in which its librdkafka.so.1 lies.
+With a newer librdkafka, and its cooperative assignor: --newer (from PyPI); any other: LD_LIBRARY_PATH=FOLDER, in which its
+librdkafka.so.1 lies.
 
 The yardstick of every part about delivery: the union of the span ids that the collector has acknowledged is the golden
 set, made from a file by the same program; spans that came twice are the same bytes; and no committed offset stands
 beyond a line whose spans the collector has not acknowledged, at any time that was looked at.
 """
 import argparse
+import collections
+import concurrent.futures
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -23,7 +26,7 @@ import tempfile
 import threading
 import time
 
-from kafka_lab import SCRAM_VERSION, USERS, Kafka, free_ports
+from kafka_lab import SCRAM_VERSION, USERS, Kafka, free_ports, newer_library
 from lab import ENV, HASPAN, HOST, ROOT, Failure, expect
 
 IDS = os.path.join(ROOT, 'build', 'otlp_ids')
@@ -40,7 +43,7 @@ def until(what, look, timeout=DEADLINE):
         found = look()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(0.1)         # a look is a process, mostly
     raise Failure('waited %d s in vain: %s' % (timeout, what))
 
 
@@ -132,12 +135,12 @@ class Golden:
 class Member:
     """A haspan that reads the topic"""
 
-    def __init__(self, test, *options, binary=HASPAN, crash=None, **more):
+    def __init__(self, test, *options, binary=HASPAN, crash=None, to=None, **more):
         self.test = test
         self.err = tempfile.NamedTemporaryFile('w+', dir=test.folder, delete=False)
         env = dict(ENV, HASPAN_CRASH=crash) if crash else ENV
         self.process = subprocess.Popen([binary, '--phases', 'none', '--connections', '2', '--from', test.source(**more),
-                                         '--to', test.collector.url, '--drain-timeout', '5s', *options],
+                                         '--to', to or test.collector.url, '--drain-timeout', '5s', *options],
                                         stderr=self.err, stdout=subprocess.DEVNULL, env=env)
         test.members.append(self)
 
@@ -163,13 +166,13 @@ class Member:
 
 
 class Test:
-    """One topic, one group, one collector"""
-    number = 0
+    """One topic, one group, one collector; at its end the committed offsets are read back"""
+    numbers = itertools.count(1)
 
     def __init__(self, kafka, partitions=4, **properties):
-        Test.number += 1
-        self.kafka, self.members = kafka, []
-        self.topic, self.group = 'logs%d' % Test.number, 'group%d' % Test.number
+        number = next(Test.numbers)
+        self.kafka, self.members, self.made = kafka, [], None
+        self.topic, self.group = 'logs%d' % number, 'group%d' % number
         self.properties = dict(QUICK, **properties)
         self.partitions = partitions
 
@@ -180,6 +183,13 @@ class Test:
         return self
 
     def __exit__(self, kind, *_):
+        try:
+            if not kind and self.made:
+                self.check_commits(self.made)
+        finally:
+            self.leave(kind)
+
+    def leave(self, kind):
         for m in self.members:
             if m.process.poll() is None:
                 m.kill()
@@ -195,7 +205,8 @@ class Test:
                                                                                if w[1] is not None))
 
     def golden(self, n, seed=1):
-        return Golden(self.collector, lines(n, seed), self.folder)
+        self.made = Golden(self.collector, lines(n, seed), self.folder)
+        return self.made
 
     def produce(self, some, *options):
         self.kafka.produce(self.topic, some, *options)
@@ -209,11 +220,17 @@ class Test:
     def at_the_end(self):
         return all(self.committed().get(p, 0) >= o for p, o in self.ends().items())
 
-    def log(self):
-        """{(partition, offset): line}"""
-        got = subprocess.run(['kcat', '-C', '-b', self.kafka.bootstrap, '-t', self.topic, '-e', '-q', '-f', '%p %o %s\n'],
-                             capture_output=True, env=ENV, check=True, timeout=DEADLINE)
-        return {(int(p), int(o)): line for p, o, line in (row.split(b' ', 2) for row in got.stdout.splitlines())}
+    def log(self, topic=None):
+        """{(partition, offset): message}"""
+        out = subprocess.run(['kcat', '-C', '-b', self.kafka.bootstrap, '-t', topic or self.topic, '-e', '-q', '-f', '%p %o %S %s'],
+                             capture_output=True, env=ENV, check=True, timeout=DEADLINE).stdout
+        found, at, head = {}, 0, re.compile(rb'(\d+) (\d+) (-?\d+) ')
+        while at < len(out):
+            m = head.match(out, at)
+            end = m.end() + max(int(m[3]), 0)
+            found[int(m[1]), int(m[2])] = out[m.end():end]
+            at = end
+        return found
 
     def check_commits(self, golden):
         """No committed offset stands beyond a line that is not acknowledged. The offsets are asked for first."""
@@ -265,8 +282,9 @@ def errors(kafka, _):
     says(2, 'a topic expected', 'kafka://%s/?group=g&sasl.password=secret' % b)
     says(2, 'no user stands here', 'kafka://bob:secret@%s/open?group=g' % b)
     says(2, 'enable.auto.offset.store', 'kafka://%s/open?group=g&enable.auto.offset.store=true' % b)
-    says(2, 'needs librdkafka 2.10', 'kafka://%s/open?group=g' % b, '--kafka',
-         'partition.assignment.strategy=cooperative-sticky')
+    if not Test.newer:
+        says(2, 'needs librdkafka 2.10', 'kafka://%s/open?group=g' % b, '--kafka',
+             'partition.assignment.strategy=cooperative-sticky')
     says(2, 'expected PROPERTY=VALUE', 'kafka://%s/open?group=g' % b, '--kafka', 'sasl.secret')
     says(3, 'cannot read /nonexistent', 'kafka://%s/open?group=g&sasl.password.file=/nonexistent' % b)
 
@@ -293,10 +311,28 @@ def security(kafka, _):
     done = subprocess.run([HASPAN, '--from', 'kafka://%s/open?%s&until=end' % (kafka.listener['mtls'], ca), '--to', 'null'],
                           capture_output=True, text=True, env=ENV, timeout=60, check=False)
     expect(done.returncode == 4, 'mTLS without a certificate: exit', done.returncode, done.stderr)
+    kafka.create('written', 1)
+    written(kafka, 0, 'kafka://%s/written?%s' % (kafka.listener['tls'], ca))
+    written(kafka, 0, 'kafka://%s/written?security.protocol=SASL_PLAINTEXT&sasl.mechanism=PLAIN&sasl.username=admin&'
+            'sasl.password=%s' % (sasl, USERS['admin']))
+    written(kafka, 5, 'kafka://%s/written?security.protocol=SSL' % kafka.listener['tls'])
+
+
+def written(kafka, code, sink):
+    """Five requests go there, or it is refused in one line"""
+    path, before = kafka.path('five.log'), kafka.numbers('ends', 'written')[0][1]
+    with open(path, 'wb') as f:
+        f.write(b''.join(line + b'\n' for line in lines(5)))
+    done = subprocess.run([HASPAN, '--to', sink, path], capture_output=True, text=True, env=ENV, timeout=60, check=False)
+    expect(done.returncode == code, sink, 'exit', done.returncode, done.stderr)
+    got = kafka.numbers('ends', 'written')[0][1] - before
+    expect(got == (0 if code else 5), sink, 'has written', got)
+    said = [x for x in done.stderr.splitlines() if x.startswith('haspan: ') and 'warning: kafka: ' not in x]
+    expect(len(said) == (code > 0), done.stderr)
 
 
 def scram(*_):
-    """SCRAM-SHA-256, with the Kafka that this librdkafka can do it with"""
+    """SCRAM-SHA-256, with the Kafka that this librdkafka can do it with; the sink as well"""
     with Kafka(version=SCRAM_VERSION, security=['scram']) as kafka:
         kafka.create('open', 1)
         kafka.produce('open', lines(5))
@@ -306,6 +342,9 @@ def scram(*_):
             done = subprocess.run([HASPAN, '--from', source + password, '--to', 'null'], capture_output=True, text=True,
                                   env=ENV, timeout=60, check=False)
             expect(done.returncode == code and (code or 'requests=5 ' in done.stderr), 'exit', done.returncode, done.stderr)
+        kafka.create('written', 1)
+        written(kafka, 0, source.replace('/open', '/written').replace('until=end&', '') + 'bob%26secret')
+        written(kafka, 5, source.replace('/open', '/written').replace('until=end&', '') + 'wrong')
 
 
 def ranges(kafka, _):
@@ -394,6 +433,14 @@ def context(kafka):
     kafka.message('context-host', re.sub(rb'^.*?: ', b'', plain), '-k', 'lb7.example')
     expect('lb7.example' in spans('context-host', key='host')[1], 'key=host')
     expect('lb7.example' not in spans('context-host')[1], 'a key is a host unasked')
+    # which of the two it was: the hour that summer time's end doubles
+    kafka.create('context-time', 1)
+    for ms in 1792888200000, 1792891800000:     # 2026-10-25T00:30Z and 01:30Z
+        kafka.tool('at', 'context-time', ms, re.sub(r'\[\d+/\w+/\d+:', '[25/Oct/2026:',
+                                                    re.sub(r':\d\d:\d\d:\d\d\.', ':02:29:00.', plain.decode())))
+    text = spans('context-time', '--timezone', 'Europe/Berlin')[1]
+    begun = [int(n) // 10**9 for n in re.findall(r'"kind":2,"startTimeUnixNano":"(\d+)"', text)]
+    expect(sorted(begun) == [1792888140, 1792891740], 'the time of a message:', begun, text[:600])
 
 
 def flow(kafka, rng):
@@ -595,8 +642,82 @@ def leader(three, rng):
         three.ready()
 
 
-ONE = [errors, security, messages, ranges, killed, points, flow, outage, refused, let_go, grown, out_of_range, sigterm]
-FAULTS = [killed, points, flow, outage, refused, let_go, grown, out_of_range, sigterm, leader]
+def sink_leader(three, rng):
+    """the sink: kill -9 of a leader of three brokers; each message is there once"""
+    some, found = lines(20000), []
+    with Test(three, partitions=3) as t:
+        for topic in t.topic + 'calm', t.topic:
+            if topic != t.topic:
+                three.create(topic, 3)
+            p = subprocess.Popen([HASPAN, '--to', 'kafka://%s/%s?topic.metadata.refresh.interval.ms=500' % (
+                three.bootstrap, topic)], env=ENV, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+            p.stdin.write(b''.join(line + b'\n' for line in some[:10000]))
+            p.stdin.flush()
+            if topic == t.topic:
+                until('messages', lambda: any(t.ends().values()))
+                victim = rng.choice(sorted(set(three.numbers('leaders', topic).values())))
+                three.kill(victim)
+            said = p.communicate(b''.join(line + b'\n' for line in some[10000:]), timeout=DEADLINE)[1].decode()
+            expect(p.returncode == 0 and 'requests=20000 ' in said and 'refused=0 dropped=0 held=0' in said, said)
+            found.append(collections.Counter(t.log(topic).values()))
+        three.start(victim)
+        three.ready()
+    expect(found[0] == found[1] and sum(found[0].values()) == 20000, 'messages', [sum(f.values()) for f in found])
+
+
+def sink_points(kafka, rng):
+    """the sink: kill -9 before a message is produced, and at a report; the group's place is behind what the topic has"""
+    some = lines(3000)
+    with Test(kafka) as t:
+        to = 'kafka://%s/%sout?linger.ms=5' % (kafka.bootstrap, t.topic)
+        kafka.create(t.topic + 'out', 3)
+        kafka.create(t.topic + 'calm', 1)
+        subprocess.run([HASPAN, '-j', '1', '--phases', 'none', '--to', to.replace('out?', 'calm?')], env=ENV, check=True,
+                       input=b''.join(line + b'\n' for line in some), stderr=subprocess.DEVNULL, timeout=DEADLINE)
+        of = dict(zip(some, [body for _, body in sorted(t.log(t.topic + 'calm').items())]))
+        expect(len(of) == len(set(of.values())) == 3000, 'golden', len(of))
+        t.produce(some)
+        for point in ('kafka-produce', 'kafka-report', None):
+            m = Member(t, to=to, **({'binary': CRASH, 'crash': '%s:%d' % (point, rng.randrange(1, 700))} if point else {}))
+            if point:
+                m.wait(-signal.SIGKILL)
+            else:
+                until('all offsets', t.at_the_end)
+                m.stop()
+            committed, got = t.committed(), set(t.log(t.topic + 'out').values())
+            lost = [p for p, line in t.log().items() if p[1] < committed.get(p[0], 0) and of[line] not in got]
+            expect(not lost, point, len(lost), 'lines are committed, but their spans are not in the topic')
+        expect(got == set(of.values()), 'messages that are missing', len(set(of.values()) - got), 'odd', len(got - set(of.values())))
+        expect(committed == t.ends(), 'committed', committed, 'ends', t.ends())
+
+
+def reload(kafka, _):
+    """SIGHUP with other properties says that it needs a restart; the group and its place stay"""
+    with Test(kafka) as t:
+        g, conf = t.golden(1000), kafka.path(t.topic + '.conf')
+        for wait, half in ((50, g.lines[:500]), (60, g.lines[500:])):
+            with open(conf, 'w', encoding='utf-8') as f:
+                f.write('kafka fetch.wait.max.ms=%d\nkafka client.id=secret%d\n' % (wait, wait))
+            if wait == 50:
+                m = Member(t, '--config', conf, **{'fetch.wait.max.ms': None})
+                t.produce(half)
+                until('half', t.at_the_end)
+                members = kafka.tool('members', t.group)
+            else:
+                m.process.send_signal(signal.SIGHUP)
+                until('a word', lambda: '--kafka changed: that needs a restart' in m.said())
+                t.produce(half)
+        until('all offsets', t.at_the_end)
+        expect(kafka.tool('members', t.group) == members, 'the group has changed', kafka.tool('members', t.group), members)
+        expect('secret' not in m.said(), m.said())
+        t.finish(g, m)
+
+
+# The longest first: they run beside each other
+ONE = [flow, points, killed, errors, security, outage, refused, let_go, sigterm, sink_points, messages, out_of_range, grown, ranges,
+       reload]
+THREE = [leader, sink_leader]
+FAULTS = [flow, points, killed, outage, refused, let_go, sigterm, sink_points, out_of_range, grown] + THREE
 
 
 def prepare(kafka):
@@ -612,23 +733,39 @@ def parts(names, kind):
     return [p for p in kind if not names or p.__name__ in names]
 
 
-def run(part, kafka, args):
-    global failed, passed
-    for i in range(args.runs if part in FAULTS else 1):
-        start, rng = time.monotonic(), random.Random('%d %s %d' % (args.seed, part.__name__, i))
-        try:
-            part(kafka, rng)
-        except (Failure, subprocess.SubprocessError) as failure:
-            failed += 1
-            print('FAILED', part.__name__, 'run', i + 1, 'of', args.runs, 'seed', args.seed, failure, flush=True)
-            if args.keep:
-                sys.exit(1)
-            continue
-        passed += 1
-        print('   %s: %s (%.1f s)' % (part.__name__, part.__doc__, time.monotonic() - start), flush=True)
+def run(part, kafka, args, i):
+    """True: it passed"""
+    start, rng = time.monotonic(), random.Random('%d %s %d' % (args.seed, part.__name__, i))
+    try:
+        part(kafka, rng)
+    except (Failure, subprocess.SubprocessError, OSError) as failure:
+        print('FAILED', part.__name__, 'run', i + 1, 'of', args.runs, 'seed', args.seed, failure, flush=True)
+        return False
+    print('   %s: %s (%.1f s)' % (part.__name__, part.__doc__, time.monotonic() - start), flush=True)
+    return True
 
 
-passed = failed = 0
+def one_broker(args):
+    """The parts, in their runs, some at a time: most of them wait"""
+    jobs = [(part, i) for part in parts(args.names, ONE) for i in range(args.runs if part in FAULTS else 1)]
+    if not jobs:
+        return []
+    with Kafka(security=['plain', 'tls', 'mtls'], acl=True) as kafka:
+        prepare(kafka)
+        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+            return list(pool.map(lambda job: run(job[0], kafka, args, job[1]), jobs))
+
+
+def three_brokers(args):
+    """One after the other: each kills one of them"""
+    if not parts(args.names, THREE):
+        return []
+    with Kafka(brokers=3) as three:
+        return [run(part, three, args, i) for part in parts(args.names, THREE) for i in range(args.runs)]
+
+
+def older_broker(args):
+    return [run(part, None, args, 0) for part in parts(args.names, [scram])]
 
 
 def main():
@@ -638,23 +775,20 @@ def main():
     parser.add_argument('--seed', type=int, default=random.randrange(1 << 30))
     parser.add_argument('--lines', type=int, default=200000, help='that flow while members come and go')
     parser.add_argument('--assignor', help='partition.assignment.strategy of all members')
-    parser.add_argument('--keep', action='store_true', help='end at the first failure')
+    parser.add_argument('--newer', action='store_true', help='a newer librdkafka, and its cooperative assignor')
+    parser.add_argument('--jobs', type=int, default=4, help='parts at a time')
     args = parser.parse_args()
     Test.flow = args.lines
+    Test.newer = args.newer
+    if args.newer:
+        ENV['LD_LIBRARY_PATH'] = newer_library()
+        args.assignor = args.assignor or 'cooperative-sticky'
     if args.assignor:
         QUICK['partition.assignment.strategy'] = args.assignor
-    if parts(args.names, ONE):
-        with Kafka(security=['plain', 'tls', 'mtls'], acl=True) as kafka:
-            prepare(kafka)
-            for part in parts(args.names, ONE):
-                run(part, kafka, args)
-    if parts(args.names, [leader]):
-        with Kafka(brokers=3) as three:
-            run(leader, three, args)
-    if parts(args.names, [scram]):
-        run(scram, None, args)
-    print('%d passed, %d failed' % (passed, failed))
-    sys.exit(failed > 0)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        done = [ok for found in pool.map(lambda part: part(args), (one_broker, three_brokers, older_broker)) for ok in found]
+    print('%d passed, %d failed' % (sum(done), done.count(False)))
+    sys.exit(not done or not all(done))
 
 
 if __name__ == '__main__':

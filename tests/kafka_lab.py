@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 
 from lab import ENV, HOST, ROOT, Failure, expect, free_port
 
@@ -27,6 +28,7 @@ CACHE = os.path.join(os.environ.get('HASPAN_CACHE') or
                      os.path.join(os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'haspan'))
 VERSION = '4.3.1'
 SCRAM_VERSION = '3.9.2'         # librdkafka before 2.6.1 can't do SCRAM with Kafka 4 (#4895)
+NEWER = '2.16.1'                # of librdkafka, and of the wheel that has it
 TOOL = os.path.join(ROOT, 'build', 'kafka_tool')
 USERS = {'admin': 'admin-secret', 'bob': 'bob&secret', 'eve': 'eve-secret'}
 
@@ -71,6 +73,22 @@ def libs(version):
     with open(os.path.join(folder, 'done'), 'w', encoding='utf-8'):
         pass
     return jars
+
+
+def newer_library():
+    """A folder with a newer librdkafka.so.1: the one inside PyPI's confluent-kafka, fetched once"""
+    folder = os.path.join(CACHE, 'librdkafka-' + NEWER)
+    if not os.path.exists(os.path.join(folder, 'librdkafka.so.1')):
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as t:
+            got = subprocess.run([sys.executable, '-m', 'pip', 'download', '-q', '--disable-pip-version-check', '--no-deps',
+                                  '--only-binary', ':all:', '-d', t, 'confluent-kafka==' + NEWER], capture_output=True, text=True,
+                                 timeout=600, check=False)
+            expect(got.returncode == 0, 'no librdkafka', NEWER, 'to be had:', (got.stdout + got.stderr)[-2000:])
+            with zipfile.ZipFile(os.path.join(t, os.listdir(t)[0])) as wheel:
+                name = next(n for n in wheel.namelist() if re.search(r'\.libs/librdkafka-\w+\.so\.1$', n))
+                os.rename(wheel.extract(name, t), os.path.join(folder, 'librdkafka.so.1'))
+    return folder
 
 
 def free_ports(n):

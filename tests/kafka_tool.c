@@ -9,6 +9,7 @@
  *     allow USER TOPIC|- GROUP|- may read them
  *     members GROUP              how many there are, and its state
  *     empty TOPIC PARTITION      writes a message of no bytes, and one without a body
+ *     at TOPIC MS LINE           writes a message of that time
  *     count TOPIC                reads it to its end: `MESSAGES BYTES CPU_S WALL_S` from the first message on
  *     share TOPIC FIRST LAST     reads these partitions from their beginnings until it is killed: prints `S MESSAGES`
  *                                every 20 ms in which some came, S by the monotonic clock
@@ -178,6 +179,19 @@ static void empty(rd_kafka_queue_t *q, char **a)
 	check("empty", rd_kafka_flush(p, MS));
 }
 
+static void at(rd_kafka_queue_t *q, char **a)
+{
+	rd_kafka_conf_t *c = rd_kafka_conf_new();
+	rd_kafka_t *p;
+
+	(void)q;
+	rd_kafka_conf_set(c, "bootstrap.servers", brokers, NULL, 0);
+	p = rd_kafka_new(RD_KAFKA_PRODUCER, c, text, sizeof(text));
+	check("at", rd_kafka_producev(p, RD_KAFKA_V_TOPIC(a[0]), RD_KAFKA_V_TIMESTAMP(atoll(a[1])),
+				      RD_KAFKA_V_VALUE(a[2], strlen(a[2])), RD_KAFKA_V_END));
+	check("at", rd_kafka_flush(p, MS));
+}
+
 static double cpu(void)
 {
 	struct rusage u;
@@ -262,7 +276,7 @@ static const struct {
 	{ "create", 3, create },   { "grow", 2, grow },	      { "cut", 3, cut },       { "committed", 2, committed },
 	{ "ends", 1, ends },	   { "leaders", 1, leaders }, { "allow", 3, allow },   { "members", 1, members },
 	{ "count", 1, count },	   { "empty", 2, empty },
-	{ "share", 3, share },
+	{ "share", 3, share },	   { "at", 3, at },
 };
 
 static void connect_to(char ***argv, const char *group)

@@ -9,6 +9,7 @@ what the JSON output says. tests/schemas/junit-10.xsd is that of Jenkins' xUnit 
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -305,14 +306,53 @@ def a_baseline_is_in_every_output(folder):
     check(folder, '--baseline', 'new', 'old', code=0)
     check(folder, '--baseline', 'old', '--baseline-shift', '50ms', 'new', code=0)
     check(folder, '--baseline', 'old', '--baseline-effect', '0.9', 'new', code=0)
-    check(folder, '--baseline', 'old', '--baseline-alpha', '1e-9', 'new', code=2)
+
+
+def mistakes_in_a_baseline_show_their_place(folder):
+    for option, value in (('--baseline-alpha', '1e-9'), ('--baseline-alpha', '0'), ('--baseline-effect', '0.4'),
+                          ('--baseline-effect', 'nan'), ('--baseline-shift', '10%,x'),
+                          ('--baseline-failures', '1'), ('--baseline-failures', '101%'), ('--baseline', 'follow:x')):
+        done = subprocess.run([HASPAN, 'check', '--baseline', '/dev/null', option, value, '/dev/null'], cwd=folder,
+                              capture_output=True, text=True, env=ENV, timeout=60)
+        expect(done.returncode == 2 and option in done.stderr and '    ^' in done.stderr, option, value, done.stderr)
+    for options in ('/nowhere', '/dev/null'), ('/dev/null', '/nowhere'), ('/nowhere', '-n', '/dev/null'):
+        done = subprocess.run([HASPAN, 'check', '--baseline', *options], cwd=folder, capture_output=True, text=True,
+                              env=ENV, timeout=60)
+        expect(done.returncode == 4 and '/nowhere' in done.stderr, options, done.returncode, done.stderr)
+    done = subprocess.run([HASPAN, 'check', '--baseline', '/dev/null', '--write-rules', '/dev/null'], cwd=folder,
+                          capture_output=True, text=True, env=ENV, timeout=60)
+    expect(done.returncode == 2, done.stderr)
+
+
+def an_interrupt_is_in_every_output(folder):
+    hostile(folder)
+    with open(os.path.join(folder, 'log'), 'rb') as f:
+        lines = f.read()
+    with open(os.path.join(folder, 'good.rules'), 'w', encoding='utf-8') as f:
+        f.write('held: status < 600, may be empty\n')
+    outputs = [word for form in FORMS for word in ('--output', '%s=%s' % (form, os.path.join(folder, form)))]
+    fifo = os.path.join(folder, 'fifo')
+    os.mkfifo(fifo)
+    process = subprocess.Popen([HASPAN, 'check', '--rules', 'good.rules', '--rejected-ok', '1000', *outputs, fifo],
+                               cwd=folder, env=ENV, stderr=subprocess.PIPE)
+    with open(fifo, 'wb') as log:       # whoever opens it is there; what stands in it is read, and no end comes
+        log.write(lines)
+        log.flush()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1].decode()
+    expect(process.returncode == 1, 'exit', process.returncode, said)
+    found = {form: open(os.path.join(folder, form), 'rb').read() for form in FORMS}
+    expect(junit(found['junit'])['all was read'][0] == 'error', junit(found['junit']))
+    expect(sarif(found['sarif'])['invocations'] == [{'executionSuccessful': False}], found['sarif'])
+    expect(github(found['github'])[-1][2].startswith('failed, interrupted: '), found['github'])
 
 
 def main():
     global passed, failed
     tests = [hostile_text_is_inert_in_every_output, junit_says_what_json_says, sarif_says_what_json_says,
              annotations_say_what_json_says, what_holds_is_said_too, names_of_files_are_escaped,
-             a_baseline_is_in_every_output]
+             a_baseline_is_in_every_output, an_interrupt_is_in_every_output,
+             mistakes_in_a_baseline_show_their_place]
     for test in tests:
         if sys.argv[1:] and not any(part in test.__name__ for part in sys.argv[1:]):
             continue

@@ -13,6 +13,7 @@ import os
 import pty
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -304,6 +305,19 @@ def outputs_go_where_they_are_told():
         with open(a, encoding="utf-8") as f, open(b, encoding="utf-8") as g:
             expect(steady(f.read()) == steady(done.stdout.decode()), "the same twice")
             expect("PASSED" in g.read(), "people's")
+        exits(check("-n", "-o", "json=" + a, "-o", "people", LOG, rules="status < 600"), 0)
+        # what is read is not written over, nor one file by two
+        log = os.path.join(folder, "log")
+        shutil.copy(LOG, log)
+        exits(check("-o", "json=" + log, log, rules="status < 600"), 2)
+        exits(check("-o", "json=" + log, os.path.join(folder, "l*"), rules="status < 600"), 2)
+        exits(check("-o", "json=" + log, "--rules", log, LOG), 2)
+        exits(check("-o", "json=" + a, "-o", "people=" + a, LOG, rules="status < 600"), 2)
+        with open(log, "rb") as f, open(LOG, "rb") as g:
+            expect(f.read() == g.read(), "the capture is gone")
+        # a mistake in the rules leaves no verdict of an earlier run
+        exits(check("-o", "json=" + b, LOG, rules="stats < 600"), 3)
+        expect(os.path.getsize(b) == 0, "an old verdict")
     exits(check("-o", "json=/dev/full", LOG, rules="status < 600"), 5)
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What reading from Kafka costs: tests/bench/kafka_bench.py [--lines 1000000] [--pairs 5] [--only one|two] [--library FOLDER]
+"""What reading from Kafka costs: tests/bench/kafka_bench.py [--lines 1000000] [--pairs 5] [--only one|two|cost] [--library FOLDER]
 
 One broker, one topic of 4 partitions, lines of tests/bench/gen.c. --library FOLDER: with the librdkafka.so.1 that lies there.
 
@@ -18,11 +18,15 @@ two: two members of a group, each on one core with all its threads, against one 
 the same with two programs that only count (the broker shares the cores), and with two haspans that read files and have
 nothing to do with each other. The topic has three times the lines; lines/s are those while both read.
 
+cost: what a line takes, on its way in and in each form in which it may leave: bytes in the topic by compression; CPU of haspan
+with 1 thread and of the broker, bytes that leave. doc/scale.md calculates with these.
+
 Each turn gives one ratio; medians of the ratios, the smallest and the largest in brackets. Wall means something only when
 the machine does nothing else.
 """
 import argparse
 import contextlib
+import glob
 import os
 import re
 import socket
@@ -63,12 +67,12 @@ def show(name, values, unit, limit=None, better=min):
     print('%-52s %10.2f %-4s [%.2f %.2f]%s' % (name, middle, unit, min(values), max(values), verdict), flush=True)
 
 
-def fill(kafka, topic, lines):
+def fill(kafka, topic, lines, *options):
     if not kafka.tool('leaders', topic, ok=False):
         kafka.create(topic, 4)
     with open(lines, 'rb') as f:
-        subprocess.run(['kcat', '-P', '-b', kafka.bootstrap, '-t', topic, '-X', 'linger.ms=20', '-X', 'batch.num.messages=10000'],
-                       stdin=f, check=True, env=ENV)
+        subprocess.run(['kcat', '-P', '-b', kafka.bootstrap, '-t', topic, '-X', 'linger.ms=20', '-X', 'batch.num.messages=10000',
+                        *options], stdin=f, check=True, env=ENV)
     return sum(high for _, high in kafka.numbers('ends', topic).values())
 
 
@@ -247,11 +251,51 @@ def two(kafka, args, lines):
     show('two members against one', [r[5] / r[4] for r in rows], 'x', LIMIT_TWO, max)
 
 
+# ---------------------------------------------------------------- what a line takes
+
+def on_disk(kafka, topic):
+    return sum(os.path.getsize(path) for path in glob.glob(kafka.path('data1', topic + '-?', '*.log')))
+
+
+def broker_cpu(kafka):
+    with open('/proc/%d/stat' % kafka.process[1].pid, encoding='utf-8') as f:
+        return sum(map(int, f.read().rpartition(')')[2].split()[11:13])) / os.sysconf('SC_CLK_TCK')
+
+
+def cost(kafka, args, lines):
+    n = args.lines
+    for name in ('none', 'lz4', 'zstd', 'gzip'):
+        before = broker_cpu(kafka)
+        fill(kafka, 'as-' + name, lines, '-z', name)
+        print('in the topic, %-5s %7.0f bytes a line; the broker took %.2f us to take it' % (
+            name + ':', on_disk(kafka, 'as-' + name) / n, (broker_cpu(kafka) - before) * 1e6 / n), flush=True)
+    kafka.create('out', 4)
+    ways = [(source, [], 'null') for source in ('none', 'lz4', 'zstd')] + [
+        ('lz4', ['--sampler', 'parentbased_traceidratio:0.01'], 'null'), ('lz4', ['--phases', 'none'], 'null'),
+        ('lz4', [], 'http'), ('lz4', ['OTEL_EXPORTER_OTLP_COMPRESSION=gzip'], 'http'), ('lz4', ['--phases', 'none'], 'http'),
+        ('lz4', ['--sampler', 'traceidratio:0.01'], 'http'),
+        ('lz4', [], 'out'), ('lz4', [], 'out?compression.type=lz4'), ('lz4', [], 'out?encoding=raw&compression.type=lz4')]
+    for topic, options, to in ways:
+        env = [o for o in options if o.startswith('OTEL_')]
+        with subprocess.Popen([SINK, 'http', '0'], stdout=subprocess.PIPE, text=True) as server:
+            port = server.stdout.readline().split()[1]
+            target = {'null': 'null', 'http': 'http://%s:%s' % (HOST, port)}.get(to, 'kafka://%s/%s' % (kafka.bootstrap, to))
+            stored, before = on_disk(kafka, 'out'), broker_cpu(kafka)
+            _, cpu, memory, said = run('env', *env, HASPAN, '-j', '1', '--from', 'kafka://%s/as-%s?until=end' % (
+                kafka.bootstrap, topic), '--to', target, *[o for o in options if o not in env])
+            server.terminate()
+            sent = int(re.search(r'bytes=(\d+)', server.stdout.read())[1]) + on_disk(kafka, 'out') - stored
+        assert ' held=0' in said, said
+        print('%-72s %5.2f us, broker %.2f us, %6.0f bytes out, %3.0f MiB' % (
+            '%s to %s %s' % (topic, to, ' '.join(options)), cpu * 1e6 / n, (broker_cpu(kafka) - before) * 1e6 / n, sent / n, memory),
+            flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument('--lines', type=int, default=1000000)
     parser.add_argument('--pairs', type=int, default=5)
-    parser.add_argument('--only', choices=('one', 'two'))
+    parser.add_argument('--only', choices=('one', 'two', 'cost'))
     parser.add_argument('--library', help='a folder with another librdkafka.so.1')
     args = parser.parse_args()
     if args.library:
@@ -260,7 +304,7 @@ def main():
         subprocess.run([GEN, '-n', str(args.lines)], stdout=lines, check=True)
         print('%d lines of %d bytes; load %.1f on %d cores' % (args.lines, os.path.getsize(lines.name) / args.lines,
                                                               os.getloadavg()[0], os.cpu_count()), flush=True)
-        for part in (one, two):
+        for part in (one, two, cost):
             if args.only in (None, part.__name__):
                 part(kafka, args, lines.name)
         print('load %.1f' % os.getloadavg()[0])
