@@ -47,7 +47,7 @@ endif
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
 SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c ledger.c linetime.c pace.c progress.c \
-            explain.c sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard pipeline*.c doctor*.c control*.c)
+            baseline.c check.c completion.c explain.c sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard pipeline*.c doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
@@ -127,7 +127,7 @@ $(BUILD)/faulty: $(BUILD)/tests/faulty.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread
 
-units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
+units: $(UNITS) $(BUILD)/tests/http_driver $(BUILD)/tests/infer_driver $(BUILD)/kafka_tool $(BUILD)/otlp_ids
 demo:
 	$(Q)./setup.sh build
 	$(Q)$(MAKE) --no-print-directory all
@@ -167,7 +167,7 @@ fuzz:
 	$(Q)./setup.sh check
 	$(Q)tests/fuzz/run.sh $${FUZZ_SECONDS:-600}
 
-bench: all $(BUILD)/kafka_tool $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink
+bench: all $(BUILD)/kafka_tool $(BUILD)/gen_lines $(BUILD)/bench_send $(BUILD)/bench_sink $(BUILD)/tests/test_expr
 	$(Q)python3 tests/bench/bench.py $(BENCH)
 	$(Q)$(if $(BENCH),,python3 tests/bench/kafka_bench.py)
 
@@ -184,14 +184,25 @@ $(BUILD)/haspan.1: doc/haspan.1.in $(BUILD)/haspan
 
 man: $(BUILD)/haspan.1
 
+# What shells need to complete a command line.
+$(BUILD)/completion/haspan.%: $(BUILD)/haspan
+	$(Q)mkdir -p $(@D)
+	$(Q)$< completion $* > $@
+
+COMPLETION := $(addprefix $(BUILD)/completion/haspan.,bash zsh fish)
+
 # An existing configuration stays as it is. SYSCONFDIR is /etc whatever PREFIX is: that is where operators look.
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DOCDIR     ?= $(PREFIX)/share/doc/haspan
+ZSHDIR     ?= $(PREFIX)/share/zsh/site-functions
 
-install: all man
+install: all man $(COMPLETION)
 	install -D -m 755 $(BUILD)/haspan $(DESTDIR)$(PREFIX)/bin/haspan
 	install -D -m 644 $(BUILD)/haspan.1 $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1
+	install -D -m 644 $(BUILD)/completion/haspan.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/haspan
+	install -D -m 644 $(BUILD)/completion/haspan.zsh $(DESTDIR)$(ZSHDIR)/_haspan
+	install -D -m 644 $(BUILD)/completion/haspan.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/haspan.fish
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples $(DESTDIR)$(DOCDIR)/doc
 	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/haspan|$(SYSCONFDIR)/haspan|' packaging/haspan.service \
 		> $(DESTDIR)$(UNITDIR)/haspan.service
@@ -206,7 +217,9 @@ install: all man
 # What runs stays, and so does the configuration.
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/haspan $(DESTDIR)$(PREFIX)/share/man/man1/haspan.1 \
-		$(DESTDIR)$(UNITDIR)/haspan.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf
+		$(DESTDIR)$(UNITDIR)/haspan.service $(DESTDIR)$(PREFIX)/lib/sysusers.d/haspan.conf \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/haspan $(DESTDIR)$(ZSHDIR)/_haspan \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/haspan.fish
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 # A package of the tree as it stands, for the Debian (or Ubuntu) that it is made on: build/haspan_VERSION_ARCH.deb

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "core/civil.h"
+#include "core/hex.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/stop.h"
@@ -276,6 +277,43 @@ static bool keep_and_drop(struct maker *m)
 	return true;
 }
 
+/* The first digits of a trace id, of either case. */
+static bool trace_id(struct maker *m)
+{
+	const struct option_value *v = value(m, OPTION_TRACE);
+	struct pick *p = &m->c->rules.pick;
+
+	if (!v)
+		return true;
+	if (v->text.len < TRACE_DIGITS_MIN || v->text.len > 32)
+		return wrong(m, v, 0, "expected a trace id, 32 hexadecimal digits, or at least the first 8 of them");
+	for (size_t i = 0; i < v->text.len; i++) {
+		uint64_t *id = i < 16 ? &p->hi : &p->lo, *mask = i < 16 ? &p->hi_mask : &p->lo_mask;
+		int digit = hex_value(v->text.p[i]);
+
+		if (digit < 0)
+			return wrong(m, v, i, "expected a hexadecimal digit of a trace id");
+		*id |= (uint64_t)digit << (60 - 4 * (i % 16));
+		*mask |= UINT64_C(15) << (60 - 4 * (i % 16));
+	}
+	p->by_id = true;
+	return true;
+}
+
+/* --trace and --grep. */
+static bool picks(struct maker *m)
+{
+	const struct option_value *v = value(m, OPTION_GREP);
+	struct pattern_fault fault;
+
+	if (!trace_id(m))
+		return false;
+	if (!v)
+		return true;
+	m->c->rules.pick.grep = pattern_compile(v->text, 0, m->arena, &fault);
+	return m->c->rules.pick.grep || wrong(m, v, fault.at, fault.text);
+}
+
 static void resource_add(struct resource *r, struct slice key, struct slice val)
 {
 	uint32_t at = 0;
@@ -406,7 +444,52 @@ static bool exports(struct maker *m)
 	e->key = options_text(m->o, OPTION_KEY);
 	e->colour = isatty(STDOUT_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
 	e->width = terminal_width();
+	e->terminal = isatty(STDOUT_FILENO);
 	return true;
+}
+
+/* Both choose which pictures are drawn; without a tree they would choose nothing, but stats has a list of slowest too. */
+static bool tree_options(struct maker *m)
+{
+	struct export_config *e = &m->c->export;
+	const struct option_value *listed = value(m, OPTION_SLOWEST);
+	uint64_t slowest = 0, limit = 0;
+	bool tree = false;
+
+	for (uint32_t k = 0; k < m->c->nsinks; k++)
+		tree |= slice_eq(m->c->sinks[k], SLICE("tree"));
+	if (!quantity(m, OPTION_SLOWEST, "", 1, SLOWEST_MAX, &slowest) ||
+	    !quantity(m, OPTION_LIMIT, "", 1, UINT32_MAX, &limit))
+		return false;
+	if (listed && slowest == 0 && !m->c->stats)
+		return wrong(m, listed, 0, "expected 1 to 1000");
+	if (value(m, OPTION_LIMIT) && limit == 0)
+		return wrong(m, value(m, OPTION_LIMIT), 0, "expected at least 1");
+	if (!tree && (limit || (slowest && !m->c->stats)))
+		return wrong(m, limit ? value(m, OPTION_LIMIT) : listed, 0,
+			     "this chooses which requests are drawn: add --to tree, or leave it out");
+	if (tree && slowest && limit)
+		return wrong(m, value(m, OPTION_LIMIT), 0, "--slowest looks at all requests: expected one of the two");
+	e->slowest = tree ? (uint32_t)slowest : 0;
+	e->limit = (uint32_t)limit;
+	return true;
+}
+
+/* `--to stats`. By route where there are some. */
+static bool stats(struct maker *m)
+{
+	const struct option_value *by = value(m, OPTION_BY);
+	struct stats_config *s = &m->c->stats_config;
+	uint64_t top = STATS_TOP, slowest = STATS_SLOWEST;
+
+	if (!quantity(m, OPTION_TOP, "", 1, UINT32_MAX, &top) || !quantity(m, OPTION_SLOWEST, "", 1, SLOWEST_MAX, &slowest))
+		return false;
+	*s = (struct stats_config){ .top = (uint32_t)top, .slowest = (uint32_t)slowest, .colour = m->c->export.colour,
+				    .width = m->c->export.width < 60 ? 60 : m->c->export.width };
+	if (by)
+		return stats_by(s, by->text, m->err) || options_blame(by, m->err);
+	return stats_by(s, m->c->rules.nroutes ? SLICE("frontend,backend,server,route") : SLICE("frontend,backend,server"),
+			m->err);
 }
 
 /* ---- replay --------------------------------------------------------------------------------------------- */
@@ -466,6 +549,29 @@ static bool replay(struct maker *m)
 	return !value(m, OPTION_RATE) || m->c->rate || wrong(m, value(m, OPTION_RATE), 0, "expected at least 1 line a second");
 }
 
+static bool sinks(struct maker *m)
+{
+	struct config *c = m->c;
+
+	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
+		if (slice_eq(v->text, SLICE("stats"))) {
+			c->stats = true;
+			continue;
+		}
+		if (c->nsinks == SINKS_MAX)
+			return wrong(m, v, 0, "too many sinks (at most 8)");
+		c->sink_from[c->nsinks] = v;
+		c->sinks[c->nsinks++] = v->text;
+	}
+	for (uint32_t k = 0; c->stats && k < c->nsinks; k++)
+		if (slice_eq(c->sinks[k], SLICE("-")))
+			return wrong(m, c->sink_from[k], 0, "stats prints a table to standard output too: expected file:PATH");
+	/* A check only looks, unless it is told where spans are to go. */
+	if (c->nsinks == 0 && !c->stats && strcmp(m->o->command, "check") != 0)
+		c->sinks[c->nsinks++] = SLICE("tree");
+	return true;
+}
+
 static bool ends(struct maker *m)
 {
 	struct config *c = m->c;
@@ -484,14 +590,9 @@ static bool ends(struct maker *m)
 	}
 	if (c->nsources == 0 && live_passed() == 0)
 		c->sources[c->nsources++] = SLICE("-");
-	for (const struct option_value *v = values(m, OPTION_TO); v; v = v->next) {
-		if (c->nsinks == SINKS_MAX)
-			return wrong(m, v, 0, "too many sinks (at most 8)");
-		c->sink_from[c->nsinks] = v;
-		c->sinks[c->nsinks++] = v->text;
-	}
-	if (c->nsinks == 0)
-		c->sinks[c->nsinks++] = SLICE("tree");
+	if (!sinks(m))
+		return false;
+	c->baseline = values(m, OPTION_BASELINE);
 	/* What runs for months does not end because a collector is away. */
 	if (live_passed() && !value(m, OPTION_GIVE_UP_AFTER))
 		c->export.give_up_ms = 0;
@@ -605,6 +706,6 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 	struct maker m = { .c = c, .o = o, .arena = o->arena, .err = err };
 
 	otel_env(o);
-	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && resource(&m) && exports(&m) && ends(&m) &&
-	       general(&m) && replay(&m) && live(&m) && privileges(&m);
+	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && picks(&m) && resource(&m) && exports(&m) &&
+	       stats(&m) && ends(&m) && tree_options(&m) && general(&m) && replay(&m) && live(&m) && privileges(&m);
 }

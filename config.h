@@ -10,6 +10,7 @@
 #include "options.h"
 #include "parse/haproxy_cfg.h"
 #include "reconstruct/reconstruct.h"
+#include "report/stats.h"
 
 #define SOURCES_MAX 256
 
@@ -21,6 +22,8 @@ struct config {
 	struct slice sinks[SINKS_MAX];
 	const struct option_value *sink_from[SINKS_MAX];	/* for messages; NULL: nobody asked */
 	uint32_t nsinks;
+	bool stats;				/* a sink is `stats`: it is no sink of the pipeline's */
+	struct stats_config stats_config;
 	struct formats formats;
 	struct cfg *haproxy;			/* of --haproxy-cfg, or NULL */
 	struct rules rules;
@@ -28,6 +31,7 @@ struct config {
 	struct export_config export;
 	struct live_config live;
 	struct slice timezone;
+	const struct option_value *baseline;	/* files that are read too (baseline.h), or NULL */
 	const char *rejects;			/* path, or NULL */
 	const char *admin, *listen_metrics;	/* as given, or NULL */
 	bool strict, check_only;

@@ -7,6 +7,7 @@
 #include "core/notify.h"
 #include "core/stop.h"
 #include "progress.h"
+#include "report/stats.h"
 #include "sandbox.h"
 
 #include <errno.h>
@@ -22,6 +23,8 @@
 /* The pipeline runs beside the thread that takes signals. */
 struct job {
 	struct pipeline *pipeline;
+	struct onlooker *onlooker;	/* or NULL */
+	bool refused;			/* by it, with `err`: nothing was read */
 	struct err err;
 	int done;			/* eventfd */
 };
@@ -45,6 +48,7 @@ struct loop {
 	struct reload reload;
 	struct admin *admin;
 	struct metrics_port *metrics;
+	struct watcher *stats;		/* of `--to stats`, or NULL */
 	int signals;
 	int64_t watchdog_ms, status_ms;	/* when the service manager was last told */
 };
@@ -61,7 +65,9 @@ static void *job_main(void *arg)
 {
 	struct job *job = arg;
 
-	pipeline_run(job->pipeline, &job->err);
+	job->refused = job->onlooker && job->onlooker->begin && !job->onlooker->begin(job->onlooker, &job->err);
+	if (!job->refused)
+		pipeline_run(job->pipeline, &job->err);
 	announce(job->done);
 	return NULL;
 }
@@ -123,6 +129,10 @@ static void reload_begin(struct loop *l)
 
 	if (c->state == STATE_STOPPING || (r->again = r->next != NULL))
 		return;
+	if (c->onlooker) {
+		log_warn("a check ends with the configuration that it began with");
+		return;
+	}
 	c->state = STATE_RELOADING;
 	notify_say("RELOADING=1\nMONOTONIC_USEC=%" PRIu64, notify_monotonic_us());
 	r->err = (struct err){ 0 };
@@ -189,6 +199,8 @@ static void say_ends(const struct control *c)
 	pipeline_account(c->pipeline, &a);
 	for (uint32_t k = 0; k < a.nsinks; k++)
 		log_info("sends to %s", a.sink[k].uri);
+	if (a.nsinks == 0)
+		log_info("sends nothing: --to stats prints at the end");
 }
 
 /* Sources without an end have no summary that says it: the first time at once, then at most once a minute. */
@@ -373,6 +385,18 @@ static bool open_doors(struct loop *l, const struct config *c, struct err *err)
 	return true;
 }
 
+/* Who sees every request, beside the sinks. */
+static bool open_watchers(struct loop *l, const struct config *c, struct err *err)
+{
+	for (size_t i = 0; l->job.onlooker && i < 2; i++)
+		if (l->job.onlooker->watcher[i] && !pipeline_watch(l->control.pipeline, l->job.onlooker->watcher[i], err))
+			return false;
+	if (!c->stats)
+		return true;
+	l->stats = stats_new(&c->stats_config);
+	return l->stats ? pipeline_watch(l->control.pipeline, l->stats, err) : err_set(err, EXIT_CONFIG, "out of memory");
+}
+
 static bool open_all(struct loop *l, const struct config *c, struct err *err)
 {
 	l->job.done = eventfd(0, EFD_CLOEXEC);
@@ -386,7 +410,7 @@ static bool open_all(struct loop *l, const struct config *c, struct err *err)
 	if (!c->check_only && !open_doors(l, c, err))
 		return false;
 	l->control.pipeline = l->job.pipeline = pipeline_open(c, err);
-	return l->control.pipeline != NULL;
+	return l->control.pipeline != NULL && (c->check_only || open_watchers(l, c, err));
 }
 
 static void close_all(struct loop *l)
@@ -397,15 +421,24 @@ static void close_all(struct loop *l)
 	admin_close(l->admin);
 	if (l->control.pipeline)
 		pipeline_close(l->control.pipeline);
+	stats_free(l->stats);
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
+}
+
+/* Before the summary, also on the same terminal. Whether it could be written is main's to see. */
+static void print_stats(struct watcher *stats)
+{
+	stats_print(stats);
+	fflush(stdout);
 }
 
 static int run(struct loop *l, const struct settings *first)
 {
 	struct err err = { 0 };
 	pthread_t thread;
+	int code;
 
 	l->control.turned_ms = clock_ms();
 	if ((l->metrics && !metrics_start(l->metrics, &l->control, &err)) ||
@@ -423,20 +456,26 @@ static int run(struct loop *l, const struct settings *first)
 		reload_end(l, first);
 	}
 	l->control.state = STATE_STOPPING;
+	if (l->stats)
+		print_stats(l->stats);
 	if (l->job.err.code != EXIT_DONE)
 		err_print(&l->job.err);
+	if (l->job.refused)
+		return (int)l->job.err.code;
 	pipeline_summary(l->control.pipeline);
-	return pipeline_exit_code(l->control.pipeline);
+	code = pipeline_exit_code(l->control.pipeline);
+	return l->control.onlooker ? l->control.onlooker->judge(l->control.onlooker, l->control.pipeline, code) : code;
 }
 
-int control_run(struct settings *first, int argc, char **argv)
+int control_run(struct settings *first, int argc, char **argv, struct onlooker *onlooker)
 {
 	static struct loop l;		/* the metrics' thread looks at it until it is closed */
 	const struct config *c = &first->config;
 	struct err err = { 0 };
 	int code = EXIT_DONE;
 
-	l.control = (struct control){ .now = first, .argc = argc, .argv = argv };
+	l.control = (struct control){ .now = first, .argc = argc, .argv = argv, .onlooker = onlooker };
+	l.job.onlooker = onlooker;
 	l.control.started = time(NULL);
 	l.control.started_ms = clock_ms();
 	notify_init();

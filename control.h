@@ -7,6 +7,9 @@
 
 #include "config.h"
 
+struct pipeline;
+struct watcher;
+
 /* What the options meant when they were last read. SIGHUP makes another one. Zero it before use. */
 struct settings {
 	struct arena arena;
@@ -15,9 +18,21 @@ struct settings {
 };
 
 /*
- * Run the pipeline of `first`, which is what `argv` said at the start, to its end, and return the exit code. `argv` is
- * read again with each new configuration. What `first` points to may be gone afterwards.
+ * Who looks at all requests of a run, and has the last word about it. Its rules were made for one configuration: a new
+ * one is refused.
  */
-int control_run(struct settings *first, int argc, char **argv);
+struct onlooker {
+	struct watcher *watcher[2];	/* the second may be NULL */
+	/* May be NULL. Before anything is read, in the thread that will read. false: `err` filled, and nothing is. */
+	bool (*begin)(struct onlooker *o, struct err *err);
+	/* When all is read and the summary is said. Takes the exit code so far, returns the one that counts. */
+	int (*judge)(struct onlooker *o, struct pipeline *p, int code);
+};
+
+/*
+ * Run the pipeline of `first`, which is what `argv` said at the start, to its end, and return the exit code. `argv` is
+ * read again with each new configuration. `onlooker`, lent, may be NULL. What `first` points to may be gone afterwards.
+ */
+int control_run(struct settings *first, int argc, char **argv, struct onlooker *onlooker);
 
 #endif

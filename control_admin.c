@@ -64,6 +64,11 @@ static void do_sinks(struct ask *a)
 	show_sinks(a->control, a->out);
 }
 
+static void do_rules(struct ask *a)
+{
+	show_rules(a->control, a->out);
+}
+
 static void do_metrics(struct ask *a)
 {
 	show_metrics(a->control, a->out, false);
@@ -219,6 +224,7 @@ static const struct command {
 	{ { "show", "info" }, NULL, do_info, "how it is, and every counter" },
 	{ { "show", "sources" }, NULL, do_sources, "where lines come from" },
 	{ { "show", "sinks" }, NULL, do_sinks, "where spans go to, and what became of them" },
+	{ { "show", "rules" }, NULL, do_rules, "--keep and --drop, and how many requests each has decided" },
 	{ { "show", "metrics" }, NULL, do_metrics, "all numbers, in Prometheus' format" },
 	{ { "set", "sampling" }, "<percent>%|on|off|default", do_sampling, "sample so, whatever the configuration says" },
 	{ { "disable", "source" }, "<number|uri>", do_disable_source, "do not read it" },

@@ -20,6 +20,7 @@ struct control {
 	char **argv;
 	time_t started;
 	int64_t started_ms;
+	struct onlooker *onlooker;	/* or NULL */
 	bool live;			/* there are sources without an end */
 	/* What the ends were called at start, for commands that name one so; owned. */
 	char *given_source[SOURCES_MAX], *given_sink[SINKS_MAX];
@@ -43,6 +44,7 @@ void show_info(struct control *c, struct buf *out);
 /* A table: a line each, number, state, URI, and numbers as name=value. The main thread's. */
 void show_sources(struct control *c, struct buf *out);
 void show_sinks(struct control *c, struct buf *out);
+void show_rules(struct control *c, struct buf *out);
 
 /* Prometheus' text format 0.0.4, or OpenMetrics 1.0. One consistent reading; any thread. */
 void show_metrics(struct control *c, struct buf *out, bool openmetrics);

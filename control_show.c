@@ -19,10 +19,10 @@
 #endif
 
 enum kind { KIND_counter, KIND_gauge, KIND_histogram };
-enum label { LABEL_none, LABEL_source, LABEL_sink };
+enum label { LABEL_none, LABEL_source, LABEL_sink, LABEL_rule };
 
 static const char *const kind_names[] = { "counter", "gauge", "histogram" };
-static const char *const label_names[] = { NULL, "source", "sink" };
+static const char *const label_names[] = { NULL, "source", "sink", "rule" };
 
 static const struct family {
 	const char *name, *sum, *help;	/* `sum`: of a histogram */
@@ -41,8 +41,8 @@ static const struct family {
  * one has its number behind it. No two samples may look the same.
  */
 struct labels {
-	const char *text[SOURCES_MAX + SINKS_MAX];
-	struct buf shown[SOURCES_MAX + SINKS_MAX];	/* owned, as long as `text` is lent */
+	const char *text[SOURCES_MAX + SINKS_MAX + RULES_MAX];
+	struct buf shown[SOURCES_MAX + SINKS_MAX + RULES_MAX];	/* owned, as long as `text` is lent */
 	unsigned n;
 };
 
@@ -288,11 +288,17 @@ static void process(struct page *p, const struct control *c)
 void show_metrics(struct control *c, struct buf *out, bool openmetrics)
 {
 	struct page p = { .out = out, .openmetrics = openmetrics };
+	struct rule_account rules[RULES_MAX];
 	struct metrics m = { 0 };
 	struct account a;
 
 	pipeline_account(c->pipeline, &a);
 	metrics_add(&m, METRIC_patterns_stopped_total, (double)pattern_stopped());
+	for (uint32_t i = 0, n = pipeline_rules(c->pipeline, rules); i < n; i++) {
+		m.label = rules[i].text;
+		metrics_add(&m, METRIC_rule_requests_total, (double)rules[i].requests);
+	}
+	m.label = NULL;
 	pipeline_metrics(c->pipeline, &m);
 	process(&p, c);
 	accounts(&p, &a);
@@ -383,6 +389,19 @@ void show_sources(struct control *c, struct buf *out)
 		buf_char(out, '\n');
 	}
 	metrics_free(&m);
+}
+
+void show_rules(struct control *c, struct buf *out)
+{
+	struct rule_account rules[RULES_MAX];
+	uint32_t n = pipeline_rules(c->pipeline, rules);
+
+	buf_lit(out, "# id requests rule\n");
+	for (uint32_t i = 0; i < n; i++) {
+		buf_printf(out, "%u %" PRIu64 " ", i + 1, rules[i].requests);
+		term_text(out, slice_str(rules[i].text), RULE_SHOWN);
+		buf_char(out, '\n');
+	}
 }
 
 /* What it is doing, in a word. */

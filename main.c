@@ -1,6 +1,8 @@
 /*
  * main.c - options, commands, exit code.
  */
+#include "check.h"
+#include "completion.h"
 #include "control.h"
 #include "core/log.h"
 #include "doctor.h"
@@ -28,12 +30,22 @@ static int first_words(void)
 /* `haspan status`: a word that is no command is taken for a file. Say so, where it is none. */
 static bool is_misspelt(const struct options *o)
 {
-	const char *word = o->noperands == 1 ? o->operands[0] : "-";
+	const char *word = o->noperands ? o->operands[0] : "-";
 
 	if (strspn(word, "abcdefghijklmnopqrstuvwxyz") != strlen(word) || access(word, F_OK) == 0)
 		return false;
-	log_error("%s: no such file, and no such command: haspan has run, doctor, explain, formats and help", word);
+	log_error("%s: no such file, and no such command: haspan has run, check, doctor, explain, formats, completion and help", word);
 	return true;
+}
+
+static int completion(const struct options *o)
+{
+	const char *shell = o->noperands == 1 ? o->operands[0] : "";
+
+	if (completion_print(shell))
+		return EXIT_DONE;
+	log_error("expected a shell: haspan completion bash, zsh or fish");
+	return EXIT_USAGE;
 }
 
 static int dispatch(struct settings *s, int argc, char **argv)
@@ -59,12 +71,10 @@ static int dispatch(struct settings *s, int argc, char **argv)
 		formats_print();
 		return EXIT_DONE;
 	}
+	if (strcmp(o->command, "completion") == 0)
+		return completion(o);
 	if (strcmp(o->command, "doctor") == 0)
 		return doctor_main(o);
-	if (strcmp(o->command, "run") != 0 && strcmp(o->command, "explain") != 0) {
-		log_error("this version has no `haspan %s` yet", o->command);
-		return EXIT_USAGE;
-	}
 	if (strcmp(o->command, "run") == 0 && is_misspelt(o))
 		return EXIT_INPUT;
 	if (!config_make(c, o, &err) || !zone_prepare(c->timezone, &err)) {
@@ -73,9 +83,11 @@ static int dispatch(struct settings *s, int argc, char **argv)
 	}
 	if (strcmp(o->command, "explain") == 0)
 		return explain(c, o->operands, o->noperands);
+	if (strcmp(o->command, "check") == 0)
+		return check_main(s, argc, argv);
 	if (o->noperands == 0 && !o->v[OPTION_FROM].first && !c->check_only && isatty(STDIN_FILENO))
 		return first_words();
-	return control_run(s, argc, argv);
+	return control_run(s, argc, argv, NULL);
 }
 
 /*

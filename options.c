@@ -10,13 +10,7 @@
 
 enum { ONE, MANY };
 
-static const struct row {
-	const char *name;
-	char letter;
-	const char *arg;
-	int many;
-	const char *help, *otherwise;
-} rows[OPTION_MAX] = {
+static const struct option_row rows[OPTION_MAX] = {
 #define SECTION(title, first)
 #define OPTION(id, name, letter, arg, many, help, otherwise) \
 	[OPTION_##id] = { name, letter, arg, many, help, otherwise },
@@ -25,7 +19,7 @@ static const struct row {
 #undef SECTION
 };
 
-static const char *const commands[] = { "run", "check", "doctor", "explain", "formats", "help" };
+static const char *const commands[] = { "run", "check", "doctor", "explain", "formats", "completion", "help" };
 
 /* ---- values ------------------------------------------------------------------------------------------ */
 
@@ -310,7 +304,7 @@ static const char *title_of(int id)
 
 static void help_option(int id)
 {
-	const struct row *r = &rows[id];
+	const struct option_row *r = &rows[id];
 	char flag[80];
 	int n = snprintf(flag, sizeof(flag), "  %c%c%c --%s%s%s", r->letter ? '-' : ' ', r->letter ? r->letter : ' ',
 			 r->letter ? ',' : ' ', r->name, r->arg ? " " : "", r->arg ? r->arg : "");
@@ -330,7 +324,7 @@ static void help_option(int id)
 /* Commands that take few of the options, which are named from the first to OPTION_MAX. */
 static const struct command_help {
 	const char *name, *text;
-	enum option_id options[16];
+	enum option_id options[24];
 } command_helps[] = {
 	{ "explain",
 	  "haspan explain [OPTION]... [LINE]...\n\n"
@@ -340,28 +334,67 @@ static const struct command_help {
 	  { OPTION_FORMAT, OPTION_HAPROXY_CFG, OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_CAPTURE_RESPONSE, OPTION_TIMEZONE,
 	    OPTION_LOG_LEN, OPTION_PHASES, OPTION_ROUTE, OPTION_PROPAGATORS, OPTION_SAMPLER, OPTION_KEEP, OPTION_DROP,
 	    OPTION_CONFIG, OPTION_MAX } },
+	{ "check",
+	  "haspan check --rules RULES [OPTION]... [FILE]...\n\n"
+	  "Holds captured logs against rules, as status < 500 or p99(Tr) < 200ms where backend == \"api\", a line each.\n"
+	  "--write-rules proposes some from a good capture. Input and formats are as of haspan run.\n"
+	  "Exit: 0 all rules of severity error hold, 1 one does not, 2 usage, 3 rules or formats, 4 input.\n",
+	  { OPTION_RULES, OPTION_REJECTED_OK, OPTION_OUTPUT, OPTION_BASELINE, OPTION_BASELINE_ALPHA, OPTION_BASELINE_EFFECT,
+	    OPTION_BASELINE_SHIFT, OPTION_BASELINE_FAILURES, OPTION_WRITE_RULES, OPTION_FORMAT, OPTION_HAPROXY_CFG,
+	    OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_TIMEZONE, OPTION_ROUTE, OPTION_REJECTS, OPTION_TO, OPTION_THREADS,
+	    OPTION_CONFIG, OPTION_CHECK, OPTION_MAX } },
 	{ "doctor",
 	  "haspan doctor [OPTION]... CFG...\n\n"
 	  "Says which spans a haproxy.cfg would give, what its logs lack for good traces, and the lines to add.\n",
 	  { OPTION_FIX, OPTION_JSON, OPTION_MAX } },
+	{ "completion",
+	  "haspan completion bash|zsh|fish\n\n"
+	  "Prints a script by which this shell completes commands, options and their values, for who did not install\n"
+	  "haspan by its package or make install: source <(haspan completion bash), in ~/.bashrc.\n", { OPTION_MAX } },
 	{ "formats",
 	  "haspan formats\n\nLists the formats that are known, and the fields that they yield.\n", { OPTION_MAX } },
 };
 
+/* NULL: it takes all of them. */
+static const struct command_help *help_of(const char *command)
+{
+	for (size_t i = 0; i < sizeof(command_helps) / sizeof(command_helps[0]); i++)
+		if (strcmp(command, command_helps[i].name) == 0)
+			return &command_helps[i];
+	return NULL;
+}
+
 static bool help_command(const char *command)
 {
-	for (size_t i = 0; i < sizeof(command_helps) / sizeof(command_helps[0]); i++) {
-		const struct command_help *h = &command_helps[i];
+	const struct command_help *h = help_of(command);
 
-		if (strcmp(command, h->name) != 0)
-			continue;
-		printf("%s\n", h->text);
-		for (size_t k = 0; h->options[k] != OPTION_MAX; k++)
-			help_option((int)h->options[k]);
-		printf("%sAll options and variables: haspan --help, man haspan\n", h->options[0] == OPTION_MAX ? "" : "\n");
-		return true;
-	}
-	return false;
+	if (!h)
+		return false;
+	printf("%s\n", h->text);
+	for (size_t k = 0; h->options[k] != OPTION_MAX; k++)
+		help_option((int)h->options[k]);
+	printf("%sAll options and variables: haspan --help, man haspan\n", h->options[0] == OPTION_MAX ? "" : "\n");
+	return true;
+}
+
+const struct option_row *options_row(enum option_id id)
+{
+	return &rows[id];
+}
+
+const char *options_command(size_t i)
+{
+	return i < sizeof(commands) / sizeof(commands[0]) ? commands[i] : NULL;
+}
+
+bool options_takes(const char *command, enum option_id id)
+{
+	const struct command_help *h = help_of(command);
+
+	for (size_t k = 0; h && h->options[k] != OPTION_MAX; k++)
+		if (h->options[k] == id)
+			return true;
+	return !h || id == OPTION_HELP;
 }
 
 void options_help(const char *command)
@@ -370,17 +403,19 @@ void options_help(const char *command)
 		return;
 	printf("haspan: HAProxy's logs as OpenTelemetry traces\n\n"
 	       "  haspan [run] [OPTION]... [FILE]...   read, reconstruct, send\n"
+	       "  haspan check --rules RULES [FILE]...  hold captured logs against rules, for CI\n"
 	       "  haspan doctor [--fix|--json] CFG...   what a haproxy.cfg lacks for good traces\n"
 	       "  haspan explain [OPTION]... [LINE]...  one line, step by step, for who writes log-formats\n"
-	       "  haspan formats                       the formats and fields that are known\n");
+	       "  haspan formats                       the formats and fields that are known\n"
+	       "  haspan completion bash|zsh|fish      a script that completes all of this\n");
 	for (int id = 0; id < OPTION_MAX; id++) {
 		if (title_of(id))
 			printf("\n%s\n", title_of(id));
 		help_option(id);
 	}
 	printf("\nEach option is also a variable (--buffer-max: HASPAN_BUFFER_MAX) and a line of --config.\n"
-	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 rejected lines under --strict,\n"
-	       "2 usage, 3 configuration or format, 4 input or a taken address, 5 export. Manual: man haspan\n");
+	       "The OTEL_* variables work as OpenTelemetry says. Exit: 0 done, 1 a check failed, or lines were\n"
+	       "rejected under --strict, 2 usage, 3 configuration or format, 4 input or a taken address, 5 export. Manual: man haspan\n");
 }
 
 /* Text in man(7)'s language: what it would take for its own is escaped. */
@@ -401,7 +436,7 @@ static void roff(const char *s)
 void options_man(void)
 {
 	for (int id = 0; id < OPTION_MAX; id++) {
-		const struct row *r = &rows[id];
+		const struct option_row *r = &rows[id];
 
 		if (title_of(id))
 			printf(".SS %s\n", title_of(id));

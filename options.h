@@ -55,6 +55,24 @@ const char *options_text(const struct options *o, enum option_id id);
 /* Say in `err` that the value `v` is the one at fault; always false. */
 bool options_blame(const struct option_value *v, struct err *err);
 
+/* A row of cli.def. */
+struct option_row {
+	const char *name;
+	char letter;			/* or '\0' */
+	const char *arg;		/* as --help names it; NULL: it takes none */
+	int many;
+	const char *help, *otherwise;	/* `otherwise`: the default; may be NULL */
+};
+
+/* Lent for ever. */
+const struct option_row *options_row(enum option_id id);
+
+/* The words that may stand first, from 0; NULL: there are no more. */
+const char *options_command(size_t i);
+
+/* Does this command take that option? */
+bool options_takes(const char *command, enum option_id id);
+
 /* The screen of --help, of all or of a command that has one of its own; and the page in man(7)'s language. */
 void options_help(const char *command);
 void options_man(void);

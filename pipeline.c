@@ -124,11 +124,29 @@ static void sort_frames(struct worker *w, uint32_t n)
 
 static void left_out(struct worker *w, enum verdict verdict, uint32_t spans)
 {
-	*(verdict == VERDICT_FILTERED ? &w->tally.filtered : &w->tally.unsampled) += spans;
+	*(verdict == VERDICT_UNSAMPLED ? &w->tally.unsampled : &w->tally.filtered) += spans;
 }
 
-static void watched(struct worker *w, const struct record *rec, const struct trace *trace)
+/* Behind rebuild(): who has decided, and what --trace and --grep have found. */
+static void decided(struct worker *w, enum verdict verdict, const struct trace *t)
 {
+	struct found *f = &w->found;
+
+	if (w->rebuilder.decided != RULE_NONE)
+		w->rule_hits[w->rebuilder.decided]++;
+	if (verdict == VERDICT_NOT_ASKED)
+		return;
+	if (f->requests++ == 0) {
+		f->hi = t->id_hi;
+		f->lo = t->id_lo;
+	}
+	f->several |= f->hi != t->id_hi || f->lo != t->id_lo;
+}
+
+static void watched(struct worker *w, enum verdict verdict, const struct record *rec, const struct trace *trace)
+{
+	if (verdict == VERDICT_NOT_ASKED)
+		return;
 	for (uint32_t k = 0; k < w->pipeline->nwatchers; k++)
 		w->pipeline->watcher[k]->ops->see(w->part[k], rec, trace);
 }
@@ -143,14 +161,15 @@ static void request(struct worker *w, const struct frame *f, size_t mark[], bool
 	w->tally.requests++;
 	w->tally.truncated += record_has(&w->parser.rec, SLOT_x_truncated);
 	w->tally.spans += w->trace.n;
+	decided(w, verdict, &w->trace);
+	if (p->shift.us)
+		shift_trace(&p->shift, &w->trace, NULL);
 	if (p->nwatchers)
-		watched(w, &w->parser.rec, &w->trace);
+		watched(w, verdict, &w->parser.rec, &w->trace);
 	if (verdict != VERDICT_KEPT) {
 		left_out(w, verdict, w->trace.n);
 		return;
 	}
-	if (p->shift.us)
-		shift_trace(&p->shift, &w->trace, NULL);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 
@@ -196,6 +215,7 @@ static bool step_taken(struct worker *w, uint32_t i, const struct recent *recent
 	w->steps[i].format = recent->v[0] < formats->n && formats->v[recent->v[0]] == r->format ?
 			     recent->v[0] : UINT16_MAX;
 	w->steps[i].seq = w->block.seq;
+	w->steps[i].flags |= pick_line(&w->rules, f->raw) ? PART_GREPPED : 0;
 	w->messages[i] = r->msg.p;
 	f->flags |= FRAME_STEP;
 	if (w->pipeline->relays)
@@ -418,6 +438,15 @@ static void merge_lines(struct worker *w)
 	}
 }
 
+static bool is_grepped(const struct joined *j)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < j->n; i++)
+		any |= j->part[i].flags & PART_GREPPED;
+	return any;
+}
+
 /* The spans of w->request to every sink; `host` is that of the group that is open, if one is. */
 static void joined_request(struct worker *w, size_t mark[], bool *open, struct slice *host)
 {
@@ -430,19 +459,21 @@ static void joined_request(struct worker *w, size_t mark[], bool *open, struct s
 		return;
 	merge_finish(m);
 	w->rebuilder.moments = &m->moments;
+	w->rebuilder.grepped = is_grepped(&w->request);
 	verdict = rebuild(&w->rebuilder, &m->rec, &m->frame, &w->whole);
 	w->rebuilder.moments = NULL;
 	merge_events(m, &w->whole);
 	w->tally.truncated += record_has(&m->rec, SLOT_x_truncated);
 	w->tally.spans += w->whole.n;
+	decided(w, verdict, &w->whole);
+	if (p->shift.us)
+		shift_trace(&p->shift, &w->whole, m->event);
 	if (p->nwatchers)
-		watched(w, &m->rec, &w->whole);
+		watched(w, verdict, &m->rec, &w->whole);
 	if (verdict != VERDICT_KEPT) {
 		left_out(w, verdict, w->whole.n);
 		return;
 	}
-	if (p->shift.us)
-		shift_trace(&p->shift, &w->whole, m->event);
 	for (uint32_t k = 0; k < p->nsinks; k++) {
 		const struct encoder *e = p->sinks[k]->encoder;
 		bool same = *open && (p->host_given || slice_eq(*host, m->frame.host));
@@ -492,11 +523,11 @@ static void wait_released(struct pipeline *p)
 	wait_ms(&p->released, &p->input, RELEASE_LOOK_MS);
 }
 
-/* Have all sinks given up? */
+/* Have all sinks given up, or all that they want? Who watches wants everything, as long as one of them goes on. */
 static bool nobody_takes(const struct pipeline *p)
 {
 	for (uint32_t k = 0; k < p->nsinks; k++)
-		if (!p->sinks[k]->failed)
+		if (!p->sinks[k]->failed && (!p->sinks[k]->done || p->nwatchers))
 			return false;
 	return p->nsinks > 0;
 }
@@ -667,6 +698,7 @@ static void hand_over(struct pipeline *p, struct worker *w)
 	while (p->next_out != w->block.seq)
 		pthread_cond_wait(&p->turn, &p->output);
 	tally_add(&p->total, &w->tally);
+	rules_add(p, w);
 	if (!p->sample[0])
 		memcpy(p->sample, w->sample, sizeof(p->sample));
 	if (!p->fresh[0])

@@ -49,6 +49,15 @@ struct account {
 /* One reading, in which both identities (haspan(1)) hold, the second for each sink. */
 void pipeline_account(struct pipeline *p, struct account *out);
 
+/* How many requests a --keep or --drop of the configuration has decided; a new one that has it too goes on counting. */
+struct rule_account {
+	char text[RULE_SHOWN];		/* `drop path ~ "^/healthz"`, as it was given, cut where it is longer */
+	uint64_t requests;
+};
+
+/* Returns how many there are, in the order in which they are tried. Any thread. */
+uint32_t pipeline_rules(struct pipeline *p, struct rule_account out[RULES_MAX]);
+
 /* What sources and sinks show of themselves, labelled by their URIs. */
 void pipeline_metrics(struct pipeline *p, struct metrics *m);
 

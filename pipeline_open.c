@@ -22,7 +22,10 @@ static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
 	w->parts.max = w->joined.max = WIRE_MAX;
 	merge_init(&w->merge);
 	w->rules = p->c->rules;
-	return rebuilder_init(&w->rebuilder, &w->rules, p->c->timezone, err);
+	if (!rebuilder_init(&w->rebuilder, &w->rules, p->c->timezone, err))
+		return false;
+	w->rebuilder.brief = true;
+	return true;
 }
 
 int pipeline_open_rejects(const char *path, bool truncate, struct err *err)
@@ -201,6 +204,8 @@ struct pipeline *pipeline_open(const struct config *c, struct err *err)
 	p->pace = pace_new(c, err);
 	if (c->rebase)
 		p->linetime = linetime_new(c, err);
+	p->rules = rules_make(c, err);
+	p->nrules = p->rules ? c->rules.nrules : 0;
 	if (p->joiner && err->code == EXIT_DONE && copy_uris(p, err) && open_live(p, c, err) &&
 	    check_sources(p, true, err) && confine(c, err) &&
 	    check_sources(p, false, err) && open_sinks(p, err)) {
@@ -220,9 +225,11 @@ bool pipeline_watch(struct pipeline *p, struct watcher *watcher, struct err *err
 	uint32_t k = p->nwatchers++;
 
 	p->watcher[k] = watcher;
-	for (unsigned i = 0; i < p->threads; i++)
+	for (unsigned i = 0; i < p->threads; i++) {
+		p->workers[i].rebuilder.brief = false;
 		if (!(p->workers[i].part[k] = watcher->ops->part(watcher)))
 			return err_set(err, EXIT_CONFIG, "out of memory");
+	}
 	return true;
 }
 
@@ -265,6 +272,7 @@ void pipeline_close(struct pipeline *p)
 	joiner_free(p->joiner);
 	pace_free(p->pace);
 	linetime_free(p->linetime);
+	rules_free(p->rules, p->nrules);
 	free(p->workers);
 	free(p);
 }

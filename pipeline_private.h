@@ -23,6 +23,19 @@ struct origin {
 	uint16_t first, last;		/* frames, chained by frame.next */
 };
 
+/* Requests that --trace and --grep asked for. */
+struct found {
+	uint64_t requests;
+	uint64_t hi, lo;		/* trace id of the first */
+	bool several;			/* not all are of this trace */
+};
+
+/* A --keep or --drop, and how many requests it has decided. */
+struct rule_count {
+	char *text;			/* `keep EXPR`; owned */
+	uint64_t requests;
+};
+
 /* Hash of hosts to origins; twice as large as the number of origins. */
 #define ORIGIN_BUCKETS (2 * ORIGINS_MAX)
 
@@ -41,6 +54,8 @@ struct worker {
 	void *part[WATCHERS_MAX];	/* what the watchers gather here */
 	struct buf rejects;
 	struct tally tally;		/* of the block */
+	uint64_t rule_hits[RULES_MAX];	/* also of the block: requests that each rule has decided */
+	struct found found;
 	char sample[SAMPLE_SIZE];	/* the first line of the block that was not understood */
 	struct buf parts;		/* lines of requests that have several: struct step_ref each */
 	struct buf joined;		/* of requests that are whole by now */
@@ -99,6 +114,9 @@ struct pipeline {
 	_Atomic uint32_t open, final;	/* its requests that wait, for whoever waits for input */
 	struct ledger ledger;
 	struct tally total;
+	struct rule_count *rules;	/* of `c`, in its order; owned */
+	uint32_t nrules;
+	struct found found;
 	char sample[SAMPLE_SIZE];	/* the first line that was not understood */
 	char fresh[SAMPLE_SIZE];	/* the first since pipeline_rejected was asked */
 	struct sampler sampler;		/* of the next block; `output`'s too */
@@ -137,6 +155,27 @@ bool keeper_start(struct pipeline *p);
 
 /* After keeper_start and when the sinks are finished: the last word to the sources. */
 void keeper_end(struct pipeline *p);
+
+/* ---- pipeline_rules.c: what --keep, --drop, --trace and --grep have decided --------------------------------- */
+
+/* The rules of `c`, each with a count of 0. NULL: `err` filled. */
+struct rule_count *rules_make(const struct config *c, struct err *err);
+void rules_free(struct rule_count *rules, uint32_t n);
+
+/*
+ * No block is in flight, and `new` shall take the place of p->rules: what both have goes on counting; of what is gone the
+ * count is said, since nobody shows it any more.
+ */
+void rules_follow(const struct pipeline *p, struct rule_count *new, uint32_t n);
+
+/* The worker's counts of its block; under `output`. */
+void rules_add(struct pipeline *p, struct worker *w);
+
+/* A line for each rule, behind the summary. */
+void rules_print(struct pipeline *p, struct buf *out);
+
+/* After the run: did it have what --trace and --grep asked for? Says so, when not. */
+bool rules_found(const struct pipeline *p);
 
 /* ---- pipeline_open.c --------------------------------------------------------------------------------------- */
 

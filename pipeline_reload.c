@@ -63,9 +63,11 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 		bool same;
 	} fixed[] = {
 		{ "--from", same_list(old->sources, old->nsources, new->sources, new->nsources) },
-		{ "--to", same_list(old->sinks, old->nsinks, new->sinks, new->nsinks) },
+		{ "--to", same_list(old->sinks, old->nsinks, new->sinks, new->nsinks) && old->stats == new->stats },
 		{ "--kafka", same_texts(old->live.kafka, new->live.kafka) },
 		{ "--threads", old->threads == new->threads },
+		{ "--slowest", old->export.slowest == new->export.slowest },
+		{ "--limit", old->export.limit == new->export.limit },
 		{ "--admin", same_text(old->admin, new->admin) },
 		{ "--listen-metrics", same_text(old->listen_metrics, new->listen_metrics) },
 	};
@@ -129,6 +131,8 @@ struct succession {
 	struct rebuilder *rebuilder;	/* one for each worker; owned */
 	struct joiner *joiner;		/* owned; NULL: the old one goes on */
 	int rejects;			/* descriptor, or -1 */
+	struct rule_count *rules;	/* owned */
+	uint32_t nrules;
 };
 
 static void succession_free(struct pipeline *p, struct succession *s)
@@ -136,6 +140,7 @@ static void succession_free(struct pipeline *p, struct succession *s)
 	for (unsigned i = 0; s->rebuilder && i < p->threads; i++)
 		rebuilder_free(&s->rebuilder[i]);
 	free(s->rebuilder);
+	rules_free(s->rules, s->nrules);
 	joiner_free(s->joiner);
 	if (s->rejects >= 0)
 		close(s->rejects);
@@ -152,6 +157,9 @@ static bool succession_make(struct pipeline *p, struct succession *s, struct err
 	for (unsigned i = 0; i < p->threads; i++)
 		if (!rebuilder_init(&s->rebuilder[i], &c->rules, c->timezone, err))
 			return false;
+	if (!(s->rules = rules_make(c, err)))
+		return false;
+	s->nrules = c->rules.nrules;
 	if (resize && !(s->joiner = joiner_new(c->max_open, c->max_age_us, err)))
 		return false;
 	return !c->rejects || (s->rejects = pipeline_open_rejects(c->rejects, false, err)) >= 0;
@@ -166,8 +174,20 @@ static void worker_renew(struct worker *w, struct pipeline *p, const struct rule
 	parser_init(&w->parser, &p->formats);
 	w->rules = *rules;
 	w->rebuilder = *new;
+	w->rebuilder.brief = old.brief;
 	w->rebuilder.rules = &w->rules;
 	*new = old;
+}
+
+static void swap_rules(struct pipeline *p, struct succession *s)
+{
+	struct rule_count *rules = p->rules;
+	uint32_t n = p->nrules;
+
+	p->rules = s->rules;
+	p->nrules = s->nrules;
+	s->rules = rules;
+	s->nrules = n;
 }
 
 /* No block is in flight: no worker looks at anything of this. What was replaced is left in `s`. */
@@ -192,8 +212,10 @@ static void swap(struct pipeline *p, struct succession *s)
 	s->rejects = rejects;
 	p->rejects_failed = NULL;
 	p->host_given = pipeline_gives_host(c);
+	rules_follow(p, s->rules, s->nrules);
 	pthread_mutex_lock(&p->output);
 	p->c = c;
+	swap_rules(p, s);
 	if (!p->sampler_set)
 		p->sampler = c->rules.sampler;
 	pthread_mutex_unlock(&p->output);

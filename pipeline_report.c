@@ -1,6 +1,7 @@
 #include "pipeline_private.h"
 
 #include "core/log.h"
+#include "core/stop.h"
 #include "core/term.h"
 
 #include <stdio.h>
@@ -12,7 +13,7 @@ static void sink_account(struct sink_account *a, const struct tally *t, const st
 	a->restored = s->restored;
 	a->exported = s->exported;
 	a->unsampled = t->unsampled;
-	a->filtered = t->filtered;
+	a->filtered = t->filtered + s->left_out;
 	a->refused = s->refused;
 	a->dropped = s->dropped;
 	a->held = a->spans + a->restored - a->exported - a->unsampled - a->filtered - a->refused - a->dropped;
@@ -130,6 +131,7 @@ static size_t print_spans(char *out, size_t size, const struct sink_account *s)
 void pipeline_summary(struct pipeline *p)
 {
 	char text[2048 + SINKS_MAX * 1024];
+	struct buf out = { .max = sizeof(text) + RULES_MAX * (RULE_SHOWN + 64) };
 	struct account a;
 	size_t n;
 
@@ -148,19 +150,28 @@ void pipeline_summary(struct pipeline *p)
 		n += print_spans(text + n, sizeof(text) - n, &a.sink[k]);
 		text[n++] = '\n';
 	}
-	log_lines(LOG_LEVEL_INFO, text, n);
+	buf_add(&out, text, n);
+	rules_print(p, &out);
+	log_lines(LOG_LEVEL_INFO, out.p, out.len < LOG_TEXT_MAX ? out.len : LOG_TEXT_MAX);
+	buf_free(&out);
 }
 
-/* Nothing at all was understood: that is a wrong format, not a bad line. */
+/* Nothing, or less than half, was understood: that is a wrong format, not a bad line. And nothing at all is no log. */
 static void hint(const struct pipeline *p)
 {
 	struct buf shown = { .max = 4096 };
 
-	if (p->total.requests == 0 && p->total.rejected) {
+	if (p->total.lines == 0 && !p->live && !stop_requested())
+		log_warn("the input is empty; `haspan doctor haproxy.cfg` says whether HAProxy logs, and where");
+	if (p->total.rejected > (p->total.requests ? p->total.lines / 2 : 0)) {
 		term_text(&shown, slice_str(p->sample), SAMPLE_SHOWN);
-		log_warn("no line was understood; the first was: %.*s", (int)shown.len, shown.p ? shown.p : "");
-		log_warn("give its log-format by --format (`haspan formats` lists what is known); --rejects FILE keeps "
-			 "such lines");
+		if (p->total.requests)
+			log_warn("%llu of %llu lines were not understood; the first was: %.*s", u(p->total.rejected),
+				 u(p->total.lines), (int)shown.len, shown.p ? shown.p : "");
+		else
+			log_warn("no line was understood; the first was: %.*s", (int)shown.len, shown.p ? shown.p : "");
+		log_warn("give its log-format by --format (`haspan formats` lists what is known), or --haproxy-cfg; `haspan explain "
+			 "LINE` says why it is none; --rejects FILE keeps such lines");
 	}
 	buf_free(&shown);
 }
@@ -169,7 +180,10 @@ int pipeline_exit_code(struct pipeline *p)
 {
 	int code = p->c->strict && p->total.rejected ? EXIT_CHECK : EXIT_DONE;
 
-	hint(p);
+	if (!p->err || p->err->code == EXIT_DONE)
+		hint(p);
+	if (!rules_found(p))
+		code = EXIT_CHECK;
 	if (p->rejects_failed)
 		code = EXIT_CONFIG;
 	if (p->err && (int)p->err->code > code)

@@ -219,6 +219,8 @@ static void inputs(int fence, const struct config *c)
 {
 	for (uint32_t i = 0; i < c->nsources; i++)
 		source(fence, c->sources[i]);
+	for (const struct option_value *v = c->baseline; v; v = v->next)
+		source(fence, v->text);
 	if (c->admin)
 		source(fence, slice_str(c->admin));	/* the socket goes at the end */
 	for (const char *const *path = c->rereads; *path; path++)

@@ -8,7 +8,7 @@ build="gcc make pkg-config libpcre2-dev libjansson-dev libprotobuf-c-dev protobu
        libcurl4-openssl-dev librdkafka-dev libssl-dev zlib1g-dev libzstd-dev liblzma-dev libxxhash-dev libseccomp-dev
        libmicrohttpd-dev tzdata"
 check="clang libclang-rt-14-dev libcmocka-dev python3 python3-venv haproxy rsyslog openssl patch valgrind gzip zstd xz-utils mandoc
-       systemd systemd-container debhelper dpkg-dev fakeroot lintian logrotate default-jre-headless maven kcat"
+       systemd systemd-container debhelper dpkg-dev fakeroot lintian logrotate default-jre-headless maven kcat zsh fish"
 
 wanted=$build
 [ "${1:-build}" = check ] && wanted="$build $check"

@@ -200,14 +200,22 @@
 #define RCVBUF_MAX ((uint64_t)1024 * 1024 * 1024)
 
 /*
- * How long datagrams may gather once the socket was found empty, in milliseconds: to be woken for each of them costs as much
- * again as to read it. Where many came (DATAGRAM_CROWD) it is the shorter time, and where the buffer is smaller than
- * DATAGRAM_ROOM they are read as they come: at 1,000,000 a second it would be full too soon.
+ * What came of streams and followed files within GATHER_MS goes into one block, where it is less than GATHER_BYTES: each
+ * block costs wake-ups, locks and cold caches. A stream's sender has room for more than that in its socket's buffer.
  */
-#define DATAGRAM_REST_MS 4
+#define GATHER_MS 4
+#define GATHER_BYTES (32 * 1024)
+
+/*
+ * How long datagrams may gather once the socket was found empty: to be woken for each of them costs as much again as to read
+ * it, and a few lines at a time find cold caches. A millisecond for each DATAGRAM_ROOM of the kernel's buffer, at most
+ * DATAGRAM_REST_MS: it takes 750,000 lines a second of DATAGRAM_TRUESIZE (what the kernel counts for one) to fill it in that
+ * time. When an eighth of it was full it is the shorter time.
+ */
+#define DATAGRAM_REST_MS 16
 #define DATAGRAM_REST_SHORT_MS 1
-#define DATAGRAM_CROWD 256
-#define DATAGRAM_ROOM (4 * 1024 * 1024)
+#define DATAGRAM_ROOM (1024 * 1024)
+#define DATAGRAM_TRUESIZE 1300
 
 /* How often the kernel is asked for its drops, and how often they are spoken of, in milliseconds. */
 #define DROPS_LOOK_MS 250
@@ -333,17 +341,105 @@
 /* --keep and --drop of one run. */
 #define RULES_MAX 64
 
+/* Bytes of such a rule that are shown beside its count: a screen's width, and enough to tell it from others. */
+#define RULE_SHOWN 400
+
+/* --trace, at least: of a million traces about one in 4,000 shares its first 8 digits with another. */
+#define TRACE_DIGITS_MIN 8
+
+/* --slowest: a person looks at a few. Kept in memory until the end, each up to TREE_TEXT_MAX. */
+#define SLOWEST_MAX 1000
+
+/* The picture of a request that --slowest keeps; what is longer (thousands of steps' fields) is cut, and says so. */
+#define TREE_TEXT_MAX ((size_t)32 * 1024)
+
 /*
  * Steps of one regular expression on one text (PCRE2's match limit; its machine code honours it too): a hostile line must
  * not make it run for seconds. This many take milliseconds.
  */
 #define PATTERN_STEPS 200000
 
+/*
+ * `haspan check --baseline`. Backends that are compared one by one, those beyond together, and the bytes of their names that
+ * tell them apart: each worker holds up to 4 KiB for each, and this is many for one HAProxy. Fewer requests than so many are
+ * not compared: with less the test of ranks is no longer what the tables say, and a few requests prove nothing.
+ */
+#define COMPARE_BACKENDS_MAX 512
+#define COMPARE_NAME_MAX 256
+#define COMPARE_FEW 20
+
+/* Rules files of `haspan check`: all rules together, a line of one, a file. 10,000 rules load in a fraction of a second. */
+#define CHECK_RULES_MAX 20000
+#define CHECK_LINE_MAX ((size_t)16 * 1024)
+#define CHECK_FILE_MAX ((size_t)16 * 1024 * 1024)
+
+/* A rule's name: it stands in tables, and in the names of tests. */
+#define CHECK_NAME_MAX 120
+
+/* One result in any output: its names, its reason and the worst traces, each byte escaped to six at most. */
+#define OUTPUT_RESULT_MAX ((size_t)1024 * 1024)
+
+/* --output of one run. */
+#define OUTPUTS_MAX 8
+
+/*
+ * Groups of all rules with `by` together, for each worker; each such rule has its share, and at least RULE_GROUPS_LEAST. A
+ * group takes about 1 KiB, with `p95(…)` 2 to 5 and with its worst request 1 more. What a group is called is cut.
+ */
+#ifdef HASPAN_HARD
+#define RULE_GROUPS_ALL 16
+#define RULE_GROUPS_LEAST 4
+#else
+#define RULE_GROUPS_ALL 1024
+#define RULE_GROUPS_LEAST 16
+#endif
+#define GROUPED_RULES_MAX 64
+#define RULE_GROUP_NAME_MAX 128
+
+/*
+ * The worst requests that are kept of a rule (of a group: one), and of all rules together, for each worker: where there are
+ * more rules, each has fewer. Each takes what its tree takes, about 1 KiB; one of all phases on 160 columns with colours
+ * has less than the last number, one with hundreds of steps is cut there.
+ */
+#define WORST_MAX 3
+#define WORST_ALL 1024
+#define WORST_TREE_MAX ((size_t)6144)
+
 /* Sinks of one run. */
 #define SINKS_MAX 8
 
-/* Who sees every request (report/report.h): the table of `--to stats` and the rules of `haspan check`. */
-#define WATCHERS_MAX 2
+/* Who sees every request (report/report.h): the table of `--to stats`, the rules of `haspan check` and its --baseline. */
+#define WATCHERS_MAX 3
+
+/*
+ * Quantiles (report/sketch.h): whole numbers below 2^7, and so many thousands, are exact, larger ones within 1/128. A bit
+ * more would double the memory for a difference that no two runs of a service repeat. Bins of all 64-bit numbers and of
+ * their thousands, 8 bytes each; milliseconds from none to an hour take 1 KiB as long as no bin has more than 255, and
+ * 4 KiB up to 4e9. Bins that are added at once, at least.
+ */
+#define SKETCH_BITS 7
+#define SKETCH_BYTES_MAX ((size_t)2 * 59 * 64 * 8)
+#define SKETCH_STEP 32
+
+/*
+ * --to stats: names in --by, bytes of each that are looked at, and how many groups are told apart. Names of a configuration
+ * are hundreds; paths have no end. A group takes 1 to 2 KiB as a rule, and each worker may hold twice as many.
+ */
+#define STATS_BY_MAX 8
+#define STATS_NAME_MAX 120
+#ifdef HASPAN_HARD
+#define STATS_GROUPS 8
+#else
+#define STATS_GROUPS 1024
+#endif
+
+/* Groups that are shown unless --top says otherwise; slowest requests, unless --slowest does. */
+#define STATS_TOP 20
+#define STATS_SLOWEST 10
+
+/* Kinds of failures that are shown, and for each the groups that have most of it. */
+#define STATS_FAILURES 30
+#define STATS_FAILURE_GROUPS 3
 
 /* Sockets that systemd may pass (LISTEN_FDS): as many as a configuration can name sources. */
 #define PASSED_MAX 256
@@ -465,10 +561,10 @@
 #define SPOOL_MARK_MS 1000
 
 /*
- * What libcurl sends at once. Its own 64 KiB cost an eighth more CPU time for an export on the same machine; beyond this
- * it falls out of the second-level cache.
+ * What libcurl sends at once: a batch, as one block makes it. Its own 64 KiB cost a fifth more CPU time for an export on the
+ * same machine. One for each of --connections.
  */
-#define UPLOAD_BUFFER (256L * 1024)
+#define UPLOAD_BUFFER (1024L * 1024)
 
 /* A collector's answer, also after decompression (OTLP specification, "Response size"). */
 #define RESPONSE_MAX ((size_t)4 * 1024 * 1024)

@@ -44,6 +44,7 @@ struct encoder {
 extern const struct encoder encoder_protobuf;	/* TracesData = ExportTraceServiceRequest, canonical protobuf */
 extern const struct encoder encoder_json;	/* the same as one line of OTLP JSON, with its newline */
 extern const struct encoder encoder_tree;	/* for a person */
+extern const struct encoder encoder_tree_pieces;	/* the same as pieces to choose from (export/tree.h) */
 
 /* ---- sinks ------------------------------------------------------------------------------------------- */
 
@@ -57,6 +58,7 @@ struct wire {
 /* What became of the spans given to a sink (haspan(1)); written by the sink alone. */
 struct sink_tally {
 	uint64_t restored, exported, refused, dropped, held;
+	uint64_t left_out;	/* that it was told to leave out: --slowest, --limit */
 };
 
 struct sink;
@@ -95,6 +97,7 @@ struct sink {
 	const struct encoder *encoder;
 	char *uri;			/* as the user wrote it, without secrets; owned */
 	_Atomic bool failed;		/* the sink gave up, and takes no more; set in submit or finish */
+	_Atomic bool done;		/* it has all that it wants (--limit); set in submit */
 	/*
 	 * Disabled by who operates it: nothing is to be sent until it is enabled, or a stop is asked for. A sink that `holds`
 	 * sees to that itself and goes on taking wires; for others the pipeline does not submit.
@@ -120,6 +123,8 @@ struct export_config {
 	unsigned give_up_ms;		/* how long to wait for any acknowledgement before giving up; 0: for ever */
 	bool colour;			/* for the tree */
 	unsigned width;
+	bool terminal;			/* it goes to one, which is so wide */
+	uint32_t slowest, limit;	/* of the tree: only so many requests; 0: all */
 };
 
 /*
@@ -136,6 +141,7 @@ bool sink_check(struct slice uri, const struct export_config *cfg, struct err *e
 /* The sinks themselves; sink_open picks. `rest` is what follows the scheme. */
 struct sink *file_sink_open(struct slice path, const struct encoder *enc, struct err *err);
 struct sink *null_sink_open(struct err *err);
+struct sink *tree_sink_open(const struct export_config *cfg, struct err *err);
 struct sink *kafka_sink_open(struct slice uri, const struct export_config *cfg, struct err *err);
 bool kafka_sink_check(struct slice uri, const struct export_config *cfg, struct err *err);	/* asks no broker */
 struct sink *http_sink_open(struct slice uri, const struct export_config *cfg, struct err *err);

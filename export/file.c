@@ -164,7 +164,8 @@ struct sink *file_sink_open(struct slice path, const struct encoder *enc, struct
 		return NULL;
 	}
 	if (fd < 0) {
-		err_set(err, EXIT_EXPORT, "cannot write to it: %m");
+		err_set(err, EXIT_EXPORT, errno == ENOENT ? "cannot write to it: its folder is not there, make it first" :
+							    "cannot write to it: %m");
 		err_where(err, "%s", name);
 		return NULL;
 	}

@@ -122,6 +122,7 @@ static bool take_in(struct http_sink *s, struct wire *w)
 static void http_submit(struct sink *sink, struct wire *w)
 {
 	struct http_sink *s = (struct http_sink *)sink;
+	size_t len = w->bytes.len;
 
 	/* The newline ends a line of a file; here a request ends it. */
 	if (s->json && w->bytes.len && w->bytes.p[w->bytes.len - 1] == '\n')
@@ -142,6 +143,9 @@ static void http_submit(struct sink *sink, struct wire *w)
 	}
 	w->bytes.len = 0;
 	w->spans = 0;
+	/* A batch has taken the buffer: the next block needs as much, and would copy it again and again while it grows. */
+	if (!w->bytes.p)
+		buf_room(&w->bytes, len);
 }
 
 /* ---- what is known of it ------------------------------------------------------------------------- */
@@ -286,7 +290,8 @@ static void say_gave_up(struct http_sink *s, uint64_t held)
 		log_error("%s: %s; gave up with %" PRIu64 " spans held: %" PRIu64 " are kept in the spool, %" PRIu64
 			  " are not, and come again only if their lines do", s->e.shown, why, held, kept, held - kept);
 	else
-		log_error("%s: %s; gave up with %" PRIu64 " spans held", s->e.shown, why, held);
+		log_error("%s: %s; gave up with %" PRIu64 " spans held: run haspan again when a collector listens there, or let "
+			  "--spool DIR keep them", s->e.shown, why, held);
 }
 
 static void http_finish(struct sink *sink)

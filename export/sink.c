@@ -3,28 +3,53 @@
  */
 #include "export/export.h"
 #include "export/spool.h"
-#include "export/tree.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 /* Sinks of the contract that this version does not have yet: say so, do not guess. */
 static const struct slice later[] = { { "grpc://", 7 },	  { "grpcs://", 8 }, { "zipkin://", 9 },
-				      { "html:", 5 },	  { "stats", 5 } };
+				      { "html:", 5 } };
 
 static bool has_scheme(struct slice uri, struct slice scheme)
 {
 	return uri.len >= scheme.len && slice_ieq(slice_of(uri.p, scheme.len), scheme);
 }
 
+/* HOST:PORT, which lacks a scheme. */
+static bool is_address(struct slice uri)
+{
+	struct slice port = slice_skip(uri, slice_find(uri, ':'));
+	uint64_t n;
+
+	return port.len > 1 && port.len < uri.len && slice_uint(slice_skip(port, 1), &n) && n > 0 && n < 65536;
+}
+
+/* What is none, and what was meant by it. Only the scheme is quoted: what follows may hold a password. */
+static void refuse(struct slice uri, struct err *err)
+{
+	struct slice scheme = slice_of(uri.p, slice_find(uri, ':'));
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (slice_starts(later[i], scheme)) {
+			err_at(err, EXIT_USAGE, uri.p, scheme.len, 0, "this version has no such sink yet");
+			return;
+		}
+	if (is_address(uri))
+		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "no such sink: did you mean http://%.*s?", (int)uri.len, uri.p);
+	else if (scheme.len == uri.len && slice_find(uri, '.') < uri.len)
+		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "no such sink: did you mean file:%.*s?", (int)uri.len, uri.p);
+	else
+		err_at(err, EXIT_USAGE, uri.p, scheme.len, 0,
+		       "no such sink: expected tree, stats, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
+}
+
 static struct sink *pick(struct slice uri, const struct export_config *cfg, struct err *err)
 {
 	if (slice_eq(uri, SLICE("null")))
 		return null_sink_open(err);
-	if (slice_eq(uri, SLICE("tree"))) {
-		tree_setup(cfg->colour, cfg->width);
-		return file_sink_open(SLICE("-"), &encoder_tree, err);
-	}
+	if (slice_eq(uri, SLICE("tree")))
+		return tree_sink_open(cfg, err);
 	if (slice_eq(uri, SLICE("-")))
 		return file_sink_open(uri, &encoder_json, err);
 	if (slice_starts(uri, SLICE("file:")))
@@ -33,15 +58,7 @@ static struct sink *pick(struct slice uri, const struct export_config *cfg, stru
 		return http_sink_open(uri, cfg, err);
 	if (has_scheme(uri, SLICE("kafka://")))
 		return kafka_sink_open(uri, cfg, err);
-	/* Only the scheme is quoted: what follows may hold a password. */
-	uri.len = slice_find(uri, ':');
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (slice_starts(later[i], uri)) {
-			err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "this version has no such sink yet");
-			return NULL;
-		}
-	err_at(err, EXIT_USAGE, uri.p, uri.len, 0,
-	       "no such sink: expected tree, http://HOST:4318, https://…, kafka://BROKER/TOPIC, file:PATH, '-' or null");
+	refuse(uri, err);
 	return NULL;
 }
 

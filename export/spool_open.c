@@ -198,25 +198,26 @@ static bool has_record(struct spool *s, const struct segment *g, uint64_t at)
 }
 
 /*
- * A segment ends where the next one begins: what stands behind that is what a failed write left. Not so if there is a
- * whole record, or if the next one has none: then one of them is not what this spool wrote.
+ * A segment ends where the next one begins: what stands behind that is what a failed write left; in the next one too, when
+ * both have no whole record there. Else one of them is not what this spool wrote: the one without, or nobody knows which.
  */
 static void part_segments(struct spool *s)
 {
 	for (size_t i = 0; i + 1 < s->n;) {
 		struct segment *g = &s->segment[i], *next = g + 1;
-		bool real;
+		bool real, inside;
 
 		if (g->base + g->size <= next->base) {
 			i++;
 			continue;
 		}
 		real = has_record(s, next, next->base);
-		if (next->size && (!real || has_record(s, g, next->base))) {
+		inside = has_record(s, g, next->base);
+		if (next->size && inside) {
 			s->corrupt++;
 			log_warn("spool %s: %016" PRIx64 ".spool lies inside the file before it", s->path, next->base);
 		}
-		if (real) {
+		if (real || !inside) {
 			g->size = next->base - g->base;
 			i++;
 			continue;

@@ -13,12 +13,21 @@
 
 static bool colour;
 static unsigned width = 100;
+static bool fits;			/* no line is longer than that */
 
 void tree_setup(bool with_colour, unsigned columns)
 {
 	colour = with_colour;
 	width = columns < 60 ? 60 : columns > 160 ? 160 : columns;
 }
+
+void tree_fit(bool on)
+{
+	fits = on;
+}
+
+/* The fewest columns in which a bar says something. */
+#define BAR_LEAST 8
 
 enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_RED, STYLE_GREEN, STYLE_BLUE, STYLE_YELLOW };
 
@@ -29,6 +38,61 @@ static void style(struct buf *out, enum style s)
 
 	if (colour)
 		buf_slice(out, codes[s]);
+}
+
+/* ---- the width of a terminal --------------------------------------------------------------------------------- */
+
+/* Behind the byte at `at`: the next character; a colour is a part of the one before it. */
+static size_t next_character(const struct buf *b, size_t at)
+{
+	for (at++; at < b->len && (b->p[at] & 0xc0) == 0x80; at++)
+		;
+	while (at < b->len && b->p[at] == '\033')
+		at = at + slice_find(slice_of(b->p + at, b->len - at), 'm') + 1;
+	return at;
+}
+
+static unsigned columns(const struct buf *b, size_t from)
+{
+	unsigned n = 0;
+
+	while (from < b->len && b->p[from] == '\033')
+		from = from + slice_find(slice_of(b->p + from, b->len - from), 'm') + 1;
+	for (; from < b->len; from = next_character(b, from))
+		n++;
+	return n;
+}
+
+/* The line that begins at `from` ends here; what does not fit is cut. */
+static void end_line(struct buf *out, size_t from)
+{
+	if (fits && columns(out, from) > width) {
+		for (unsigned n = 1; n < width; n++)
+			from = next_character(out, from);
+		out->len = from;
+		style(out, STYLE_NONE);
+		buf_lit(out, "…");
+	}
+	buf_char(out, '\n');
+}
+
+/* Does what was written from `at` on go beyond the line's end? Then it begins the next one, behind some blanks. */
+static void break_line(struct buf *out, size_t *line, size_t at, unsigned indent)
+{
+	static const char blanks[] = "\n                                ";
+	size_t n = 1 + (indent < sizeof(blanks) - 2 ? indent : sizeof(blanks) - 2);
+
+	size_t end = at;
+
+	if (!fits || columns(out, *line) <= width)
+		return;
+	while (end > *line && out->p[end - 1] == ' ')
+		end--;
+	buf_room(out, n);
+	memmove(out->p + end + n, out->p + at, out->len - at);
+	memcpy(out->p + end, blanks, n);
+	out->len += n - (at - end);
+	*line = end + 1;
 }
 
 /* ---- the head of a request --------------------------------------------------------------------------------- */
@@ -48,6 +112,7 @@ static void head(struct buf *out, const struct record *r, const struct trace *t)
 	const struct span *root = &t->span[0];
 	struct slice method = record_text(r, SLOT_x_method), path = record_text(r, SLOT_x_path);
 	int64_t status = record_num(r, SLOT_x_status, 0);
+	size_t line = out->len;
 
 	if (record_has(r, SLOT_x_method_original))
 		method = record_text(r, SLOT_x_method_original);
@@ -76,24 +141,35 @@ static void head(struct buf *out, const struct record *r, const struct trace *t)
 		buf_char(out, '/');
 		term_text(out, record_text(r, SLOT_x_server), 40);
 	}
-	buf_char(out, '\n');
+	end_line(out, line);
 }
 
 static void ids(struct buf *out, const struct record *r, const struct trace *t)
 {
 	char date[32];
+	size_t line = out->len, at;
 
 	civil_format(t->span[0].start_ns, date);
 	style(out, STYLE_DIM);
-	buf_printf(out, "  %s UTC  trace %016llx%016llx", date, (unsigned long long)t->id_hi, (unsigned long long)t->id_lo);
-	if (t->span[0].parent)
-		buf_printf(out, "  parent %016llx", (unsigned long long)t->span[0].parent);
+	buf_printf(out, "  %s UTC  ", date);
+	at = out->len;
+	buf_printf(out, "trace %016llx%016llx", (unsigned long long)t->id_hi, (unsigned long long)t->id_lo);
+	break_line(out, &line, at, 2);
+	if (t->span[0].parent) {
+		buf_lit(out, "  ");
+		at = out->len;
+		buf_printf(out, "parent %016llx", (unsigned long long)t->span[0].parent);
+		break_line(out, &line, at, 2);
+	}
 	if (record_has(r, SLOT_ci)) {
-		buf_lit(out, "  from ");
+		buf_lit(out, "  ");
+		at = out->len;
+		buf_lit(out, "from ");
 		term_text(out, record_text(r, SLOT_ci), 45);
+		break_line(out, &line, at, 2);
 	}
 	style(out, STYLE_NONE);
-	buf_char(out, '\n');
+	end_line(out, line);
 }
 
 /* ---- spans ----------------------------------------------------------------------------------------------- */
@@ -138,9 +214,19 @@ static void label(struct buf *out, const struct trace *t, uint32_t i)
 		buf_char(out, ' ');
 }
 
-static void bar(struct buf *out, const struct span *s, const struct span *root)
+/* Columns of the bars: what the longest reason of a failure leaves of them. */
+static unsigned bar_columns(const struct trace *t)
 {
-	unsigned columns = width - 48;
+	size_t longest = 0;
+
+	for (uint32_t i = 0; fits && i < t->n; i++)
+		if (t->span[i].error_type.len > longest)
+			longest = t->span[i].error_type.len + sizeof("  x ") - 1;
+	return longest + BAR_LEAST > width - 48 ? BAR_LEAST : width - 48 - (unsigned)longest;
+}
+
+static void bar(struct buf *out, const struct span *s, const struct span *root, unsigned columns)
+{
 	uint64_t total = root->end_ns - root->start_ns;
 	unsigned from = 0, to = 1;		/* a moment is a tick */
 
@@ -162,6 +248,8 @@ static void bar(struct buf *out, const struct span *s, const struct span *root)
 /* The lines of a request that has several, and how long after its begin each was written. */
 static void events(struct buf *out, const struct trace *t)
 {
+	size_t line = out->len, at;
+
 	if (t->nevents == 0)
 		return;
 	style(out, STYLE_DIM);
@@ -169,7 +257,8 @@ static void events(struct buf *out, const struct trace *t)
 	for (const struct event *e = t->event; e < t->event + t->nevents; e++) {
 		struct slice name = e->origin.len ? e->origin : slice_skip(e->name, sizeof("haproxy.") - 1);
 
-		buf_slice(out, e == t->event ? SLICE("  ") : SLICE(", "));
+		buf_slice(out, e == t->event ? SLICE("  ") : SLICE(" "));
+		at = out->len;
 		term_text(out, name, 24);
 		for (uint32_t k = 0; k < e->nattrs; k++) {
 			buf_char(out, ' ');
@@ -179,30 +268,47 @@ static void events(struct buf *out, const struct trace *t)
 		}
 		buf_lit(out, " +");
 		duration(out, e->ns - t->span[0].start_ns);
+		buf_slice(out, e + 1 < t->event + t->nevents ? SLICE(",") : SLICE(""));
+		break_line(out, &line, at, 9);
 	}
 	style(out, STYLE_NONE);
-	buf_char(out, '\n');
+	end_line(out, line);
 }
 
-static void tree_trace(struct buf *out, const struct record *r, const struct trace *t)
+/* Why the span failed, behind its bar; in words where it did. */
+static void reason(struct buf *out, const struct trace *t, const struct span *s, size_t line)
 {
+	size_t at;
+
+	if (!s->error_type.len)
+		return;
+	style(out, STYLE_RED);
+	buf_lit(out, "  ");
+	at = out->len;
+	buf_lit(out, "✗ ");
+	buf_slice(out, s->error_type);
+	break_line(out, &line, at, 2 + 3 * depth_of(t, s));
+	if (s->kind == KIND_INTERNAL && t->words.len) {
+		buf_lit(out, ": ");
+		at = out->len;
+		buf_slice(out, t->words);
+		break_line(out, &line, at, 2 + 3 * depth_of(t, s));
+	}
+	style(out, STYLE_NONE);
+}
+
+void tree_draw(struct buf *out, const struct record *r, const struct trace *t)
+{
+	unsigned bars = bar_columns(t);
+
 	head(out, r, t);
 	ids(out, r, t);
 	for (uint32_t i = 0; i < t->n; i++) {
-		const struct span *s = &t->span[i];
+		size_t line = out->len;
 
 		label(out, t, i);
-		bar(out, s, &t->span[0]);
-		if (s->error_type.len) {
-			style(out, STYLE_RED);
-			buf_lit(out, "  ✗ ");
-			buf_slice(out, s->error_type);
-			if (s->kind == KIND_INTERNAL && t->words.len) {
-				buf_lit(out, ": ");
-				buf_slice(out, t->words);
-			}
-			style(out, STYLE_NONE);
-		}
+		bar(out, &t->span[i], &t->span[0], bars);
+		reason(out, t, &t->span[i], line);
 		buf_char(out, '\n');
 	}
 	events(out, t);
@@ -235,4 +341,28 @@ static void tree_close(struct buf *out, size_t mark)
 	(void)mark;
 }
 
-const struct encoder encoder_tree = { "tree", tree_open, tree_trace, tree_close, NULL, false };
+const struct encoder encoder_tree = { "tree", tree_open, tree_draw, tree_close, NULL, false };
+
+/* ---- pieces ------------------------------------------------------------------------------------------------ */
+
+static _Atomic uint64_t least_ns;
+
+void tree_least(uint64_t ns)
+{
+	least_ns = ns;
+}
+
+static void piece_trace(struct buf *out, const struct record *r, const struct trace *t)
+{
+	struct tree_piece piece = { t->span[0].end_ns - t->span[0].start_ns, t->id_hi, t->id_lo, t->n, 0 };
+	size_t at = out->len;
+
+	if (piece.ns < least_ns)
+		return;
+	buf_add(out, (const char *)&piece, sizeof(piece));
+	tree_draw(out, r, t);
+	piece.len = (uint32_t)(out->len - at - sizeof(piece));
+	memcpy(out->p + at, &piece, sizeof(piece));
+}
+
+const struct encoder encoder_tree_pieces = { "tree", tree_open, piece_trace, tree_close, NULL, false };

@@ -33,7 +33,7 @@ struct datagrams {
 	struct port port;
 	int fd;				/* port.fd is -1 while they gather */
 	bool udp;
-	bool gathers;			/* the buffer is large enough for that */
+	int rest_ms;			/* how long they may gather; 0: the buffer is too small for that */
 	unsigned came;			/* since it was last found empty */
 	unsigned n, next;		/* messages in the slots, and the first that is in no block yet */
 	int64_t looked_ms;		/* at the kernel's drops */
@@ -186,6 +186,11 @@ static bool deliver(struct datagrams *d, struct block *b)
 	return true;
 }
 
+static bool is_crowd(const struct datagrams *d, unsigned came)
+{
+	return came > (unsigned)d->granted / 8 / DATAGRAM_TRUESIZE;
+}
+
 /* The socket was empty: will more have come in a while, or is it better to be woken? */
 static enum port_left rest(struct datagrams *d, int64_t now)
 {
@@ -193,11 +198,11 @@ static enum port_left rest(struct datagrams *d, int64_t now)
 	bool failed = d->port.due_ms != 0;
 
 	d->came = 0;
-	if (failed || (came && d->gathers)) {
+	if (failed || (came && d->rest_ms)) {
 		if (d->port.fd >= 0)
 			live_rewatch(d->port.live, &d->port, -1);
 		if (!failed)
-			d->port.due_ms = now + (came < DATAGRAM_CROWD ? DATAGRAM_REST_MS : DATAGRAM_REST_SHORT_MS);
+			d->port.due_ms = now + (is_crowd(d, came) ? DATAGRAM_REST_SHORT_MS : d->rest_ms);
 		return PORT_EMPTY;
 	}
 	if (d->port.fd < 0)
@@ -344,7 +349,8 @@ static void ask_buffer(struct datagrams *d, struct slice uri, uint64_t bytes)
 	if (setsockopt(d->fd, SOL_SOCKET, SO_RCVBUFFORCE, &asked, sizeof(asked)) != 0)
 		setsockopt(d->fd, SOL_SOCKET, SO_RCVBUF, &asked, sizeof(asked));
 	getsockopt(d->fd, SOL_SOCKET, SO_RCVBUF, &d->granted, &len);
-	d->gathers = d->granted >= DATAGRAM_ROOM;
+	d->rest_ms = d->granted / DATAGRAM_ROOM < DATAGRAM_REST_MS ? d->granted / DATAGRAM_ROOM : DATAGRAM_REST_MS;
+	d->port.impatient = d->rest_ms == 0;
 	if (d->granted / 2 < asked)
 		log_warn("%.*s: a receive buffer of %d KiB was granted, %d KiB were asked for: `sysctl -w "
 			 "net.core.rmem_max=%d` allows them, from the next start on", (int)uri.len, uri.p,
@@ -511,6 +517,7 @@ struct port *unix_open(struct live *l, struct slice uri, struct slice rest, stru
 		ok = check ? make_way(&a, true, err) : unix_own(d, &a, mode, err);
 	if (ok && !check)
 		say_queue(uri);
+	d->port.impatient = true;	/* ten may wait, then the sender is refused */
 	if (ok)
 		return &d->port;
 	err_where(err, "%s", a.sun_path);

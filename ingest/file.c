@@ -348,6 +348,13 @@ static bool add_path(struct source *s, const char *path)
 	return s->paths[s->npaths++] != NULL;
 }
 
+/* Where somebody who begins finds HAProxy's log, and why he may not read it. */
+static const char *advice(int error)
+{
+	return error == ENOENT ? "; HAProxy's log is often /var/log/haproxy.log, or in the journal: journalctl -u haproxy | haspan" :
+	       error == EACCES ? "; many systems let the group adm read logs" : "";
+}
+
 static bool expand(struct source *s, const char *path, struct err *err)
 {
 	bool literal = access(path, F_OK) == 0 || !strpbrk(path, "*?[");	/* a file may have a star in its name */
@@ -357,7 +364,7 @@ static bool expand(struct source *s, const char *path, struct err *err)
 	struct stat st;
 
 	if (literal && (access(path, R_OK) != 0 || stat(path, &st) != 0)) {
-		err_set(err, EXIT_INPUT, "cannot open it: %m");
+		err_set(err, EXIT_INPUT, "cannot open it: %m%s", advice(errno));
 		return err_where(err, "%s", path);
 	}
 	if (literal && S_ISDIR(st.st_mode)) {

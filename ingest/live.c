@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Descriptors that one look at the kernel can find ready; more are found by the next look. */
@@ -26,6 +27,9 @@ struct live {
 	int64_t next_due_ms;			/* no port is due before; 0: none is at all */
 	_Atomic int failed;			/* enum exit_code */
 	uint32_t connections;			/* ports that have a parent */
+	bool little;				/* the last block held little; `left_ms`: when it left */
+	int64_t left_ms;
+	uint32_t impatient;			/* sources that are */
 	bool stopping, ending;
 	int64_t stop_by_ms, news_ms;		/* once stopping: when to end at the latest; when something came last */
 };
@@ -234,6 +238,7 @@ bool live_add(struct live *l, struct slice uri, struct err *err)
 	}
 	l->source[p->source] = p;
 	l->nsources++;
+	l->impatient += p->impatient;
 	live_ready(l, p);		/* what was there before is not announced */
 	return true;
 }
@@ -446,6 +451,19 @@ static bool all_gone(const struct live *l)
 	return l->nsources && i == l->nsources;
 }
 
+/*
+ * Little came the last time, and that was just now: after a moment it is one block instead of many, and whoever sends does
+ * not spend his time on waking us.
+ */
+static void gather(const struct live *l)
+{
+	int64_t left = l->left_ms + GATHER_MS - clock_ms();
+	const struct timespec moment = { .tv_nsec = (left < GATHER_MS ? left : GATHER_MS) * 1000000L };
+
+	if (l->little && left > 0 && !l->impatient && !l->ready && !l->stopping && !stop_requested())
+		nanosleep(&moment, NULL);
+}
+
 enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 {
 	bool woken = false;
@@ -456,6 +474,8 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 	b->framing = FRAMING_UNKNOWN;
 	b->max_line = l->c->max_line;
 	b->mark = 0;
+	if (wait_ms != 0)
+		gather(l);
 	for (;;) {
 		int64_t now = clock_ms();
 
@@ -472,6 +492,8 @@ enum live_fill live_fill(struct live *l, struct block *b, int wait_ms)
 			return LIVE_END;
 		if (ask(l, b)) {
 			l->news_ms = now;
+			l->little = b->len < GATHER_BYTES;
+			l->left_ms = clock_ms();
 			return LIVE_BLOCK;
 		}
 		if (l->stopping && stop_over(l, clock_ms()))

@@ -56,6 +56,7 @@ struct port {
 	char *uri;			/* for people; owned by live.c; NULL for connections. What open left there, or all */
 	uint32_t source;		/* number of the source; a connection has its listener's */
 	int fd;				/* watched for input (level-triggered), or -1 */
+	bool impatient;			/* a source: what comes must be read at once, there is no room for more */
 	int64_t due_ms;			/* when tick is called; 0: never */
 	/* live.c's own: */
 	struct port *prev, *next, *ready_next, *timed_next;

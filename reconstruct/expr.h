@@ -39,6 +39,13 @@ struct expr *expr_compile(struct slice text, const struct expr_names *names, uin
 /* Is it true of this request? After timers_rebuild. Pure, but for `memo` and for what a pattern needs in this thread. */
 bool expr_true(const struct expr *e, const struct record *r, const struct trace *t, struct expr_memo *memo);
 
+/*
+ * The same for who must not take "it has no status" for "its status is not below 500": a test of what the request does not
+ * have is unknown, and so is the whole, unless the other tests decide it.
+ */
+enum expr_answer { EXPR_FALSE, EXPR_TRUE, EXPR_UNKNOWN };
+enum expr_answer expr_answer(const struct expr *e, const struct record *r, const struct trace *t, struct expr_memo *memo);
+
 /* ---- values, for aggregates ---------------------------------------------------------------------------- */
 
 /* What a name alone means: `status`, `Tr`, `backend`. As expr_compile. */
@@ -48,6 +55,8 @@ struct expr_value *expr_value(struct slice name, const struct expr_names *names,
 
 enum expr_kind { EXPR_NUMBER, EXPR_TIME, EXPR_TEXT, EXPR_BOOL };
 enum expr_kind expr_kind(const struct expr_value *v);
+/* A number, a time, or a field of the line's own, which may hold a number as text. */
+bool expr_may_be_number(const struct expr_value *v);
 
 /* false: the request has none. A time is in microseconds. */
 bool expr_number(const struct expr_value *v, const struct record *r, const struct trace *t, struct expr_memo *memo,

@@ -4,12 +4,6 @@
 #include "core/sha256.h"
 #include "reconstruct/mix.h"
 
-/* What the ids of one request are made of. */
-struct seeds {
-	uint64_t hi, lo;		/* trace id, if nobody else gave one */
-	uint64_t server, client;
-};
-
 static struct seeds from_unique_id(struct slice id, const struct record *r)
 {
 	struct slice frontend = record_text(r, SLOT_x_frontend);
@@ -86,28 +80,37 @@ static bool logged_span(const struct record *r, uint64_t *id)
 	return context_hex(slice_of(lower, 16), 16, id) && *id;
 }
 
-void ids_make(const struct record *r, const struct context *parent, struct trace *t)
+/* What an id is made of that nobody gave. */
+static uint8_t made_of(const struct record *r)
+{
+	return record_text(r, SLOT_ID).len && (!is_chosen(r->format) || r->format->chosen_id == ID_CHOSEN_SENT) ?
+	       ID_FROM_UNIQUE_ID : ID_FROM_LINE;
+}
+
+void ids_trace(const struct record *r, const struct context *parent, struct trace *t, struct seeds *seeds)
 {
 	struct slice unique = record_text(r, SLOT_ID);
-	struct seeds seeds = !unique.len ? from_line(r) :
-			     is_chosen(r->format) ? from_chosen_id(unique, r) : from_unique_id(unique, r);
-	uint64_t client, server = nonzero(seeds.server);
-	uint8_t made_of = unique.len && (!is_chosen(r->format) || r->format->chosen_id == ID_CHOSEN_SENT) ?
-			  ID_FROM_UNIQUE_ID : ID_FROM_LINE;
 
+	*seeds = !unique.len ? from_line(r) : is_chosen(r->format) ? from_chosen_id(unique, r) : from_unique_id(unique, r);
 	t->trace_from = parent ? ID_FROM_PARENT : ID_FROM_LOG;
-	t->client_from = ID_FROM_LOG;
 	if (parent) {
 		t->id_hi = parent->hi;
 		t->id_lo = parent->lo;
 	} else if (!logged_trace(r, &t->id_hi, &t->id_lo)) {
-		t->trace_from = made_of;
-		t->id_hi = seeds.hi;
-		t->id_lo = nonzero(seeds.lo);
+		t->trace_from = made_of(r);
+		t->id_hi = seeds->hi;
+		t->id_lo = nonzero(seeds->lo);
 	}
+}
+
+void ids_spans(const struct record *r, const struct context *parent, const struct seeds *seeds, struct trace *t)
+{
+	uint64_t client, server = nonzero(seeds->server);
+
+	t->client_from = ID_FROM_LOG;
 	if (!logged_span(r, &client)) {
-		t->client_from = made_of;
-		client = nonzero(seeds.client);
+		t->client_from = made_of(r);
+		client = nonzero(seeds->client);
 	}
 	/* The parent's own id, logged by a HAProxy that passes the header on, would make a span its own ancestor. */
 	if (parent && client == parent->parent)

@@ -22,6 +22,7 @@ enum part_flag {
 	PART_ALONE = 1,		/* has no key: a request of its own */
 	PART_WEAK = 2,		/* its key is counter and process: both begin anew when HAProxy does */
 	PART_FINAL = 4,		/* nothing comes behind it */
+	PART_GREPPED = 8,	/* the line, as it came, fits --grep */
 };
 
 /* One line, as the joiner keeps it; its message and its host are bytes behind it. */

@@ -165,13 +165,29 @@ static enum verdict decide(struct rebuilder *rb, const struct record *r, const s
 
 		if (!expr_true(rule->expr, r, t, rb->memo))
 			continue;
-		rb->rule_hits[i]++;
+		rb->decided = i;
 		if (!rule->keep)
 			return VERDICT_FILTERED;
 		sample_forced(t->id_lo, buf, &t->state);
 		return VERDICT_KEPT;
 	}
 	return sample(&rb->rules->sampler, parent, t->id_lo, buf, &t->state) ? VERDICT_KEPT : VERDICT_UNSAMPLED;
+}
+
+/* ---- --trace and --grep --------------------------------------------------------------------------------- */
+
+bool pick_line(const struct rules *rules, struct slice line)
+{
+	return !rules->pick.grep || pattern_match(rules->pick.grep, line, NULL, NULL);
+}
+
+static bool is_asked_for(const struct rebuilder *rb, const struct frame *f, const struct trace *t)
+{
+	const struct pick *p = &rb->rules->pick;
+
+	if (p->by_id && (((t->id_hi ^ p->hi) & p->hi_mask) || ((t->id_lo ^ p->lo) & p->lo_mask)))
+		return false;
+	return !p->grep || (rb->moments ? rb->grepped : pick_line(rb->rules, f->raw));
 }
 
 /* ---- when it began ------------------------------------------------------------------------------------- */
@@ -278,21 +294,15 @@ static void name_frontend(struct record *r)
 		record_set_text(r, SLOT_x_frontend, record_text(r, SLOT_f));
 }
 
-enum verdict rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, struct trace *t)
+/* What only spans that leave need of a request: what was asked for, and when. Returns when it began, in nanoseconds. */
+static uint64_t describe(struct rebuilder *rb, struct record *r, const struct frame *f, struct slice *name, struct trace *t)
 {
 	enum format_mode mode = r->format->mode;
-	struct slice name = SLICE("tcp");
-	struct context parent;
-	enum verdict verdict;
-	bool exact, has_parent;
+	bool exact;
 	int64_t us;
 
-	t->nevents = 0;
-	t->moments = rb->moments;
-	http_headers(r);
-	name_frontend(r);
 	if (mode == MODE_HTTP)
-		http_request(r, rb->rules, rb->scratch + LINE_MAX_BYTES, &name, t->tname, sizeof(t->tname));
+		http_request(r, rb->rules, rb->scratch + LINE_MAX_BYTES, name, t->tname, sizeof(t->tname));
 	else if (record_has(r, SLOT_ci))
 		record_set_text(r, SLOT_x_client_address, record_text(r, SLOT_ci));
 	if (mode == MODE_TCP)
@@ -303,13 +313,42 @@ enum verdict rebuild(struct rebuilder *rb, struct record *r, const struct frame 
 	us = us < 0 ? 0 : us > INT64_MAX / 1000 ? INT64_MAX / 1000 : us;
 	if (!exact)
 		record_set_num(r, SLOT_x_start_imprecise, 1);
-	timers_rebuild(r, rb->rules->phases, (uint64_t)us * 1000, name, t);
+	return (uint64_t)us * 1000;
+}
+
+/*
+ * The trace id comes first: where nothing but that decides, which is so without --keep and --drop, most of the work is
+ * not done for requests that stay. How many spans they have must be known all the same: every span is accounted for.
+ * Only a clock of the line's own, or of its steps, makes that depend on when it began.
+ */
+enum verdict rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, struct trace *t)
+{
+	struct context context, *parent;
+	struct slice name = SLICE("tcp");
+	struct seeds seeds;
+	enum verdict verdict;
+	uint64_t start_ns = 0;
+	bool by_id = rb->rules->nrules == 0, brief;
+
+	t->nevents = 0;
+	t->moments = rb->moments;
+	rb->decided = RULE_NONE;
+	http_headers(r);
+	name_frontend(r);
+	parent = find_parent(rb, r, f, &context, &t->state) ? &context : NULL;
+	ids_trace(r, parent, t, &seeds);
+	verdict = !is_asked_for(rb, f, t) ? VERDICT_NOT_ASKED : by_id ? decide(rb, r, parent, t) : VERDICT_KEPT;
+	brief = rb->brief && verdict != VERDICT_KEPT;
+
+	if (!brief || rb->moments || record_has(r, SLOT_end_us))
+		start_ns = describe(rb, r, f, &name, t);
+	timers_rebuild(r, rb->rules->phases, start_ns, name, t);
 	if (r->flags & RECORD_TRUNCATED)
 		record_set_num(r, SLOT_x_truncated, 1);
-
-	has_parent = find_parent(rb, r, f, &parent, &t->state);
-	ids_make(r, has_parent ? &parent : NULL, t);
-	verdict = decide(rb, r, has_parent ? &parent : NULL, t);
-	t->flags = verdict == VERDICT_KEPT ? (uint8_t)(1 | (has_parent ? parent.flags & 2 : 0)) : 0;
+	if (!brief)
+		ids_spans(r, parent, &seeds, t);
+	if (verdict == VERDICT_KEPT && !by_id)
+		verdict = decide(rb, r, parent, t);
+	t->flags = verdict == VERDICT_KEPT ? (uint8_t)(1 | (parent ? parent->flags & 2 : 0)) : 0;
 	return verdict;
 }

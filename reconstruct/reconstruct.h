@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "core/err.h"
+#include "core/pattern.h"
 #include "ingest/frame.h"
 #include "parse/format.h"
 #include "reconstruct/expr.h"
@@ -33,6 +34,13 @@ struct rule {
 	const char *text;	/* as the user wrote it */
 };
 
+/* --trace and --grep: which requests are looked at; the others are as if no sink and no watcher wanted them. */
+struct pick {
+	bool by_id;
+	uint64_t hi, lo, hi_mask, lo_mask;	/* of the trace id: its first digits */
+	const struct pattern *grep;		/* some line of the request fits; NULL: any */
+};
+
 /* What the user chose; immutable while workers run. Lent by the configuration. */
 struct rules {
 	enum phases phases;
@@ -42,9 +50,12 @@ struct rules {
 	struct rule rule[RULES_MAX];
 	uint32_t nrules;
 	uint32_t nmemos;			/* that the expressions need */
+	struct pick pick;
 	struct slice routes[256];		/* --route templates */
 	uint32_t nroutes;
 };
+
+#define RULE_NONE RULES_MAX
 
 /* A worker's own state. */
 struct rebuilder {
@@ -52,7 +63,9 @@ struct rebuilder {
 	struct zone zone;
 	char *scratch;				/* three LINE_MAX_BYTES: tracestate as it came and as it leaves, a redacted query */
 	struct expr_memo *memo;			/* of the rules' expressions */
-	uint64_t rule_hits[RULES_MAX];		/* requests that each rule has decided */
+	unsigned decided;			/* which rule has decided the last request, or RULE_NONE */
+	bool brief;				/* of requests that do not leave nobody wants more than how many spans they have */
+	bool grepped;				/* of the next request, when it has several lines: one of them fits --grep */
 	const struct moments *moments;		/* of the next request, when it has several lines; else NULL */
 	uint64_t invalid_contexts;		/* headers that were there but not valid: counted, ignored */
 };
@@ -66,11 +79,16 @@ enum verdict {
 	VERDICT_KEPT,
 	VERDICT_UNSAMPLED,	/* by the sampler, or by the caller */
 	VERDICT_FILTERED,	/* by a --drop */
+	VERDICT_NOT_ASKED,	/* --trace or --grep asks for others */
 };
+
+/* Does this line fit --grep? True where there is none. Any thread. */
+bool pick_line(const struct rules *rules, struct slice line);
 
 /*
  * The spans of the request in `r`, which came in `f`. Fills the derived slots of `r` and all of `t`. A pure function of the record (and, for dates without a zone, of
- * the envelope's); strings in `t` are lent by the record, tables, the rules and `rb`, until the next call.
+ * the envelope's); strings in `t` are lent by the record, tables, the rules and `rb`, until the next call. With `brief` a request
+ * that does not leave has spans without ids, and times that begin anywhere.
  */
 enum verdict rebuild(struct rebuilder *rb, struct record *r, const struct frame *f, struct trace *t);
 

@@ -70,7 +70,7 @@ bool sampler_parse(struct slice name, struct slice arg, struct sampler *out, str
 	} else {
 		return err_at(err, EXIT_USAGE, name.p, name.len, 0,
 			      "no such sampler: expected always_on, always_off, traceidratio:RATIO, or one of them "
-			      "behind parentbased_");
+			      "behind parentbased_, as in parentbased_traceidratio:0.1");
 	}
 	*out = s;
 	return true;

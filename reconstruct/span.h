@@ -70,6 +70,8 @@ struct trace {
 	uint8_t flags;			/* W3C trace flags: bit 0 sampled, bit 1 random */
 	uint8_t failed;			/* enum span_role: of the phase that failed, drawn or not; 0: none did */
 	bool has_client;
+	uint8_t reached;		/* bit per enum span_role: it has a length, drawn or not; not CLIENT */
+	uint64_t length_ns[ROLE_MAX];	/* of those; SERVER's is that of the whole request */
 	const struct moments *moments;	/* of a request with several lines; NULL: by the timers alone */
 	const struct event *event;
 	uint32_t nevents;

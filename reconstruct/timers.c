@@ -254,6 +254,12 @@ static uint64_t phase_end(const struct shape *x, int i, uint64_t at, uint64_t en
 	return connect && connect < timed ? (connect < at ? at : connect) : timed;
 }
 
+static void set_length(struct trace *t, enum span_role role, uint64_t ns)
+{
+	t->length_ns[role] = ns;
+	t->reached |= (uint8_t)(1u << role);
+}
+
 /*
  * Lay the phases end to end between start and end; CLIENT opens where the first of its own begins. It is named by the
  * method alone: the route is the frontend's word, the server may have been asked for another path.
@@ -277,6 +283,7 @@ static void lay_phases(struct shape *x, enum phases phases, struct slice name, u
 		if (i > last || (i != last && (over || x->ms[i] < 0)))
 			continue;
 		to = i == last ? end : phase_end(x, i, at, end);
+		set_length(x->t, p->role, to - at);
 		if (drawn(x, phases, i, to - at)) {
 			struct span *s = span_add(x, p->role, KIND_INTERNAL, p->name, at, to);
 
@@ -385,6 +392,7 @@ void timers_rebuild(struct record *r, enum phases phases, uint64_t start_ns, str
 	t->n = 0;
 	t->has_client = false;
 	t->failed = 0;
+	t->reached = 0;
 	t->words = slice_of("", 0);
 	if (state.len >= 2) {
 		x.cause = state.p[0];
@@ -405,7 +413,9 @@ void timers_rebuild(struct record *r, enum phases phases, uint64_t start_ns, str
 		record_set_num(r, SLOT_x_open_end, 1);
 	end = end_of(&x, start_ns);
 	span_add(&x, ROLE_SERVER, KIND_SERVER, name, start_ns, end);
+	set_length(t, ROLE_SERVER, end - start_ns);
 	if (x.state == 'T') {
+		set_length(t, ROLE_TARPIT, end - start_ns);
 		if (phases != PHASES_NONE)
 			span_add(&x, ROLE_TARPIT, KIND_INTERNAL, SLICE("haproxy.tarpit"), start_ns, end);
 	} else {

@@ -77,6 +77,7 @@ threads() {
 	python3 tests/dgram.py drops sigterm || return 1
 	python3 tests/follow.py does_not_move copytruncate_while_running || return 1
 	python3 tests/robust.py sigusr1 sigterm || return 1
+	python3 tests/rules.py threads interrupt || return 1
 	python3 tests/http_sink.py --loose --driver "$build/tests/http_driver" several_requests_are_in_flight \
 		a_slow_collector_slows_the_source a_stop_waits_for_what_is_on_its_way one_401_stops_all_connections
 }
@@ -128,9 +129,22 @@ beside "OTLP/HTTP against a collector" python3 tests/http_sink.py
 beside "kill -9 of the sink alone" python3 tests/crash.py --only sink --runs 1
 beside "seen and steered: admin socket, metrics, signals, new configurations" python3 tests/control.py
 beside "explain" python3 tests/explain.py
+beside "statistics against numpy" python3 tests/stats.py
+beside "statistics (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stats.py --captures 8
+beside "checks in CI, with a real HAProxy" python3 tests/ci.py
+beside "haspan check" python3 tests/rules.py
+beside "haspan check (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/rules.py folders threads proposed hostile interrupt
+beside "haspan check, for CI systems" python3 tests/reports.py
+beside "haspan check, for CI systems (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/reports.py
+beside "tests of significance against scipy" python3 tests/compare.py
+beside "haspan check (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/rules.py threads memory
 beside "datagrams, live" python3 tests/dgram.py
 beside "what the documents print" python3 tests/docs.py
+beside "what is chosen: --slowest, --limit, --trace, --grep, rules" python3 tests/choose.py
+beside "completion in bash, zsh and fish" python3 tests/completion.py
 beside "unit tests (clang)" units build/clang
+beside "what is chosen (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/choose.py
+beside "what is chosen (tiny buffers)" env HASPAN=build/hard/haspan python3 tests/choose.py
 beside "ASan and UBSan are in it" tests/sanitized.sh build/san address,undefined
 beside "syslog by TCP and TLS (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/stream.py loris long random garbage cut
 beside "haspan doctor (ASan, UBSan)" env HASPAN=build/san/haspan python3 tests/doctor.py samples errors

@@ -80,9 +80,9 @@ check "a letter with its value" exits 0 -j2 -tnull "$log"
 check "= in front of a value" exits 0 --threads=2 --to=null "$log"
 check "the command run" exits 0 run --to null "$log"
 check "ONE: the last value counts" exits 0 --phases some --phases all --to null "$log"
-for command in check; do
-	check "haspan $command: not yet" fails 2 "this version has no \`haspan $command\` yet" $command "$log"
-done
+check "haspan check without rules" fails 2 'haspan check wants --rules FILE' check "$log"
+check "haspan check with an output that is none" points 2 'expected people or' xml check --rules /dev/null --output xml "$log"
+check "haspan check without a rule in its rules" fails 3 'there is no rule in the rules files' check --rules /dev/null "$log"
 
 check "--threads 0" points 2 '--threads:1: expected 1 to 64' 0 --threads 0 "$log"
 check "--threads x" points 2 '--threads:1: expected a number' x --threads x "$log"
@@ -116,7 +116,7 @@ check "--resource twice" fails 2 'given twice' --resource a=1 --resource a=2 "$l
 check "--resource with bad UTF-8" points 2 '--resource:3: the value is not valid UTF-8' '?' --resource $'a=\xff' "$log"
 check "--service-name with bad UTF-8" fails 2 'UTF-8' --service-name $'\xff' "$log"
 check "--to foo://" points 2 '--to:1: no such sink: expected' foo --to foo://x "$log"
-for sink in grpc://h:4317 zipkin://h:9411 html:x.html stats; do
+for sink in grpc://h:4317 zipkin://h:9411 html:x.html; do
 	check "--to $sink: not yet" fails 2 '--to:1:' --to $sink "$log"
 done
 check "--from kafka://h/t: no group" fails 2 'group=NAME expected' --from kafka://h/t

@@ -1103,6 +1103,7 @@ def run(t):
 
 
 def main():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)        # under nohup, whoever is started would ignore it too
     wanted = [t for t in TESTS if len(sys.argv) == 1 or any(word in t.__name__ for word in sys.argv[1:])]
     results = []
     with concurrent.futures.ThreadPoolExecutor(3) as pool:      # some of them wait most of the time

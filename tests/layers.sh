@@ -9,10 +9,10 @@ function may(file, inc,    room, owner) {
 	owner = inc; sub(/_private\.h$/, "", owner)
 	if (owner != inc && file !~ /\// && index(file, owner) != 1) return 0
 	if (inc ~ /^core\//) return 1
-	if (inc ~ /^formats\//) return room ~ /^(core|ingest|parse|reconstruct)$/ || file !~ /\//
+	if (inc ~ /^formats\//) return room ~ /^(core|ingest|parse|reconstruct|report)$/ || file !~ /\//
 	# haproxy.cfg is what the user configured, for config.c and for commands that speak about it;
 	# steps: lines of one request meet between parsing and rebuilding, and only the corridor knows both
-	if (file !~ /\//) return inc !~ /\// || inc ~ /^(ingest\/(ingest|live)|parse\/(parse|haproxy_cfg)|reconstruct\/(reconstruct|steps|shift)|export\/export|report\/[a-z]+)\.h$/
+	if (file !~ /\//) return inc !~ /\// || inc ~ /^(ingest\/(ingest|live)|parse\/(parse|haproxy_cfg)|reconstruct\/(reconstruct|steps|shift)|export\/(export|tree)|report\/[a-z]+)\.h$|^report\/outputs\.def$/
 	if (inc ~ "^" room "/") return 1
 	if (room == "parse") return inc ~ /^ingest\/frame\.h$/
 	if (room == "reconstruct") return inc ~ /^(ingest\/frame|parse\/(record|format))\.h$/

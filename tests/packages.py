@@ -17,21 +17,25 @@ def has(python, module):
     return subprocess.run([python, '-c', 'import ' + module], stderr=subprocess.DEVNULL).returncode == 0
 
 
-def need(module, package):
-    """Go on when `module` can be imported; else run this script again with the Python that has it.
+def need(*wanted):
+    """need(MODULE, PACKAGE, …): go on when all modules can be imported; else run this script again with the Python that has
+    them.
 
-    `package` is NAME==VERSION; another version will do where that one is not to be had."""
-    if importlib.util.find_spec(module.split('.')[0]) and has(sys.executable, module):
+    A package is NAME==VERSION; another version will do where that one is not to be had."""
+    pairs = list(zip(wanted[::2], wanted[1::2]))
+    if all(importlib.util.find_spec(module.split('.')[0]) and has(sys.executable, module) for module, _ in pairs):
         return
     python = os.path.join(VENV, 'bin', 'python3')
     if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
-        sys.exit('%s: %s has no %s' % (os.path.basename(sys.argv[0]), VENV, module))
+        sys.exit('%s: %s lacks one of %s' % (os.path.basename(sys.argv[0]), VENV, ', '.join(wanted[::2])))
     os.makedirs(CACHE, exist_ok=True)
     with open(os.path.join(CACHE, 'venv.lock'), 'w', encoding='utf-8') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(python):
             subprocess.run([sys.executable, '-m', 'venv', VENV], check=True)
-        if not has(python, module):
+        for module, package in pairs:
+            if has(python, module):
+                continue
             pip = [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check']
             if subprocess.run(pip + [package]).returncode and subprocess.run(pip + [package.split('=')[0]]).returncode:
                 sys.exit('%s: cannot install %s into %s' % (os.path.basename(sys.argv[0]), package, VENV))

@@ -66,8 +66,10 @@ def install(work):
     wanted = ['opt/etc/haspan/haspan.conf', 'opt/haspan/bin/haspan', 'opt/haspan/lib/systemd/system/haspan.service',
               'opt/haspan/lib/sysusers.d/haspan.conf', 'opt/haspan/share/man/man1/haspan.1',
               'opt/haspan/share/doc/haspan/LICENSE', 'opt/haspan/share/doc/haspan/doc/ids.md',
-              'opt/haspan/share/doc/haspan/examples/haspan.socket']
-    if not claim('make install: program, manual, unit, configuration, documents',
+              'opt/haspan/share/doc/haspan/examples/haspan.socket',
+              'opt/haspan/share/bash-completion/completions/haspan', 'opt/haspan/share/zsh/site-functions/_haspan',
+              'opt/haspan/share/fish/vendor_completions.d/haspan.fish']
+    if not claim('make install: program, manual, unit, configuration, documents, completion',
                  said.returncode == 0 and not set(wanted) - set(files), said.stdout, files):
         return
     unit = open(os.path.join(to, wanted[2])).read()

@@ -9,6 +9,7 @@
 #include "lines.h"
 
 #include "export/export.h"
+#include "report/stats.h"
 
 static volatile size_t taken; /* calls; volatile, for compilers know that malloc changes nothing */
 
@@ -171,6 +172,10 @@ static const char *const lines[] = {
 	"\n",
 };
 
+/* Who sees every request, and what is gathered for it. */
+static struct watcher *watcher;
+static void *part;
+
 /* One pass as a worker makes it. Returns how many lines were requests. */
 static size_t pass(struct lines *l, const struct block *b, const struct encoder *const *encoders,
 		   struct buf *out, size_t n)
@@ -202,6 +207,7 @@ static size_t pass(struct lines *l, const struct block *b, const struct encoder 
 			rebuild(&l->rebuilder, &l->parser.rec, &frames[i], &l->trace);
 			for (size_t k = 0; k < n; k++)
 				encoders[k]->trace(&out[k], &l->parser.rec, &l->trace);
+			watcher->ops->see(part, &l->parser.rec, &l->trace);
 		}
 	for (size_t k = 0; k < n; k++) {
 		encoders[k]->close(&out[k], mark[k]);
@@ -209,6 +215,18 @@ static size_t pass(struct lines *l, const struct block *b, const struct encoder 
 			encoders[k]->seal(&out[k]);
 	}
 	return requests;
+}
+
+static void watch(void)
+{
+	struct stats_config c = { .slowest = 10, .width = 80 };
+	struct err err = { 0 };
+
+	assert_true(stats_by(&c, SLICE("frontend,backend,server,route,path"), &err));
+	watcher = stats_new(&c);
+	assert_non_null(watcher);
+	part = watcher->ops->part(watcher);
+	assert_non_null(part);
 }
 
 static void twenty_thousand_lines_take_no_memory(void **state)
@@ -240,9 +258,13 @@ static void twenty_thousand_lines_take_no_memory(void **state)
 	b.p = lines_padded(text.p, text.len, &base);
 
 	unwrapper_init(&l.unwrapper);
+	watch();
 	count_from_here();
 	first = pass(&l, &b, encoders, out, COUNT(out));
 	assert_int_equal(first, 20 * (COUNT(lines) - 3));
+	/* Counts beyond a byte are wider, once. */
+	for (int i = 0; i < 13; i++)
+		pass(&l, &b, encoders, out, COUNT(out));
 	taken = 0;
 	requests = 0;
 	for (size_t total = 0; total < 20000; total += 20 * COUNT(lines))
@@ -253,6 +275,8 @@ static void twenty_thousand_lines_take_no_memory(void **state)
 
 	for (size_t k = 0; k < COUNT(out); k++)
 		buf_free(&out[k]);
+	watcher->ops->join(watcher, part);
+	stats_free(watcher);
 	buf_free(&text);
 	free(base);
 	lines_free(&l);

@@ -337,6 +337,50 @@ static void a_torn_tail_loses_nothing_before_it(void **state)
 	free(m.p);
 }
 
+static void count_file(const char *path, void *arg)
+{
+	(void)path;
+	(*(int *)arg)++;
+}
+
+/* kill -9 in the middle of a write, and of the first one after it. */
+static void two_torn_tails_are_none_of_a_stranger_s(void **state)
+{
+	struct spool_numbers numbers;
+	struct image m, again;
+	size_t end[11];
+
+	(void)state;
+	ten(&m, end);
+	again = m;
+	for (size_t cut = end[4] + 1; cut < end[5]; cut++) {
+		uint64_t lost = 0, at = 0;
+		unsigned files = 0;
+		struct spool *s;
+
+		clean();
+		assert_int_equal(mkdir(sub, 0700), 0);
+		store(&m, cut);
+		snprintf(again.path, sizeof(again.path), "%s/%016zx.spool", sub, end[4]);
+		again.p = m.p + end[4];
+		store(&again, 1 + (cut * 7) % (end[5] - end[4] - 1));
+		s = open_spool(1 << 20);
+		put(s, 100, false, NULL);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(take(s, &lost, NULL), i);
+		assert_int_equal(take(s, &lost, &at), 100);
+		spool_numbers(s, &numbers);
+		assert_int_equal(numbers.corrupt, 0);
+		assert_int_equal(lost, 0);
+		spool_settle(s, spool_end(s));
+		spool_close(s);
+		spool_close(open_spool(1 << 20));
+		each(count_file, &files);
+		assert_int_equal(files, 0);
+	}
+	free(m.p);
+}
+
 static void a_turned_bit_costs_one_record_and_is_counted(void **state)
 {
 	struct spool_numbers numbers;
@@ -489,12 +533,6 @@ static void delete(const char *path, void *arg)
 	assert_int_equal(unlink(path), 0);
 }
 
-static void count_file(const char *path, void *arg)
-{
-	(void)path;
-	(*(int *)arg)++;
-}
-
 /* Deleted before, or after a sync: what comes then goes to a new file, and what can still be read is sent. */
 static void a_deleted_file_is_said_and_not_written_to(void **state)
 {
@@ -642,6 +680,7 @@ int main(void)
 		cmocka_unit_test(the_bound_is_on_all_files_and_room_comes_back),
 		cmocka_unit_test(a_record_larger_than_the_spool_is_not_for_it),
 		cmocka_unit_test(a_torn_tail_loses_nothing_before_it),
+		cmocka_unit_test(two_torn_tails_are_none_of_a_stranger_s),
 		cmocka_unit_test(a_turned_bit_costs_one_record_and_is_counted),
 		cmocka_unit_test(zeros_behind_a_loss_of_power_are_a_torn_tail),
 		cmocka_unit_test(a_header_in_a_payload_is_none),

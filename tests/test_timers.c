@@ -51,6 +51,26 @@ static const char *tree(const struct lines *l)
 	return out;
 }
 
+/* Statistics have the lengths of all phases, also of those that are not drawn: these are of 0 ms under `auto`. */
+static void check_lengths(const struct lines *l)
+{
+	const struct trace *t = &l->trace;
+	uint64_t sum = 0;
+
+	assert_false(t->reached & 1u << ROLE_CLIENT);
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct span *s = &t->span[i];
+
+		if (s->role == ROLE_CLIENT || l->parser.rec.format->mode == MODE_ERROR)
+			continue;
+		assert_true(t->reached & 1u << s->role);
+		assert_int_equal(t->length_ns[s->role], s->end_ns - s->start_ns);
+	}
+	for (int role = ROLE_REQUEST; role < ROLE_MAX; role++)
+		sum += t->reached >> role & 1 ? t->length_ns[role] : 0;
+	assert_true(sum == (t->reached >> 1 ? t->length_ns[ROLE_SERVER] : 0));
+}
+
 /*
  * What holds for every tree: SERVER first, a parent before its children and around them, and phases
  * end to end from SERVER's start to its end.
@@ -93,6 +113,7 @@ static void check_shape(const struct lines *l)
 		assert_int_equal(at, server->end_ns);
 	if (client_phases)
 		assert_int_equal(client->start_ns, client_at);
+	check_lengths(l);
 }
 
 static void expect_line(struct lines *l, const char *line, const char *wanted)

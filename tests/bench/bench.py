@@ -57,6 +57,9 @@ LIMIT_CFG_START = 0.100
 LIMIT_SIZE = 1_000_000
 LIMIT_EVEN = 0.10
 LIMIT_IR = 1.02
+LIMIT_STATS, LIMIT_STATS_MEMORY = 1.3, 64 * MIB      # the table's CPU against --to null's
+LIMIT_SAMPLED = 0.7                     # the time at 1 % against that of all
+LIMIT_RULES_NS = 30                     # of three typical expressions, a line
 LIMIT_OBJECTS = 1.5                     # the time per byte of lines with members against httplog's
 
 CALLGRIND_LINES = 20_000
@@ -336,8 +339,8 @@ class Bench:
         true = find("true")
         return run([true], self.core).rss if true else 0
 
-    def argv(self, path, sink="null", threads=1, formats=(), cfg=None):
-        argv = [self.haspan, "--threads", str(threads)]
+    def argv(self, path, sink="null", threads=1, formats=(), cfg=None, more=()):
+        argv = [self.haspan, "--threads", str(threads), *more]
         if cfg:
             argv += ["--haproxy-cfg", cfg]
         for f in formats:
@@ -507,6 +510,48 @@ class Bench:
             self.report.row("ns per byte, %s against httplog" % what, "%.2f, %.2f" % (
                 statistics.median(b), statistics.median(a)), spread(ratio), "<= %g" % LIMIT_OBJECTS,
                 statistics.median(ratio) <= LIMIT_OBJECTS)
+
+    # -- the table of --to stats --
+
+    def stats(self):
+        """By what configurations name, and by more paths than are told apart"""
+        path = self.data.lines(self.n)
+        grouped = [["--by", by] for by in ("frontend,backend,server", "path")]
+        null, *tables = self.alternate(
+            lambda: self.run(path, self.n).cpu,
+            *(lambda more=more: self.run(path, self.n, sink="stats", more=more).cpu for more in grouped))
+        self.report.row("haspan --to null, CPU", self.per_line(null))
+        for more, cpu in zip(grouped, tables):
+            self.against("--to stats %s, CPU" % " ".join(more), cpu, null, LIMIT_STATS)
+        runs = [self.run(path, self.n, cpus=set(ALL_CPUS), threads=4, watch=True, sink="stats", more=grouped[1])
+                for _ in range(3)]
+        rss = max(r.seen for r in runs)
+        self.report.row("peak memory, --to stats --by path, --threads 4", mib(rss), "", "<= " + mib(LIMIT_STATS_MEMORY),
+                        rss <= LIMIT_STATS_MEMORY)
+
+    # -- what is left out --
+
+    def sampled(self):
+        """Who samples 1 % pays for reading, hardly for spans."""
+        path = self.data.lines(self.n)
+        every, few = self.alternate(
+            lambda: self.run(path, self.n, more=("--sampler", "always_on")).cpu,
+            lambda: self.run(path, self.n, more=("--sampler", "traceidratio:0.01")).cpu)
+        self.report.row("--sampler always_on, CPU", self.per_line(every))
+        self.against("--sampler traceidratio:0.01, CPU", few, every, LIMIT_SAMPLED)
+        rules = ("--keep", "status >= 500 and backend == 'web'", "--keep", "Ta > 5m", "--drop", "path ~ '^/healthz'")
+        none, three = self.alternate(
+            lambda: self.run(path, self.n).cpu, lambda: self.run(path, self.n, more=rules).cpu)
+        self.report.row("three rules of --keep and --drop, CPU", self.per_line(three), spread([b / a for a, b in zip(none, three)]))
+
+    def rules(self):
+        """The expressions alone: a unit test prints the least of many short loops."""
+        test = os.path.join(os.path.dirname(self.haspan), "tests", "test_expr")
+        if not os.access(test, os.X_OK):
+            return self.report.skip("three expressions", "no %s: `make units`" % test)
+        said = subprocess.run([test], env=ENV, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+        ns = float(re.search(r"three rules: ([\d.]+) ns a line", said).group(1))
+        self.report.row("three expressions, CPU", "%.1f ns/line" % ns, "", "<= %g ns" % LIMIT_RULES_NS, ns <= LIMIT_RULES_NS)
 
     # -- haproxy.cfg --
 
@@ -703,6 +748,9 @@ PARTS = {
     "sizes": ("Evenness (CPU without start)", Bench.sizes),
     "formats": (None, Bench.formats),
     "objects": ("Lines with members (CPU without start)", Bench.objects),
+    "stats": ("Statistics", Bench.stats),
+    "sampled": ("What is left out (CPU)", Bench.sampled),
+    "rules": (None, Bench.rules),
     "cfg": ("haproxy.cfg", Bench.cfg),
     "wire": ("Size of the output", Bench.wire),
     "instructions": ("Instructions per line (callgrind)", Bench.instructions),

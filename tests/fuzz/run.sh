@@ -97,6 +97,17 @@ seeds() {
 		each "$to" '' < tests/fuzz/seeds/kafka.txt
 		tr '\n' '\001' < tests/fuzz/seeds/counted.log | { printf 2; cat; } > "$to/counted"
 		{ printf '3<1>a\n<1>b\001\001'; head -n 7 tests/fuzz/seeds/lines.log; printf '\001\n\001x'; } > "$to/lines" ;;
+	expr)		# formats, expression; a newline and a line when not the usual one
+		for k in 0 1; do each "$to" $k < tests/fuzz/seeds/expressions.txt; done
+		while read -r k; do
+			awk -v to="$to" -v k="$k" 'NR % 5 == 1 { f = to "/line" ++n "-" length(k); printf "0%s\n%s", k, $0 > f; close(f) }' \
+				tests/fuzz/seeds/lines.log
+		done < tests/fuzz/seeds/expressions.txt ;;
+	rules)		# formats; files of rules, and each of their lines
+		cat samples/check/*/rules.txt tests/fuzz/seeds/rules.txt | each "$to" 0
+		for case in samples/check/*/rules.txt tests/fuzz/seeds/rules.txt; do
+			{ printf 1; cat "$case"; } > "$to/$(echo "$case" | tr / -)"
+		done ;;
 	json_read)	each "$to" "" < tests/fuzz/seeds/json.txt ;;
 	esac
 }
@@ -105,7 +116,7 @@ seeds() {
 
 build() {
 	local objects=$out/gen/export/proto/trace.pb-c.o source libs
-	for source in {core,ingest,parse,reconstruct,export}/*.c doctor*.c options.c; do
+	for source in {core,ingest,parse,reconstruct,export,report}/*.c doctor*.c options.c; do
 		objects="$objects $out/${source%.c}.o"
 	done
 	make -s --no-print-directory -j2 BUILD=$out CC=clang CFLAGS="$flags -fsanitize=fuzzer-no-link" $objects
@@ -143,7 +154,7 @@ smoke|[0-9]*) seconds=$1; shift ;;
 *)	sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
 esac
 command -v clang > /dev/null || { echo "   skipped: there is no clang"; exit 0; }
-[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor spool checkpoint kafka
+[ $# -gt 0 ] || set -- frame stream envelope records format line join traceparent tracestate json json_read json_line cbor haproxy_cfg doctor spool checkpoint kafka expr rules
 mkdir -p $out/crashes
 build "$@"
 for name in "$@"; do

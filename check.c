@@ -1,0 +1,233 @@
+#include "check.h"
+
+#include "baseline.h"
+#include "core/log.h"
+#include "core/stop.h"
+#include "core/term.h"
+#include "export/tree.h"
+#include "pipeline.h"
+#include "report/propose.h"
+#include "report/rules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef HASPAN_VERSION
+#define HASPAN_VERSION "0.0.0"
+#endif
+
+/* A line that was not understood, as it is shown, and the bytes that it takes at most. */
+#define SAMPLE_MAX 1024
+
+struct output {
+	void (*report)(FILE *out, const struct results *r);
+	const char *path;	/* for messages */
+	FILE *file;		/* owned, unless it is standard output */
+};
+
+struct check {
+	struct onlooker onlooker;	/* first */
+	const struct config *c;
+	struct expr_names names;
+	struct ruleset *rules;
+	struct baseline *baseline;	/* --baseline, or NULL */
+	struct arena arena;
+	struct output output[OUTPUTS_MAX];
+	uint32_t noutputs;
+	bool proposes;			/* --write-rules */
+	int64_t began_ms, when_s;
+};
+
+/* ---- outputs -------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	void (*report)(FILE *out, const struct results *r);
+} forms[] = {
+#define OUTPUT(name, meaning) { #name, report_##name },
+#include "report/outputs.def"
+#undef OUTPUT
+};
+
+static const char form_names[] =
+#define OUTPUT(name, meaning) " or " #name
+#include "report/outputs.def"
+#undef OUTPUT
+	;
+
+static bool find_form(struct slice name, struct output *o)
+{
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+		if (slice_eq(name, slice_str(forms[i].name))) {
+			o->report = forms[i].report;
+			return true;
+		}
+	return false;
+}
+
+/*
+ * Files are opened before anything is read: what can't be written shows at once, and what an earlier run found is not
+ * taken for what this one did, however it ends.
+ */
+static bool open_output(struct check *k, struct slice text, struct err *err)
+{
+	struct output *o = &k->output[k->noutputs];
+	struct slice path = text, name = slice_cut(&path, '=');
+
+	if (k->noutputs == OUTPUTS_MAX)
+		return err_set(err, EXIT_USAGE, "too many outputs (at most %d)", OUTPUTS_MAX);
+	if (!find_form(name, o))
+		return err_at(err, EXIT_USAGE, text.p, text.len, 0, "expected %s, with =FILE or without", form_names + 4);
+	o->file = stdout;
+	o->path = "standard output";
+	for (uint32_t i = 0; (!path.p || slice_eq(path, SLICE("-"))) && i < k->noutputs; i++)
+		if (k->output[i].file == stdout)
+			return err_at(err, EXIT_USAGE, text.p, text.len, name.len,
+				      "two outputs would be mixed on standard output: give one a file, as in json=FILE");
+	if (path.p && !slice_eq(path, SLICE("-"))) {
+		o->path = path.p;
+		o->file = k->c->check_only ? stdout : fopen(path.p, "we");
+		if (!o->file) {
+			err_set(err, EXIT_CONFIG, "cannot write to it: %m");
+			return err_where(err, "%s", path.p);
+		}
+	}
+	k->noutputs++;
+	return true;
+}
+
+static bool open_outputs(struct check *k, const struct options *o, struct err *err)
+{
+	for (const struct option_value *v = o->v[OPTION_OUTPUT].first; v; v = v->next)
+		if (!open_output(k, v->text, err))
+			return options_blame(v, err);
+	return k->noutputs || k->proposes || open_output(k, SLICE("people"), err);
+}
+
+static bool close_outputs(struct check *k)
+{
+	bool ok = true;
+
+	for (uint32_t i = 0; i < k->noutputs; i++) {
+		struct output *o = &k->output[i];
+		bool failed = ferror(o->file) || fflush(o->file) != 0;
+
+		if (o->file != stdout)
+			failed |= fclose(o->file) != 0;
+		if (failed)
+			log_error("cannot write to %s", o->path);
+		ok &= !failed;
+	}
+	k->noutputs = 0;
+	return ok;
+}
+
+/* ---- rules ---------------------------------------------------------------------------------------------- */
+
+static bool read_rules(struct check *k, const struct options *o, struct err *err)
+{
+	const struct option_value *ok = o->v[OPTION_REJECTED_OK].first;
+	uint64_t rejected_ok = 0;
+
+	if (ok && !slice_uint(ok->text, &rejected_ok)) {
+		err_at(err, EXIT_USAGE, ok->text.p, ok->text.len, 0, "expected a number of lines");
+		return options_blame(ok, err);
+	}
+	k->rules = ruleset_new(&k->names, &k->arena);
+	if (k->proposes)
+		return o->v[OPTION_RULES].first || k->baseline ?
+		       err_set(err, EXIT_USAGE, "--write-rules makes rules: it takes no --rules and no --baseline") :
+		       propose_begin(k->rules, err);
+	if (!o->v[OPTION_RULES].first && !k->baseline)
+		return err_set(err, EXIT_USAGE, "haspan check wants --rules FILE, a rule a line, as in status < 500, or --baseline "
+						"OLD, an older capture to compare with; --write-rules proposes rules from a good one");
+	for (const struct option_value *v = o->v[OPTION_RULES].first; v; v = v->next)
+		if (!ruleset_add_file(k->rules, v->text.p, err))
+			return false;
+	return ruleset_close(k->rules, rejected_ok, ok != NULL, err);
+}
+
+/* ---- the verdict ---------------------------------------------------------------------------------------- */
+
+/* Files have an end of their own; who stops sources that have none wants to know what they brought. */
+static bool was_interrupted(const struct config *c)
+{
+	bool files = false;
+
+	for (uint32_t i = 0; i < c->nsources; i++)
+		files |= !live_names(c->sources[i]);
+	return files && stop_requested();
+}
+
+static struct run_counts counts(struct pipeline *p)
+{
+	struct account a;
+
+	pipeline_account(p, &a);
+	return (struct run_counts){
+		.lines = a.total.lines, .requests = a.total.requests, .merged = a.total.merged, .other = a.total.other,
+		.rejected = a.total.rejected, .spans = a.total.spans, .truncated = a.total.truncated,
+		.invalid_contexts = a.total.invalid_contexts,
+	};
+}
+
+static bool begin(struct onlooker *o, struct err *err)
+{
+	return baseline_read(((struct check *)o)->baseline, err);
+}
+
+static int judge(struct onlooker *o, struct pipeline *p, int code)
+{
+	struct check *k = (struct check *)o;
+	struct run_counts run = counts(p);
+	struct buf sample = { .max = SAMPLE_MAX };
+	struct results r = { .interrupted = was_interrupted(k->c), .when_s = k->when_s, .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
+			     .colour = k->c->export.colour, .width = k->c->export.width, .version = HASPAN_VERSION };
+
+	pipeline_rejected(p, &sample);
+	r.sample = slice_of(sample.p, sample.len);
+	ruleset_judge(k->rules, &run, &r);
+	if (k->baseline)
+		baseline_judge(k->baseline, &r);
+	if (k->proposes)
+		propose_rules(stdout, &r);
+	for (uint32_t i = 0; i < k->noutputs; i++)
+		k->output[i].report(k->output[i].file, &r);
+	buf_free(&sample);
+	if (!close_outputs(k) && code < EXIT_EXPORT)
+		code = EXIT_EXPORT;
+	if ((k->proposes ? r.interrupted || run.requests == 0 : !r.passed) && code < EXIT_CHECK)
+		code = EXIT_CHECK;
+	return code;
+}
+
+int check_main(struct settings *s, int argc, char **argv)
+{
+	struct check k = { .c = &s->config, .began_ms = clock_ms(), .when_s = time(NULL), .onlooker = { .judge = judge } };
+	const struct options *o = &s->options;
+	struct err err = { 0 };
+	int code;
+
+	k.names = (struct expr_names){ s->config.formats.v, s->config.formats.n };
+	k.proposes = o->v[OPTION_WRITE_RULES].first != NULL;
+	/* Trees stand indented below their rule. */
+	tree_setup(k.c->export.colour, k.c->export.width - 4);
+	if (!baseline_new(k.c, o, &k.baseline, &err) || !read_rules(&k, o, &err) || !open_outputs(&k, o, &err)) {
+		err_print(&err);
+		code = (int)err.code;
+	} else {
+		k.onlooker.watcher[0] = ruleset_watcher(k.rules);
+		if (k.baseline) {
+			k.onlooker.watcher[1] = baseline_watcher(k.baseline);
+			k.onlooker.begin = begin;
+		}
+		code = control_run(s, argc, argv, &k.onlooker);
+	}
+	close_outputs(&k);
+	ruleset_free(k.rules);
+	baseline_free(k.baseline);
+	arena_free(&k.arena);
+	return code;
+}

@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+"""`haspan check`: captured logs against rules.
+
+    tests/rules.py [--update] [WORD...]     the binary is $HASPAN, or build/haspan; tests whose name has a WORD
+
+samples/check/CASE/: rules.txt, capture.log, options (may be missing); expected: people.txt, results.json (each missing when the
+rules are refused), said.txt (standard error without the summary), exit. `--update` writes what it says now.
+"""
+import contextlib
+import glob
+import json
+import os
+import pty
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unicodedata
+
+from lab import ENV, HASPAN, ROOT, Failure, expect
+
+CASES = sorted(glob.glob(os.path.join(ROOT, "samples/check/*/")))
+LOG = os.path.join(ROOT, "samples/demo/haproxy.log")
+ENV = dict(ENV, COLUMNS="110")
+UPDATE = "--update" in sys.argv
+
+
+def check(*args, stdin=b"", rules=None, env=None, **more):
+    """The finished process; `rules` is the text of a rules file"""
+    with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
+        words = []
+        if rules is not None:
+            path = os.path.join(folder, "rules")
+            with open(path, "wb") as f:
+                f.write(rules if isinstance(rules, bytes) else rules.encode())
+            words = ["--rules", path]
+        return subprocess.run([HASPAN, "check", *words, *args], input=stdin, capture_output=True, env=env or ENV, timeout=120,
+                              cwd=ROOT, **more)
+
+
+def exits(done, code):
+    expect(done.returncode == code, f"exit {done.returncode}, not {code}\n{done.stdout.decode()}\n{done.stderr.decode()}")
+    return done
+
+
+def results(*args, **more):
+    done = check("--output", "json", *args, **more)
+    return json.loads(done.stdout), done
+
+
+def steady(text):
+    """Without what no two runs have in common"""
+    text = re.sub(r"  \(\d+\.\d\d s\)\n", "  (TIME)\n", text)
+    return re.sub(r'"elapsed_s":\d+\.\d+', '"elapsed_s":0', re.sub(r'"haspan":"[^"]*"', '"haspan":""', text))
+
+
+def words_of(case):
+    path = os.path.join(case, "options")
+    return open(path).read().split() if os.path.exists(path) else []
+
+
+# ---------------------------------------------------------------- folders
+
+def a_case(case):
+    folder = os.path.relpath(case, ROOT)
+    words = ["--rules", folder + "/rules.txt", *words_of(case), folder + "/capture.log"]
+    people, machine = check(*words), check("--output", "json", *words)
+    said = "".join(line + "\n" for line in people.stderr.decode().splitlines() if not re.match("lines=|rule=", line))
+    found = {"people.txt": steady(people.stdout.decode()), "results.json": steady(machine.stdout.decode()), "said.txt": said,
+             "exit": f"{people.returncode}\n"}
+    expect(machine.returncode == people.returncode, "two outputs, two exit codes")
+    for name, text in found.items():
+        path = os.path.join(case, name)
+        if UPDATE:
+            if not text:
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(path)
+            else:
+                with open(path, "w", encoding="utf-8", newline="") as f:
+                    f.write(text)
+            continue
+        with open(path, encoding="utf-8", newline="") if os.path.exists(path) else open(os.devnull) as f:
+            expect(text == f.read(), f"{folder}/{name} is not what it says now:\n{text}")
+
+
+def folders_say_what_they_said():
+    """Each folder of samples/check: both outputs, the messages, the exit code"""
+    expect(len(CASES) >= 8, "folders are missing")
+    for case in CASES:
+        a_case(case)
+
+
+# ---------------------------------------------------------------- what is promised
+
+def any_number_of_threads_finds_the_same():
+    """Counts, quantiles, groups and worst requests, also beyond the bounds, with 1 to 8 threads"""
+    line = ("10.0.0.%d:%d [21/Nov/2026:08:15:%02d.%03d] fe be%d/s%d %d/%d/1/%d/%d %d 512 - - ---- 10/5/3/1/0 0/0 "
+            "\"GET /r%d/x HTTP/1.1\"\n")
+    log = "".join(line % (i % 250, 1024 + i, i % 60, i % 1000, i % 7, i % 3, i % 2, i % 5, i * 7919 % 1000, i * 7919 % 1000 + 9,
+                          503 if i % 97 == 0 else 200, i * 31 % 3000) for i in range(20000)).encode()
+    rules = ("a: p95(duration) < 150ms by path\nb: p99(Tr) < 300ms by backend\nc: status < 500\nd: mean(Tr) < 1ms\n"
+             "e: every span has parent where backend == \"be1\"\n")
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(log)
+        file.flush()
+        said = [steady(check("-o", "json", "-j", str(n), file.name, rules=rules).stdout.decode()) for n in (1, 2, 3, 8)]
+    said = [re.sub(r'"file":"[^"]*",', "", text) for text in said]
+    expect(len(set(said)) == 1, "threads differ")
+    found = json.loads(said[0])["results"]
+    rest = [r for r in found if "folded" in r]
+    expect(rest and sum(r["seen"] for r in found if r["name"] == "a") == 20000, "groups lose requests")
+
+
+def exit_codes_are_the_contracts():
+    """0, 1, 2, 3, 4; an error fails, a warning and a note do not"""
+    exits(check(LOG, rules="status < 600"), 0)
+    exits(check(LOG, rules="status < 500"), 1)
+    exits(check(LOG, rules="[warning]: status < 500\nb [note]: status < 500"), 0)
+    exits(check(LOG), 2)
+    exits(check(LOG, "--output", "xml", rules="status < 600"), 2)
+    exits(check(LOG, "-o", "json", "-o", "people", rules="status < 600"), 2)
+    exits(check(LOG, "--rejected-ok", "few", rules="status < 600"), 2)
+    exits(check(LOG, rules="stats < 600"), 3)
+    exits(check(LOG, rules="# none\n"), 3)
+    exits(check(LOG, "--rules", "/nowhere"), 3)
+    exits(check(LOG, "-o", "json=/nowhere/x", rules="status < 600"), 3)
+    exits(check("/nowhere", rules="status < 600"), 4)
+    exits(check("-n", LOG, rules="status < 500"), 0)
+    exits(check("-n", LOG, rules="stats < 500"), 3)
+
+
+def a_mistake_shows_its_place():
+    """File, line, column, a caret, the nearest name"""
+    said = exits(check(LOG, rules="ok: status < 500\n\n  bad: status < 500 where backnd == \"x\"\n"), 3).stderr.decode()
+    at = said.index("backnd")
+    caret = said.splitlines()[-1]
+    expect(re.search(r"/rules:3:27: no such name: did you mean backend\?", said), said)
+    expect(caret.endswith("^") and said.splitlines()[-2][caret.index("^"):].startswith("backnd"), said, at)
+
+
+def rejected_lines_fail_unless_allowed():
+    """The default is none; --rejected-ok N; a rule of one's own takes its place"""
+    with open(LOG, "rb") as f:
+        log = f.read() + b"nonsense\nmore nonsense\n"
+    done = exits(check(rules="status < 600", stdin=log), 1)
+    expect(b"not understood: nonsense" in done.stdout, done.stdout.decode())
+    exits(check("--rejected-ok", "1", rules="status < 600", stdin=log), 1)
+    exits(check("--rejected-ok", "2", rules="status < 600", stdin=log), 0)
+    exits(check(rules="status < 600\nrejected <= 2", stdin=log), 0)
+    exits(check(rules="status < 600\nrejected < 2", stdin=log), 1)
+    exits(check("--rejected-ok", "2", rules="status < 600\nrejected < 2", stdin=log), 1)
+
+
+def an_empty_capture_fails():
+    """Nothing matched, whatever the rule, unless it may be empty"""
+    exits(check(rules="status < 600", stdin=b""), 1)
+    exits(check(rules="rejected == 0", stdin=b""), 1)
+    exits(check(rules="status < 600 may be empty", stdin=b""), 0)
+
+
+def sampling_hides_nothing():
+    """Samplers, --drop and OTEL_TRACES_SAMPLER leave requests, ids and parents to be checked"""
+    rules = "a: count == 13\nb: every request has parent\nc: every span has parent\nd: p50(duration) > 1h"
+    plain, _ = results(LOG, rules=rules)
+    for words, env in ((["--sampler", "always_off"], {}), (["--drop", "status >= 0"], {}),
+                       ([], {"OTEL_TRACES_SAMPLER": "always_off"}), (["--to", "null", "--sampler", "traceidratio:0"], {})):
+        other, _ = results(*words, LOG, rules=rules, env=dict(ENV, **env))
+        strip = [[{k: v for k, v in r.items() if k != "file"} for r in x["results"]] for x in (plain, other)]
+        expect(strip[0] == strip[1], words, env, strip[1])
+
+
+def proposed_rules_hold():
+    """--write-rules: what it proposes is valid, and holds for the same capture; without requests it fails"""
+    captures = [LOG] + sorted(glob.glob(os.path.join(ROOT, "samples/*/*/input.log")))
+    tried = 0
+    for path in captures:
+        done = check("--write-rules", path)
+        if done.returncode:
+            expect(done.returncode == 1 and b"no request to learn from" in done.stdout, path, done.stderr.decode())
+            continue
+        tried += 1
+        again = check(path, rules=done.stdout)
+        expect(again.returncode == 0, path, done.stdout.decode(), again.stdout.decode(), again.stderr.decode())
+    expect(tried > 50, f"only {tried} captures have requests")
+    exits(check("--write-rules", "--rules", "x", LOG), 2)
+
+
+def ten_thousand_rules_load_in_a_second():
+    """CPU time of a run of 10,000 rules of all kinds on no lines"""
+    kinds = ("r%d: status in (200, 201, 204, 301, 302, 304, %d)", "r%d: p99(Tr) < %dms where backend == \"api\" and path ~ \"^/a[0-9]+\"",
+             "r%d: rate(status >= 500) < 0.%d%%", "r%d [warning]: no phase failed where path == \"/%d\", may be empty")
+    rules = "\n".join(kinds[i % 4] % (i, i) for i in range(10000))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = check("-n", LOG, rules=rules)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    exits(done, 0)
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    limit = 1 if "SAN_OPTIONS" not in " ".join(ENV) and "/san/" not in HASPAN and "/tsan/" not in HASPAN else 10
+    expect(took < limit, f"{took:.2f} s")
+    exits(check("-o", "json=/dev/null", LOG, rules=rules), 1)
+
+
+# ---------------------------------------------------------------- what others wrote
+
+HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def hostile_captures_are_inert():
+    """Control characters, ANSI, bidi, U+2028, invalid UTF-8: none of it is in any output, on a terminal neither"""
+    case = os.path.join(ROOT, "samples/check/hostile/")
+    words = ["--rules", case + "rules.txt", *words_of(case), case + "capture.log"]
+    done = exits(check(*words), 1)
+    text = done.stdout.decode()                         # strict
+    expect(not HOSTILE.search(text), repr(HOSTILE.search(text)))
+    expect("<script>" in text, "it is not in there at all")
+    expect(not any(unicodedata.category(c) in ("Cf", "Cs") for c in text), "format characters")
+    machine = exits(check("-o", "json", *words), 1).stdout.decode()
+    expect(not HOSTILE.search(machine), repr(HOSTILE.search(machine)))
+
+    def strings(x):
+        if isinstance(x, str):
+            yield x
+        elif isinstance(x, (dict, list)):
+            for y in x.values() if isinstance(x, dict) else x:
+                yield from strings(y)
+    for s in strings(json.loads(machine)):
+        expect(not HOSTILE.search(s), repr(s))
+    colours = re.compile("\x1b\\[(?:[0-4]|3[1-4])?m")
+    shown = on_terminal(*words)[0].replace("\r\n", "\n")
+    expect(colours.search(shown), "a terminal gets colours")
+    expect(not HOSTILE.search(colours.sub("", shown)), repr(HOSTILE.search(colours.sub("", shown))))
+
+
+def on_terminal(*words, env=None):
+    """(what a terminal shows of standard output, the exit code)"""
+    master, slave = pty.openpty()
+    process = subprocess.Popen([HASPAN, "check", *words], stdin=subprocess.DEVNULL, stdout=slave, stderr=subprocess.DEVNULL,
+                               env=env or ENV, cwd=ROOT)
+    os.close(slave)
+    shown = b""
+    while True:
+        try:
+            more = os.read(master, 65536)
+        except OSError:
+            break
+        if not more:
+            break
+        shown += more
+    os.close(master)
+    return shown.decode(), process.wait(60)
+
+
+def colours_are_for_terminals():
+    """None when piped or in a file, none with NO_COLOR"""
+    with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
+        path, out = os.path.join(folder, "rules"), os.path.join(folder, "out")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("status < 500\n")
+        shown, code = on_terminal("--rules", path, "-o", "people", "-o", "people=" + out, "-o", "json=" + out + ".json", LOG)
+        expect(code == 1 and "\x1b[31m" in shown, shown)
+        for name in (out, out + ".json"):
+            with open(name, encoding="utf-8") as f:
+                expect("\x1b" not in f.read() and "u001b" not in f.read(), name)
+        shown, _ = on_terminal("--rules", path, LOG, env=dict(ENV, NO_COLOR="1"))
+        expect("\x1b" not in shown, shown)
+    expect(b"\x1b" not in check(LOG, rules="status < 500").stdout, "piped")
+
+
+# ---------------------------------------------------------------- interrupted, full, kept
+
+def an_interrupt_shows_what_was_found():
+    """SIGINT on a pipe that goes on: a verdict about what was read, exit 1 although all of it holds"""
+    with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
+        path, fifo = os.path.join(folder, "rules"), os.path.join(folder, "fifo")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("status < 600\n")
+        os.mkfifo(fifo)
+        process = subprocess.Popen([HASPAN, "check", "-o", "json", "--rules", path, fifo], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, env=ENV)
+        with open(fifo, "wb", buffering=0) as f, open(LOG, "rb") as log:
+            text = log.read() * 100
+            for _ in range(20):                         # more than the pipe holds: blocks have been read
+                f.write(text)
+            process.send_signal(signal.SIGINT)
+            deadline = time.monotonic() + 30
+            with contextlib.suppress(BrokenPipeError):
+                while process.poll() is None and time.monotonic() < deadline:
+                    f.write(text)
+        out = process.communicate(timeout=30)[0]
+    found = json.loads(out)
+    expect(process.returncode == 1 and found["interrupted"] and not found["passed"], process.returncode, out[:300])
+    # the last line may have been cut: it is rejected then
+    expect(found["results"][0]["verdict"] == "passed" and found["requests"] > 0, out[:300])
+
+
+def outputs_go_where_they_are_told():
+    """Several at once, each into its file; a full disk is exit 5"""
+    with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
+        a, b = os.path.join(folder, "a.json"), os.path.join(folder, "b.txt")
+        done = exits(check("-o", "json=" + a, "-o", "people=" + b, "-o", "json", LOG, rules="status < 600"), 0)
+        with open(a, encoding="utf-8") as f, open(b, encoding="utf-8") as g:
+            expect(steady(f.read()) == steady(done.stdout.decode()), "the same twice")
+            expect("PASSED" in g.read(), "people's")
+    exits(check("-o", "json=/dev/full", LOG, rules="status < 600"), 5)
+
+
+def spans_still_go_where_they_are_sent():
+    """--to beside a check; without it nothing is exported"""
+    with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
+        out = os.path.join(folder, "spans")
+        exits(check("--to", "file:" + out, LOG, rules="status < 600"), 0)
+        plain = subprocess.run([HASPAN, "--to", "-", LOG], capture_output=True, env=ENV, check=True)
+        with open(out, "rb") as f:
+            expect(f.read() == plain.stdout, "other spans than those of a run")
+
+
+def memory_is_bounded():
+    """20,000 routes on four threads in 64 MiB, with what was folded said aloud"""
+    line = "10.0.0.1:1 [21/Nov/2026:08:15:%02d.%03d] fe be/s 0/0/1/%d/%d 200 512 - - ---- 10/5/3/1/0 0/0 \"GET /%d HTTP/1.1\"\n"
+    log = "".join(line % (i % 60, i % 1000, i % 977, i % 977 + 3, i % 20000) for i in range(60000)).encode()
+    rules = "a: p95(duration) < 1ms by path\nb: status < 1 by path\nc: rate(status < 500) < 1% by path\n"
+    with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
+        file.write(log)
+        file.flush()
+        path = os.path.join(folder, "rules")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(rules)
+        process = subprocess.Popen([HASPAN, "check", "-j4", "--rules", path, file.name], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, env=ENV)
+        said = process.stdout.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    expect(process.returncode == 1 and re.search(r"about [\d,]+ others", said), said[-500:])
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(log)
+        file.flush()
+        said = exits(check(file.name, rules="a: p95(duration) < 1h by path\n"), 0).stdout.decode()
+    expect(re.search(r"about [\d,]+ more groups were judged as one", said), said)
+    sanitized = "/san/" in HASPAN or "/tsan/" in HASPAN
+    expect(sanitized or usage.ru_maxrss < 64 * 1024, f"{usage.ru_maxrss} KiB")
+
+
+TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
+         rejected_lines_fail_unless_allowed, an_empty_capture_fails, sampling_hides_nothing, proposed_rules_hold,
+         ten_thousand_rules_load_in_a_second, hostile_captures_are_inert, colours_are_for_terminals,
+         an_interrupt_shows_what_was_found, outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
+
+
+def main():
+    words = [w for w in sys.argv[1:] if not w.startswith("--")]
+    passed = failed = 0
+    for test in TESTS:
+        if words and not any(w in test.__name__ for w in words):
+            continue
+        try:
+            test()
+            passed += 1
+            print(f"   {test.__name__}: {test.__doc__}")
+        except (Failure, subprocess.TimeoutExpired, ValueError, OSError) as e:
+            failed += 1
+            print(f"FAILED {test.__name__}: {e}")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed != 0 or passed == 0)
+
+
+main()
