@@ -98,10 +98,13 @@ static bool is_host(struct slice s)
  */
 static bool has_no_headers(struct kafka_source *k, const rd_kafka_message_t *m)
 {
-	const char *end = (const char *)m->payload + m->len;
 	rd_kafka_headers_t *headers;
+	const char *end;
 
-	if (COPY_ALL || k->ask_headers || !m->payload || m->len == 0 || (uintptr_t)end % PAGE == 0 || *end != 0)
+	if (COPY_ALL || k->ask_headers || !m->payload || m->len == 0)
+		return false;
+	end = (const char *)m->payload + m->len;
+	if ((uintptr_t)end % PAGE == 0 || *end != 0)
 		return false;
 	if (k->messages % KAFKA_LOOK_EVERY == 1)
 		k->ask_headers = kafka.message_headers(m, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR;
