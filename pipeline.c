@@ -16,10 +16,11 @@
 /* How often it is looked whether open requests have grown too old. */
 #define IDLE_LOOK_MS 60000
 
-/* A line for the joiner; its bytes lie in the block. */
+/* A line for the joiner; its bytes lie in the block, but for `aside`, which lies in worker.asides from `at` on. */
 struct step_ref {
 	struct part part;
-	const char *msg, *host;
+	struct part_bytes from;
+	size_t at;
 };
 
 /* ---- --rebase --------------------------------------------------------------------------------------------- */
@@ -270,8 +271,11 @@ static void keep_steps(struct worker *w, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (w->frames[i].flags & FRAME_STEP) {
-			struct step_ref s = { w->steps[i], w->messages[i], w->frames[i].host.p };
+			const struct message *m = w->frames[i].message;
+			struct step_ref s = { w->steps[i], { w->messages[i], w->frames[i].host.p, NULL }, w->asides.len };
 
+			if (m && (m->headers || m->key.len))
+				s.part.aside_len = steps_aside(m, &w->asides);
 			buf_add(&w->parts, (const char *)&s, sizeof(s));
 		}
 }
@@ -392,7 +396,9 @@ static void join(struct pipeline *p, struct worker *w)
 		struct step_ref s;
 
 		memcpy(&s, w->parts.p + at, sizeof(s));
-		if (joiner_take(p->joiner, &s.part, s.msg, s.host, &w->joined))
+		if (s.part.aside_len)
+			s.from.aside = w->asides.p + s.at;
+		if (joiner_take(p->joiner, &s.part, &s.from, &w->joined))
 			w->tally.requests++;
 		else
 			w->tally.merged++;
@@ -403,7 +409,7 @@ static void join(struct pipeline *p, struct worker *w)
 		p->joined_ms = clock_ms();
 	else if (p->live && p->open)
 		join_idle(p, w);
-	w->parts.len = 0;
+	w->parts.len = w->asides.len = 0;
 	if (p->live)
 		ledger_joined(&p->ledger, w->block.seq, joiner_left_since(p->joiner), joiner_open_since(p->joiner));
 	open = joiner_open(p->joiner, &final);

@@ -19,7 +19,7 @@ static bool worker_init(struct worker *w, struct pipeline *p, struct err *err)
 	for (uint32_t k = 0; k < p->nsinks; k++)
 		w->wire[k].bytes.max = WIRE_MAX;
 	w->rejects.max = WIRE_MAX;
-	w->parts.max = w->joined.max = WIRE_MAX;
+	w->parts.max = w->asides.max = w->joined.max = WIRE_MAX;
 	merge_init(&w->merge);
 	w->rules = p->c->rules;
 	if (!rebuilder_init(&w->rebuilder, &w->rules, p->c->timezone, err))
@@ -260,6 +260,7 @@ void pipeline_close(struct pipeline *p)
 		rebuilder_free(&w->rebuilder);
 		buf_free(&w->rejects);
 		buf_free(&w->parts);
+		buf_free(&w->asides);
 		buf_free(&w->joined);
 		merge_free(&w->merge);
 		for (uint32_t k = 0; k < SINKS_MAX; k++)

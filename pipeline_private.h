@@ -58,6 +58,7 @@ struct worker {
 	struct found found;
 	char sample[SAMPLE_SIZE];	/* the first line of the block that was not understood */
 	struct buf parts;		/* lines of requests that have several: struct step_ref each */
+	struct buf asides;		/* what stood beside them, if anything did */
 	struct buf joined;		/* of requests that are whole by now */
 	struct merge merge;
 	struct joined request;

@@ -269,6 +269,9 @@
 #define MESSAGE_HEADERS 9
 #define MESSAGES_HEADERS (2 * MESSAGES_MAX + MESSAGE_HEADERS)
 
+/* Of these, what is kept with a line that waits for others of its request: traceparent and tracestate take 600 bytes. */
+#define ASIDE_MAX 1024
+
 /* A header or a key of a message that is longer than this names no trace. tracestate may have 512 bytes. */
 #define MESSAGE_HEADER_MAX 600
 

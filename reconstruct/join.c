@@ -7,7 +7,7 @@
 
 #define NONE UINT32_MAX
 
-/* Cells are chained; a line is a struct part, its message and its host, written through them. */
+/* Cells are chained; a line is a struct part and its bytes, written through them. */
 struct cell {
 	uint32_t next;
 	char bytes[CELL_SIZE - sizeof(uint32_t)];
@@ -261,14 +261,21 @@ struct head {
 	uint32_t reason;
 };
 
-static void out_part(struct buf *out, const struct part *p, const char *msg, const char *host)
+/* Of all that is behind a struct part. */
+static size_t bytes_of(const struct part *p)
+{
+	return (size_t)p->len + p->host_len + p->aside_len;
+}
+
+static void out_part(struct buf *out, const struct part *p, const struct part_bytes *from)
 {
 	static const char pad[BLOCK_PAD];
 
 	buf_add(out, (const char *)p, sizeof(*p));
 	buf_add(out, pad, sizeof(pad));
-	buf_add(out, msg, p->len);
-	buf_add(out, host, p->host_len);
+	buf_add(out, from->msg, p->len);
+	buf_add(out, from->host, p->host_len);
+	buf_slice(out, slice_of(from->aside, p->aside_len));
 	buf_add(out, pad, sizeof(pad));
 }
 
@@ -284,12 +291,12 @@ static void out_request(struct joiner *j, struct entry *e, struct buf *out)
 		char *to;
 
 		read_bytes(&r, &p, sizeof(p));
-		to = buf_room(out, n + p.len + p.host_len);
+		to = buf_room(out, n + bytes_of(&p));
 		memcpy(to, &p, sizeof(p));
 		memset(to + sizeof(p), 0, BLOCK_PAD);
-		read_bytes(&r, to + sizeof(p) + BLOCK_PAD, p.len + p.host_len);
-		memset(to + sizeof(p) + BLOCK_PAD + p.len + p.host_len, 0, BLOCK_PAD);
-		out->len += n + p.len + p.host_len;
+		read_bytes(&r, to + sizeof(p) + BLOCK_PAD, bytes_of(&p));
+		memset(to + sizeof(p) + BLOCK_PAD + bytes_of(&p), 0, BLOCK_PAD);
+		out->len += n + bytes_of(&p);
 	}
 }
 
@@ -362,7 +369,7 @@ static void release(struct joiner *j, struct buf *out)
 
 static uint32_t cells_for(const struct part *p)
 {
-	return (uint32_t)((sizeof(*p) + p->len + p->host_len) / sizeof(((struct cell *)0)->bytes)) + 1;
+	return (uint32_t)((sizeof(*p) + bytes_of(p)) / sizeof(((struct cell *)0)->bytes)) + 1;
 }
 
 /* A line of a request that left? Counters that began anew are told by the time that has passed. */
@@ -415,11 +422,10 @@ static bool has_place(const struct entry *e, const struct part *p)
 	if ((p->flags & PART_FINAL) && !e->final)
 		return true;
 	return e->nparts < (p->step == STEP_OTHER ? PARTS_OTHER : PARTS_MAX - 1) &&
-	       e->bytes + p->len + p->host_len <= PARTS_BYTES;
+	       e->bytes + bytes_of(p) <= PARTS_BYTES;
 }
 
-static void add(struct joiner *j, struct entry *e, const struct part *p, const char *msg, const char *host,
-		struct buf *out)
+static void add(struct joiner *j, struct entry *e, const struct part *p, const struct part_bytes *from, struct buf *out)
 {
 	if (!has_place(e, p)) {
 		e->dropped++;
@@ -428,11 +434,12 @@ static void add(struct joiner *j, struct entry *e, const struct part *p, const c
 	while (cells_left(j) < cells_for(p))
 		make_room(j, e, out);
 	write_bytes(j, e, p, sizeof(*p));
-	write_bytes(j, e, msg, p->len);
-	write_bytes(j, e, host, p->host_len);
+	write_bytes(j, e, from->msg, p->len);
+	write_bytes(j, e, from->host, p->host_len);
+	write_bytes(j, e, from->aside, p->aside_len);
 	e->nparts++;
 	e->nothers = (uint16_t)(e->nothers + (p->step == STEP_OTHER));
-	e->bytes += p->len + p->host_len;
+	e->bytes += (uint32_t)bytes_of(p);
 	e->steps |= (uint8_t)(1u << p->step);
 	e->last_us = p->time_us > e->last_us ? p->time_us : e->last_us;
 	if (p->flags & PART_FINAL) {
@@ -456,7 +463,7 @@ static void read_clock(struct joiner *j, const struct part *p, const char *host)
 			j->entry[i].clock = j->clock.passed;
 }
 
-bool joiner_take(struct joiner *j, const struct part *p, const char *msg, const char *host, struct buf *out)
+bool joiner_take(struct joiner *j, const struct part *p, const struct part_bytes *from, struct buf *out)
 {
 	struct entry *e;
 	bool first = true;
@@ -465,17 +472,17 @@ bool joiner_take(struct joiner *j, const struct part *p, const char *msg, const 
 		struct head h = { 1, 0, REASON_NONE };
 
 		buf_add(out, (const char *)&h, sizeof(h));
-		out_part(out, p, msg, host);
+		out_part(out, p, from);
 		return true;
 	}
 	j->lines++;
-	read_clock(j, p, host);
+	read_clock(j, p, from->host);
 	j->seen |= (uint8_t)(1u << p->step);
 	j->credit += 2 * (int64_t)cells_for(p);
 	j->credit = j->credit < CREDIT_MAX ? j->credit : CREDIT_MAX;
 	e = entry_of(j, p, &first, out);
 	if (e) {
-		add(j, e, p, msg, host, out);
+		add(j, e, p, from, out);
 	} else if (p->step == STEP_OTHER) {
 		/* It left too early: the next ones wait for as many do-log lines. */
 		e = &j->entry[j->bucket[bucket_of(j, p->key)] - 1];
@@ -561,7 +568,7 @@ bool joined_next(const struct buf *out, size_t *at, struct joined *r)
 
 		memcpy(p, out->p + *at, sizeof(*p));
 		r->bytes[i] = out->p + *at + sizeof(*p) + BLOCK_PAD;
-		*at += sizeof(*p) + 2 * BLOCK_PAD + p->len + p->host_len;
+		*at += sizeof(*p) + 2 * BLOCK_PAD + bytes_of(p);
 	}
 	return true;
 }

@@ -25,13 +25,14 @@ enum part_flag {
 	PART_GREPPED = 8,	/* the line, as it came, fits --grep */
 };
 
-/* One line, as the joiner keeps it; its message and its host are bytes behind it. */
+/* One line, as the joiner keeps it; its message, its host and what came beside it are bytes behind it. */
 struct part {
 	uint64_t key[2];
 	int64_t moment_us;	/* when it was, by its own clock or an envelope's with fractions; 0: unknown */
 	int64_t time_us;	/* the envelope's time; 0: none */
 	uint64_t seq;		/* of the block in which it came; for joiner_open_since */
 	uint32_t len, host_len;
+	uint32_t aside_len;	/* what its queue knew of it (steps_aside), at most ASIDE_MAX */
 	uint32_t raw_len;	/* of the line with its envelope */
 	uint16_t format;	/* index of the format that matched, or UINT16_MAX */
 	int16_t zone_min;	/* the envelope's */
@@ -47,7 +48,12 @@ struct joined {
 	enum reason reason;		/* REASON_NONE: its final line is among them */
 	uint32_t n, dropped;		/* lines, and how many more there were */
 	struct part part[PARTS_MAX];
-	const char *bytes[PARTS_MAX];	/* message and host, BLOCK_PAD readable bytes around them */
+	const char *bytes[PARTS_MAX];	/* message, host, aside; BLOCK_PAD readable bytes around them */
+};
+
+/* Where the bytes of a line are; lengths are in its struct part. */
+struct part_bytes {
+	const char *msg, *host, *aside;
 };
 
 struct joiner;
@@ -57,14 +63,14 @@ struct joiner *joiner_new(uint32_t max_open, int64_t max_age_us, struct err *err
 void joiner_free(struct joiner *j);
 
 /*
- * Take in a line; `bytes` holds its message and then its host. Requests that are whole by now, or have no room, are
+ * Take in a line; `from` is lent for the call. Requests that are whole by now, or have no room, are
  * appended to `out`. Returns whether it was the first line of a request.
  *
  * What leaves because its time has come is bounded by what came: for a block of lines at most about three blocks. What has to
  * make room is not, as a short request may displace a long one: look at out->len between lines. One call appends no more than
  * a few times PARTS_BYTES.
  */
-bool joiner_take(struct joiner *j, const struct part *p, const char *msg, const char *host, struct buf *out);
+bool joiner_take(struct joiner *j, const struct part *p, const struct part_bytes *from, struct buf *out);
 
 /*
  * Nothing has come for a while, by the time of day: requests whose final line has come leave, up to about a block of

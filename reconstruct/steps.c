@@ -399,6 +399,53 @@ static void add_event(struct merge *m, uint32_t i, const struct record *r)
 		add_event_attr(m, e, keep(m, i, r->pair[k].key), keep(m, i, r->pair[k].value), attr_of_pair(&r->pair[k]));
 }
 
+/* ---- what stood beside the lines ------------------------------------------------------------------------- */
+
+/* Before the bytes of a key, or of a header. */
+struct aside {
+	uint16_t len;
+	uint8_t row;			/* as of struct message_header, or ASIDE_KEY */
+};
+
+#define ASIDE_KEY UINT8_MAX
+
+static uint32_t put_aside(uint8_t row, struct slice text, uint32_t used, struct buf *out)
+{
+	struct aside a = { (uint16_t)text.len, row };
+
+	if (text.len == 0 || used + sizeof(a) + text.len > ASIDE_MAX)
+		return used;
+	buf_add(out, (const char *)&a, sizeof(a));
+	buf_slice(out, text);
+	return used + (uint32_t)(sizeof(a) + text.len);
+}
+
+uint32_t steps_aside(const struct message *m, struct buf *out)
+{
+	uint32_t used = 0;
+
+	if (!m->key_is_host)
+		used = put_aside(ASIDE_KEY, m->key, used, out);
+	for (uint32_t i = 0; i < m->headers; i++)
+		used = put_aside(m->header[i].row, slice_of(m->header[i].p, m->header[i].len), used, out);
+	return used;
+}
+
+static void read_aside(struct merge *m, const char *p, size_t len)
+{
+	struct aside a;
+
+	m->message = (struct message){ .header = m->header };
+	m->frame.message = &m->message;
+	for (size_t at = 0; at < len; at += sizeof(a) + a.len) {
+		memcpy(&a, p + at, sizeof(a));
+		if (a.row == ASIDE_KEY)
+			m->message.key = slice_of(p + at + sizeof(a), a.len);
+		else
+			m->header[m->message.headers++] = (struct message_header){ a.row, a.len, p + at + sizeof(a) };
+	}
+}
+
 void merge_add(struct merge *m, uint32_t i, const struct record *r)
 {
 	const struct part *p = &m->from->part[i];
@@ -436,6 +483,8 @@ void merge_add(struct merge *m, uint32_t i, const struct record *r)
 		m->frame.time_us = p->time_us;
 	}
 	m->frame.host = slice_of(m->from->bytes[i] + p->len, p->host_len);
+	if (p->aside_len && !m->frame.message)
+		read_aside(m, m->from->bytes[i] + p->len + p->host_len, p->aside_len);
 	m->rec.msg = slice_of(m->from->bytes[i], p->len);
 }
 

@@ -4,6 +4,7 @@
 #ifndef RECONSTRUCT_STEPS_H
 #define RECONSTRUCT_STEPS_H
 
+#include "core/buf.h"
 #include "ingest/frame.h"
 #include "parse/format.h"
 #include "reconstruct/join.h"
@@ -27,10 +28,18 @@ static inline bool steps_possible(const struct format *f)
  */
 enum step_line step_line(const struct record *r, const struct frame *f, struct part *p);
 
+/*
+ * What stood beside the line in its queue's message and can name the parent (headers, a key that is a trace id) is appended
+ * to `out`. Returns how many bytes: for part.aside_len, at most ASIDE_MAX; what does not fit is left out.
+ */
+uint32_t steps_aside(const struct message *m, struct buf *out);
+
 /* Lines of one request on their way into one record. One per worker; all but `scratch` is reset by merge_begin. */
 struct merge {
 	struct record rec;		/* all fields together; strings are lent by the lines' bytes and by `scratch` */
-	struct frame frame;		/* host and zone */
+	struct frame frame;		/* host and zone; `message` below, or NULL */
+	struct message message;		/* what stood beside the first line that had something: key and headers */
+	struct message_header header[MESSAGE_HEADERS];
 	struct moments moments;
 	struct event event[PARTS_MAX];
 	struct event_attr attr[EVENT_ATTRS_MAX];

@@ -287,8 +287,8 @@ def main():
         for name, futures in plan:
             runs = [f.result()[0] for f in futures]
             wrong = [f.result()[1] for f in futures if f.result()[1]]
-            if not all(run.kills for run in runs) and not wrong:
-                wrong.append('not reached in %d runs' % sum(not run.kills for run in runs))
+            if not any(run.kills for run in runs):
+                wrong.append('never reached')
             tell(name, runs, wrong)
             passed += not wrong
             failed += bool(wrong)

@@ -429,6 +429,17 @@ def context(kafka):
         found, _ = spans('context-' + name)
         expect(len(found) == 1 and (found[0][0] == want) == (want is not None) and (above is None or found[0][1] == above),
                name, found)
+    # a request of several lines, of which one brings the header
+    with open(os.path.join(ROOT, 'samples', 'steps', 'real', 'input.log'), 'rb') as f:
+        steps = f.read().splitlines()
+    steps = [step for step in steps if re.search(rb'"id": "[^"]*"', steps[0])[0] in step]
+    for at in (None, 0, 1):
+        name = 'context-steps-%s' % at
+        kafka.create(name, 1)
+        for i, step in enumerate(steps):
+            kafka.message(name, step, *(('-H', 'traceparent=00-%s-%s-01' % (trace, parent)) if i == at else ()))
+        found, _ = spans(name)
+        expect(len(found) == 1 and (found[0] == (trace, parent)) == (at is not None), name, found)
     kafka.create('context-host', 1)
     kafka.message('context-host', re.sub(rb'^.*?: ', b'', plain), '-k', 'lb7.example')
     expect('lb7.example' in spans('context-host', key='host')[1], 'key=host')

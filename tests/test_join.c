@@ -53,7 +53,7 @@ static bool line_of(uint64_t key, enum step step, unsigned flags, size_t len)
 		p.flags |= PART_FINAL;
 	if (p.flags & PART_FINAL)
 		p.need = ALL;
-	return joiner_take(j, &p, msg, "lb1", &out);
+	return joiner_take(j, &p, &(struct part_bytes){ msg, "lb1", NULL }, &out);
 }
 
 static bool line(uint64_t key, enum step step)
@@ -289,7 +289,7 @@ static void dated(uint64_t key, const char *host, int64_t time_us)
 {
 	struct part p = { .key = { key, ~key }, .time_us = time_us, .len = 1, .host_len = 3, .step = STEP_ACCEPT };
 
-	joiner_take(j, &p, "a", host, &out);
+	joiner_take(j, &p, &(struct part_bytes){ "a", host, NULL }, &out);
 }
 
 #define MINUTE (INT64_C(60) * 1000000)

@@ -156,7 +156,7 @@ static void take(struct tree *x, struct joiner *j, struct slice line, struct buf
 	p.format = recent.v[0];
 	CHECK(p.len == x->parser.rec.msg.len && p.step != STEP_UNKNOWN);
 	a->taken++;
-	a->first += joiner_take(j, &p, x->parser.rec.msg.p, x->frame.host.p, out);
+	a->first += joiner_take(j, &p, &(struct part_bytes){ x->parser.rec.msg.p, x->frame.host.p, NULL }, out);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
