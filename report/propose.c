@@ -24,8 +24,8 @@ static const char probes[] =
 static const struct proposal {
 	const char *probe, *name, *rule;
 } proposals[] = {
-	{ "failed", "fails seldom", "rate(failed)" },
-	{ "errors", "has few errors", "rate(status >= 500)" },
+	{ "failed", "fails no more often", "rate(failed)" },
+	{ "errors", "has no more errors", "rate(status >= 500)" },
 	{ "typical", "is fast", "p50(duration)" },
 	{ "duration", "is never slow", "p99(duration)" },
 	{ "response", "answers", "p99(Tr)" },
@@ -113,13 +113,18 @@ static void propose_backend(FILE *out, const struct results *r, const struct res
 {
 	struct slice name = count->group;
 
-	fprintf(out, "\n# %" PRIu64 " request%s\n", count->seen, count->seen == 1 ? "" : "s");
+	bool few = count->seen < PROPOSE_LEAST;
+
+	fprintf(out, "\n# %" PRIu64 " request%s%s\n", count->seen, count->seen == 1 ? "" : "s",
+		few ? ": too few to learn from; as a comment" : "");
 	for (size_t k = 0; k < sizeof(proposals) / sizeof(proposals[0]); k++) {
 		const struct proposal *p = &proposals[k];
 		const struct result *v = find(r, p->probe, name);
 
 		if (!v || !v->measured || (v->unit == UNIT_SHARE && percent_limit(v) >= 100))
 			continue;
+		if (few)
+			fputs("# ", out);
 		put_name(out, name, number);
 		fprintf(out, " %s: %s < ", p->name, p->rule);
 		put_limit(out, v);

@@ -34,11 +34,61 @@ static void things(struct judge *j, enum unit unit, uint64_t n)
 
 /* ---- sentences ------------------------------------------------------------------------------------------ */
 
+/* Two values that look equal and are not: so many digits that they differ, in what they are counted in. */
+static bool look_equal(const struct check_rule *r, const struct result *v)
+{
+	struct buf a = { .max = 4096 }, b = { .max = 4096 };
+	bool equal;
+
+	result_value(&a, r->unit, v->value);
+	result_value(&b, r->unit, v->limit);
+	equal = slice_eq(slice_of(a.p, a.len), slice_of(b.p, b.len));
+	buf_free(&a);
+	buf_free(&b);
+	return equal && v->value != v->limit;
+}
+
+static void put_exactly(struct judge *j, const struct check_rule *r, double value)
+{
+	if (r->unit == UNIT_SHARE)
+		buf_printf(&j->text, "%.12g %%", value * 100);
+	else if (r->unit == UNIT_TIME)
+		buf_printf(&j->text, "%.12g ms", value / 1000);
+	else
+		buf_printf(&j->text, "%.12g", value);
+}
+
+/* "requests is 140": a counter that is called like what it counts does not say it again. */
+static bool says_unit(const struct check_rule *r)
+{
+	return r->subject == ABOUT_RUN && (r->unit == UNIT_REQUESTS ? slice_eq(r->measured, SLICE("requests")) :
+					   r->unit == UNIT_LINES ? slice_eq(r->measured, SLICE("lines")) :
+					   slice_eq(r->measured, SLICE("spans")));
+}
+
+static void put_value(struct judge *j, const struct check_rule *r, const struct result *v)
+{
+	if (says_unit(r))
+		result_value(&j->text, UNIT_NUMBER, v->value);
+	else if (v->verdict == RESULT_FAILED && v->error == 0 && look_equal(r, v))
+		put_exactly(j, r, v->value);
+	else
+		result_measured(&j->text, v);
+}
+
+static void put_limit(struct judge *j, const struct check_rule *r, const struct result *v)
+{
+	if (v->verdict == RESULT_FAILED && v->error == 0 && look_equal(r, v))
+		put_exactly(j, r, v->limit);
+	else
+		result_value(&j->text, says_unit(r) ? UNIT_NUMBER : r->unit, v->limit);
+}
+
 static void say_measure(struct judge *j, const struct check_rule *r, const struct result *v)
 {
 	term_text(&j->text, r->measured, SHOWN_MAX / 2);
 	buf_lit(&j->text, " is ");
-	result_measured(&j->text, v);
+	put_value(j, r, v);
 	if (r->subject == ABOUT_RATE) {
 		buf_lit(&j->text, " (");
 		buf_printf(&j->text, "%" PRIu64 " of ", v->violating);
@@ -47,8 +97,12 @@ static void say_measure(struct judge *j, const struct check_rule *r, const struc
 	}
 	if (v->verdict != RESULT_FAILED)
 		return;
+	if (r->op == COMPARE_NE) {
+		buf_lit(&j->text, ", which it must not be");
+		return;
+	}
 	buf_printf(&j->text, ", not %s ", v->op);
-	result_value(&j->text, r->unit, v->limit);
+	put_limit(j, r, v);
 	if (r->subject == ABOUT_VALUE && r->measure != MEASURE_SUM && v->violating) {
 		buf_printf(&j->text, "; %" PRIu64 " of ", v->violating);
 		things(j, UNIT_REQUESTS, v->seen);
@@ -74,6 +128,8 @@ static void say_each(struct judge *j, const struct check_rule *r, const struct r
 		buf_slice(&j->text, v->violating == 1 ? SLICE(" breaks it") : SLICE(" break it"));
 	else
 		buf_slice(&j->text, v->violating == 1 ? SLICE(" has no parent") : SLICE(" have no parent"));
+	if (r->names_parent)
+		buf_lit(&j->text, ": did you mean `every request has parent`?");
 }
 
 static struct slice sentence(struct judge *j, const struct check_rule *r, const struct result *v)

@@ -32,6 +32,7 @@ struct check_rule {
 	unsigned line, column;
 	enum severity severity;
 	bool may_be_empty;
+	bool names_parent;			/* `every request has` a header that tells the parent */
 	enum subject subject;
 	const struct expr *test, *where;	/* NULL: none */
 	const struct expr_value *value, *by;
@@ -100,6 +101,7 @@ struct ruleset {
 	struct check_rule *rule;		/* owned until it is closed, when the arena takes it */
 	uint32_t n, cap;
 	uint32_t files;
+	const char *path;			/* of the first; lent */
 	uint32_t nmemos;
 	uint32_t ngrouped, groups_each;
 	struct rules_part *total;		/* all parts that have been joined; NULL: none */
