@@ -152,6 +152,8 @@ static bool next(struct reader *x)
 		}
 	if (*rest.p == '/' && t->at == 0)
 		return wrong(x, t->at, "expected an expression, as in path ~ \"^/healthz\"");
+	if (*rest.p == '/')
+		return wrong(x, t->at, "put quotes around it, as in \"/healthz\"");
 	return wrong(x, t->at, "expected a name, a number, a string in quotes or an operator");
 }
 
@@ -223,7 +225,8 @@ static bool read_constant(struct reader *x, const struct expr_value *v, struct c
 
 	*number = t.kind == TOKEN_NUMBER;
 	if (t.kind != TOKEN_NUMBER && t.kind != TOKEN_TEXT)
-		return wrong(x, t.at, v->kind == EXPR_TEXT ? "expected a string in quotes" : "expected a number");
+		return wrong(x, t.at, v->kind != EXPR_TEXT ? "expected a number" : t.kind == TOKEN_NAME ?
+			     "expected a string: put quotes around it" : "expected a string in quotes");
 	if (v->kind == EXPR_TEXT && *number && v->from != FROM_NAMED && v->from != FROM_HEADER)
 		return wrong(x, t.at, "this is a text: expected a string in quotes");
 	if (v->kind != EXPR_TEXT && !*number)

@@ -34,6 +34,24 @@ static void things(struct judge *j, enum unit unit, uint64_t n)
 
 /* ---- sentences ------------------------------------------------------------------------------------------ */
 
+/* What it should have been. A value that looks like the limit, and is not, gets more digits. */
+static void say_limit(struct judge *j, const struct check_rule *r, const struct result *v)
+{
+	struct buf value = { .max = 256 }, limit = { .max = 256 };
+	double scale = r->unit == UNIT_SHARE ? 100 : r->unit == UNIT_TIME ? 1e-3 : 1;
+
+	result_value(&value, r->unit, v->value);
+	result_value(&limit, r->unit, v->limit);
+	if (r->op == COMPARE_NE)
+		buf_lit(&j->text, ", which it must not be");
+	else
+		buf_printf(&j->text, ", not %s %.*s", v->op, (int)limit.len, limit.p);
+	if (r->op != COMPARE_NE && slice_eq(slice_of(value.p, value.len), slice_of(limit.p, limit.len)))
+		buf_printf(&j->text, " (exactly: %.12g, not %.12g)", v->value * scale, v->limit * scale);
+	buf_free(&value);
+	buf_free(&limit);
+}
+
 static void say_measure(struct judge *j, const struct check_rule *r, const struct result *v)
 {
 	term_text(&j->text, r->measured, SHOWN_MAX / 2);
@@ -47,8 +65,7 @@ static void say_measure(struct judge *j, const struct check_rule *r, const struc
 	}
 	if (v->verdict != RESULT_FAILED)
 		return;
-	buf_printf(&j->text, ", not %s ", v->op);
-	result_value(&j->text, r->unit, v->limit);
+	say_limit(j, r, v);
 	if (r->subject == ABOUT_VALUE && r->measure != MEASURE_SUM && v->violating) {
 		buf_printf(&j->text, "; %" PRIu64 " of ", v->violating);
 		things(j, UNIT_REQUESTS, v->seen);
@@ -74,6 +91,9 @@ static void say_each(struct judge *j, const struct check_rule *r, const struct r
 		buf_slice(&j->text, v->violating == 1 ? SLICE(" breaks it") : SLICE(" break it"));
 	else
 		buf_slice(&j->text, v->violating == 1 ? SLICE(" has no parent") : SLICE(" have no parent"));
+	/* A header that was captured is no field of this name: what it says is the parent. */
+	if (r->subject == ABOUT_REQUESTS && slice_starts(r->text, SLICE("every request has traceparent")))
+		buf_lit(&j->text, ": did you mean `every request has parent`?");
 }
 
 static struct slice sentence(struct judge *j, const struct check_rule *r, const struct result *v)

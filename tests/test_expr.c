@@ -31,7 +31,7 @@ static void read_line(const char *line)
 
 static struct expr *compile(const char *text, struct err *err)
 {
-	struct expr_names names = { l.formats.v, l.formats.n };
+	struct expr_names names = { .format = l.formats.v, .nformats = l.formats.n };
 	uint32_t nmemos = 0;
 	struct expr *e = expr_compile(slice_str(text), &names, &nmemos, &l.arena, err);
 
@@ -255,7 +255,7 @@ static void size_and_depth_are_bounded(void **state)
 
 static enum verdict verdict_of(const char *sampler, const char *rules)
 {
-	struct expr_names names = { l.formats.v, l.formats.n };
+	struct expr_names names = { .format = l.formats.v, .nformats = l.formats.n };
 	struct slice rest = slice_str(rules);
 	struct err err = { 0 };
 	enum verdict v;
