@@ -276,6 +276,7 @@ def admin_shows_info(folder):
     with Haspan(folder, '--to', 'null', '--threads', '2') as h:
         h.write(lines(0, 100) + b'nonsense\n')
         until(lambda: h.info().get('lines') == '101', 'lines')
+        expect('admin socket at %s\n' % h.path('admin') in h.said(), h.said())
         info = h.info()
         expect(int(info['Pid']) == h.process.pid and info['Name'] == 'haspan' and info['Version'], info)
         expect(info['Nbthread'] == '2' and int(info['Formats']) > 0 and info['State'] == 'running', info)
