@@ -432,6 +432,13 @@
 #define SKETCH_STEP 32
 
 /*
+ * As long as there are no more different numbers than this, each is kept as it was beside its bin, 16 bytes each: a few
+ * requests, or many of one length, are told exactly.
+ */
+#define SKETCH_SINGLES 16
+#define SKETCH_SINGLES_BYTES ((size_t)SKETCH_SINGLES * 16)
+
+/*
  * --to stats: names in --by, bytes of each that are looked at, and how many groups are told apart. Names of a configuration
  * are hundreds; paths have no end. A group takes 1 to 2 KiB as a rule, and each worker may hold twice as many.
  */

@@ -857,7 +857,8 @@ def signals_in_a_storm(folder):
         h.process.send_signal(signal.SIGHUP)
         h.process.send_signal(signal.SIGTERM)
         rows = h.wait()
-        expect(rows[-1]['requests'] == 2000 and len(rows) > 2, rows[-1])
+        # signals that nobody has taken yet are one
+        expect(rows[-1]['requests'] == 2000 and len(rows) > 1, rows[-1])
 
 
 @test
