@@ -371,6 +371,13 @@
 #define COMPARE_NAME_MAX 256
 #define COMPARE_FEW 20
 
+/*
+ * --write-rules: of fewer requests, or where a share may be larger than this (in percent), a rule is proposed as a comment.
+ * A few requests say little about the next ones, and where a tenth fails a rule would make that the normal case.
+ */
+#define PROPOSE_FEW 20
+#define PROPOSE_SHARE_MAX 20
+
 /* Rules files of `haspan check`: all rules together, a line of one, a file. 10,000 rules load in a fraction of a second. */
 #define CHECK_RULES_MAX 20000
 #define CHECK_LINE_MAX ((size_t)16 * 1024)

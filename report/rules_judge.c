@@ -34,54 +34,22 @@ static void things(struct judge *j, enum unit unit, uint64_t n)
 
 /* ---- sentences ------------------------------------------------------------------------------------------ */
 
-/* Two values that look equal and are not: so many digits that they differ, in what they are counted in. */
-static bool look_equal(const struct check_rule *r, const struct result *v)
+/* What it should have been. A value that looks like the limit, and is not, gets more digits. */
+static void say_limit(struct judge *j, const struct check_rule *r, const struct result *v)
 {
-	struct buf a = { .max = 4096 }, b = { .max = 4096 };
-	bool equal;
+	struct buf value = { .max = 256 }, limit = { .max = 256 };
+	double scale = r->unit == UNIT_SHARE ? 100 : r->unit == UNIT_TIME ? 1e-3 : 1;
 
-	result_value(&a, r->unit, v->value);
-	result_value(&b, r->unit, v->limit);
-	equal = slice_eq(slice_of(a.p, a.len), slice_of(b.p, b.len));
-	buf_free(&a);
-	buf_free(&b);
-	return equal && v->value != v->limit;
-}
-
-static void put_exactly(struct judge *j, const struct check_rule *r, double value)
-{
-	if (r->unit == UNIT_SHARE)
-		buf_printf(&j->text, "%.12g %%", value * 100);
-	else if (r->unit == UNIT_TIME)
-		buf_printf(&j->text, "%.12g ms", value / 1000);
+	result_value(&value, r->unit, v->value);
+	result_value(&limit, r->unit, v->limit);
+	if (r->op == COMPARE_NE)
+		buf_lit(&j->text, ", which it must not be");
 	else
-		buf_printf(&j->text, "%.12g", value);
-}
-
-/* "requests is 140": a counter that is called like what it counts does not say it again. */
-static bool says_unit(const struct check_rule *r)
-{
-	return r->subject == ABOUT_RUN && (r->unit == UNIT_REQUESTS ? slice_eq(r->measured, SLICE("requests")) :
-					   r->unit == UNIT_LINES ? slice_eq(r->measured, SLICE("lines")) :
-					   slice_eq(r->measured, SLICE("spans")));
-}
-
-static void put_value(struct judge *j, const struct check_rule *r, const struct result *v)
-{
-	if (says_unit(r))
-		result_value(&j->text, UNIT_NUMBER, v->value);
-	else if (v->verdict == RESULT_FAILED && v->error == 0 && look_equal(r, v))
-		put_exactly(j, r, v->value);
-	else
-		result_measured(&j->text, v);
-}
-
-static void put_limit(struct judge *j, const struct check_rule *r, const struct result *v)
-{
-	if (v->verdict == RESULT_FAILED && v->error == 0 && look_equal(r, v))
-		put_exactly(j, r, v->limit);
-	else
-		result_value(&j->text, says_unit(r) ? UNIT_NUMBER : r->unit, v->limit);
+		buf_printf(&j->text, ", not %s %.*s", v->op, (int)limit.len, limit.p);
+	if (r->op != COMPARE_NE && slice_eq(slice_of(value.p, value.len), slice_of(limit.p, limit.len)))
+		buf_printf(&j->text, " (exactly: %.12g, not %.12g)", v->value * scale, v->limit * scale);
+	buf_free(&value);
+	buf_free(&limit);
 }
 
 static void say_measure(struct judge *j, const struct check_rule *r, const struct result *v)
@@ -97,12 +65,7 @@ static void say_measure(struct judge *j, const struct check_rule *r, const struc
 	}
 	if (v->verdict != RESULT_FAILED)
 		return;
-	if (r->op == COMPARE_NE) {
-		buf_lit(&j->text, ", which it must not be");
-		return;
-	}
-	buf_printf(&j->text, ", not %s ", v->op);
-	put_limit(j, r, v);
+	say_limit(j, r, v);
 	if (r->subject == ABOUT_VALUE && r->measure != MEASURE_SUM && v->violating) {
 		buf_printf(&j->text, "; %" PRIu64 " of ", v->violating);
 		things(j, UNIT_REQUESTS, v->seen);
@@ -128,7 +91,8 @@ static void say_each(struct judge *j, const struct check_rule *r, const struct r
 		buf_slice(&j->text, v->violating == 1 ? SLICE(" breaks it") : SLICE(" break it"));
 	else
 		buf_slice(&j->text, v->violating == 1 ? SLICE(" has no parent") : SLICE(" have no parent"));
-	if (r->names_parent)
+	/* A header that was captured is no field of this name: what it says is the parent. */
+	if (r->subject == ABOUT_REQUESTS && slice_starts(r->text, SLICE("every request has traceparent")))
 		buf_lit(&j->text, ": did you mean `every request has parent`?");
 }
 

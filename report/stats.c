@@ -68,10 +68,10 @@ bool stats_by(struct stats_config *c, struct slice list, struct err *err)
 	return true;
 }
 
-bool stats_by_has(const struct stats_config *c, const char *name)
+bool stats_names(const struct stats_config *c, const char *name)
 {
 	for (uint32_t i = 0; i < c->nby; i++)
-		if (slice_eq(known[c->by[i]].name, slice_str(name)))
+		if (strcmp(known[c->by[i]].name.p, name) == 0)
 			return true;
 	return false;
 }

@@ -186,6 +186,16 @@ def proposed_rules_hold():
         again = check(path, rules=done.stdout)
         expect(again.returncode == 0, path, done.stdout.decode(), again.stdout.decode(), again.stderr.decode())
     expect(tried > 50, f"only {tried} captures have requests")
+    few = [line for line in check("--write-rules", LOG).stdout.decode().splitlines() if "backend" in line]
+    expect(few and all(line.startswith("# ") for line in few), few)
+    with tempfile.NamedTemporaryFile("w", suffix=".log") as f:
+        for _ in range(3):
+            with open(LOG) as log:
+                f.write("".join(line for line in log for _ in range(5)))
+        f.flush()
+        done = check("--write-rules", f.name).stdout.decode()
+    expect('\n# many do: be_app fails seldom: rate(failed) < 80% where backend == "be_app"\n' in done, done)
+    expect("\nbe_app is fast: " in done, done)
     exits(check("--write-rules", "--rules", "x", LOG), 2)
 
 
