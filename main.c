@@ -24,7 +24,7 @@ static int first_words(void)
 	      "  haspan haproxy.log                              show them as trees; --to stats: sum them up\n"
 	      "  haspan --to http://localhost:4318 haproxy.log   send them to Jaeger, Tempo or a collector\n"
 	      "  haspan check --rules RULES haproxy.log          hold them against rules, for CI\n"
-	      "  haspan --help                                   all options; doctor: what HAProxy should log; explain: a line\n",
+	      "  haspan --help                                   all options; doctor and explain: what logs lack\n",
 	      stderr);
 	return EXIT_USAGE;
 }

@@ -459,6 +459,17 @@ for words in '--to stats' '--slowest 3' '--to null' 'check --baseline none'; do
 	check "nothing to read: $words" eval '[ $code = 2 ] && wrote "no FILE given: haspan"'
 done
 words='(on a terminal)'
+python3 - "$haspan" >"$work/out" <<'PYTHON'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], 'explain'])
+said = os.read(fd, 1000)
+os.write(fd, b'\x04')
+os.waitpid(pid, 0)
+sys.stdout.buffer.write(said)
+PYTHON
+check "explain on a terminal says that it waits" wrote 'reads log lines from the terminal'
 terminal "$log" >"$work/out" 2>"$work/err"
 check "colour on a terminal" wrote $'\e['
 terminal NO_COLOR=1 "$log" >"$work/out" 2>"$work/err"
