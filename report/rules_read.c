@@ -328,11 +328,9 @@ static bool read_limit(struct line *l, struct check_rule *r, size_t *at, size_t 
 	return true;
 }
 
-bool limit_holds(const struct check_rule *r, __int128 num, __int128 den)
+bool compare_holds(enum compare op, __int128 a, __int128 b)
 {
-	__int128 a = num * LIMIT_SCALE, b = r->limit * den;
-
-	switch (r->op) {
+	switch (op) {
 	case COMPARE_LT:
 		return a < b;
 	case COMPARE_LE:
@@ -346,6 +344,11 @@ bool limit_holds(const struct check_rule *r, __int128 num, __int128 den)
 	default:
 		return a != b;
 	}
+}
+
+bool limit_holds(const struct check_rule *r, __int128 num, __int128 den)
+{
+	return compare_holds(r->op, num * LIMIT_SCALE, r->limit * den);
 }
 
 bool limit_is_upper(const struct check_rule *r)

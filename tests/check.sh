@@ -8,7 +8,7 @@ jobs=$(nproc)
 width=${CHECK_JOBS:-$((jobs + 2))}
 logs=$(mktemp -d)
 passed=0 running=0 begun=$SECONDS
-declare -A name_of command_of began
+declare -A name_of command_of began log_of
 again=()		# those that failed beside others, as words for `eval`
 trap 'kill $(jobs -p) 2> /dev/null || true; wait; rm -rf "$logs"' EXIT
 
@@ -34,7 +34,7 @@ reap() {
 	wait -n -p pid || code=$?
 	running=$((running - 1))
 	echo "== ${name_of[$pid]}"
-	cat "$logs/$pid"
+	cat "${log_of[$pid]}"
 	echo "   ($((SECONDS - began[$pid])) s)"
 	if [ $code = 0 ]; then
 		passed=$((passed + 1))
@@ -55,7 +55,7 @@ beside() {
 	name_of[$!]=$name
 	command_of[$!]=$(printf '%q ' "$name (once more, alone)" "$@")
 	began[$!]=$SECONDS
-	mv "$log" "$logs/$!"
+	log_of[$!]=$log
 }
 
 units() {

@@ -157,6 +157,7 @@ for sink in grpc://h:4317 zipkin://h:9411 html:x.html; do
 	check "--to $sink: not yet" fails 2 '--to:1:' --to $sink "$log"
 done
 check "--from kafka://h/t: no group" fails 2 'group=NAME expected' --from kafka://h/t
+check "--from kafka: a topic twice" fails 2 'stands there twice' --from "kafka://h/t,u,t?until=end"
 check "--to kafka: an encoding that is none" fails 2 'no such encoding' --to "kafka://h/t?encoding=xml" /dev/null
 check "nine sinks" fails 2 'at most 8' --to null --to null --to null --to null --to null --to null --to null \
 	--to null --to null "$log"
