@@ -459,7 +459,24 @@ def memory_is_bounded():
     expect(sanitized or usage.ru_maxrss < 64 * 1024, f"{usage.ru_maxrss} KiB")
 
 
-TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
+def why_it_fails_helps():
+    """A value that looks like the limit, a negation, traceparent for parent, routes without --route"""
+    exactly = exits(check(LOG, rules="rate(status >= 500) == 30.77%"), 1).stdout
+    expect(b"30.77 % (exactly: 30.7692307692, not 30.77)" in exactly, exactly)
+    plain = exits(check(LOG, rules="rate(status >= 500) == 30%"), 1).stdout
+    expect(b"exactly" not in plain, plain)
+    negated = exits(check(LOG, rules="requests != 13"), 1).stdout
+    expect(b"requests is 13 requests, which it must not be" in negated, negated)
+    parent = exits(check(LOG, rules="every request has traceparent"), 1).stdout
+    expect(b"did you mean `every request has parent`?" in parent, parent)
+    for rule in "p95(Tr) < 9s by route", "status < 600 by http.route":
+        said = exits(check(LOG, rules=rule), 0).stderr
+        expect(b"by route: no --route names any" in said, said)
+        said = check("--route", "/{a}", LOG, rules=rule).stderr
+        expect(b"no --route" not in said, said)
+
+
+TESTS = [why_it_fails_helps, folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
          rejected_lines_fail_unless_allowed, an_empty_capture_fails, sampling_hides_nothing, proposed_rules_hold,
          ten_thousand_rules_load_in_a_second, quantiles_are_judged_exactly, slips_are_refused,
          sentences_say_something, few_requests_teach_nothing, a_check_of_a_socket_says_what_comes, hostile_captures_are_inert,
