@@ -6,6 +6,7 @@
 #include "core/term.h"
 #include "export/tree.h"
 #include "ingest/ingest.h"
+#include "parse/haproxy_cfg.h"
 #include "pipeline.h"
 #include "report/propose.h"
 #include "report/rules.h"
@@ -110,22 +111,59 @@ static bool same_file(const char *path, const struct stat *st)
 	return stat(path, &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev;
 }
 
+static bool is_path(struct slice text, const struct stat *st)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%.*s", (int)text.len, text.p);
+	return same_file(path, st);
+}
+
+/* Of a source, a baseline or a rules file; what follow: names is there, or will be. */
+static bool names_file(struct slice uri, const struct stat *st)
+{
+	struct err unread = { 0 };	/* who reads it will say so */
+	struct source *s;
+	bool found;
+
+	if (slice_starts(uri, SLICE("follow:"))) {
+		const char *mark = memrchr(uri.p, '?', uri.len);
+
+		return is_path(slice_to(uri.p + 7, mark ? mark : uri.p + uri.len), st);
+	}
+	s = live_names(uri) ? NULL : source_open(uri, &unread);
+	found = s && source_reads(s, st);
+	source_close(s);
+	return found;
+}
+
 /* Is it the capture, or any other file that this run reads? */
 static bool is_read(const struct check *k, const struct options *o, const struct stat *st)
 {
-	static const enum option_id ids[] = { OPTION_RULES, OPTION_BASELINE, OPTION_HAPROXY_CFG, OPTION_CONFIG };
 	bool found = false;
 
-	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
-		for (const struct option_value *v = o->v[ids[i]].first; v; v = v->next)
-			found |= same_file(v->text.p, st);
-	for (uint32_t i = 0; i < k->c->nsources && !found; i++) {
-		struct err unread = { 0 };	/* who reads it will say so */
-		struct source *s = live_names(k->c->sources[i]) ? NULL : source_open(k->c->sources[i], &unread);
+	for (const struct option_value *v = o->v[OPTION_RULES].first; v; v = v->next)
+		found |= slice_eq(v->text, SLICE("-")) ? names_file(v->text, st) : same_file(v->text.p, st);
+	for (const struct option_value *v = o->v[OPTION_BASELINE].first; v; v = v->next)
+		found |= names_file(v->text, st);
+	for (uint32_t i = 0; i < k->c->nsources; i++)
+		found |= names_file(k->c->sources[i], st);
+	for (const char *const *path = k->c->rereads; *path; path++)
+		found |= same_file(*path, st);
+	for (uint32_t i = 0; k->c->haproxy && i < k->c->haproxy->nfiles; i++)
+		found |= same_file(k->c->haproxy->file[i]->path.p, st);
+	return found;
+}
 
-		found = s && source_reads(s, st);
-		source_close(s);
-	}
+/* Do a sink, --rejects or an output before this one write to it? */
+static bool is_written(const struct check *k, uint32_t outputs, const struct stat *st)
+{
+	bool found = k->c->rejects && same_file(k->c->rejects, st);
+
+	for (uint32_t n = 0; n < outputs; n++)
+		found |= k->output[n].path && same_file(k->output[n].path, st);
+	for (uint32_t i = 0; i < k->c->nsinks; i++)
+		found |= slice_starts(k->c->sinks[i], SLICE("file:")) && is_path(slice_skip(k->c->sinks[i], 5), st);
 	return found;
 }
 
@@ -137,9 +175,8 @@ static bool empty_output(struct check *k, const struct options *o, uint32_t i, s
 
 	if (!mine->path || !mine->file || fstat(fileno(mine->file), &st) != 0 || !S_ISREG(st.st_mode))
 		return true;
-	for (uint32_t n = 0; n < i; n++)
-		if (k->output[n].path && same_file(k->output[n].path, &st))
-			err_set(err, EXIT_USAGE, "this file would be written twice");
+	if (is_written(k, i, &st))
+		err_set(err, EXIT_USAGE, "this file would be written twice");
 	if (is_read(k, o, &st))
 		err_set(err, EXIT_USAGE, "this file is being read: it can't be written too");
 	if (err->code == EXIT_DONE && ftruncate(fileno(mine->file), 0) != 0)

@@ -297,6 +297,22 @@ def an_interrupt_shows_what_was_found():
     expect(found["results"][0]["verdict"] == "passed" and found["requests"] > 0, out[:300])
 
 
+def settings(folder):
+    """No output takes the place of what configures the run, in a folder or on standard input neither"""
+    cfg, rules, formats = (os.path.join(folder, name) for name in ("c.d/a.cfg", "r", "formats"))
+    os.mkdir(os.path.dirname(cfg))
+    for path, text in ((rules, "status < 600\n"), (cfg, "frontend f\n mode http\n option httplog\n"), (formats, "# mine\n%ci %t %ST %Ta\n")):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        with open(rules, "rb") as stdin:
+            words = {cfg: ["--haproxy-cfg", os.path.dirname(cfg)], rules: [], formats: ["--format", formats]}[path]
+            done = subprocess.run([HASPAN, "check", "--rules", "-", "-o", "json=" + path, *words, LOG], stdin=stdin, env=ENV,
+                                  capture_output=True, timeout=60)
+        expect(b"is being read" in exits(done, 2).stderr, path, done.stderr.decode())
+        with open(path, encoding="utf-8") as f:
+            expect(f.read() == text, path)
+
+
 def outputs_go_where_they_are_told():
     """Several at once, each into its file; a full disk is exit 5"""
     with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
@@ -313,8 +329,12 @@ def outputs_go_where_they_are_told():
         exits(check("-o", "json=" + log, os.path.join(folder, "l*"), rules="status < 600"), 2)
         exits(check("-o", "json=" + log, "--rules", log, LOG), 2)
         exits(check("-o", "json=" + a, "-o", "people=" + a, LOG, rules="status < 600"), 2)
+        for words in (["--from", "follow:" + log], ["--from", "follow:" + log + "?start=end"], ["--baseline", "file:" + log, LOG],
+                      ["--baseline", os.path.join(folder, "l*"), LOG], ["--to", "file:" + log, LOG], ["--rejects", log, LOG]):
+            exits(check("-o", "json=" + log, *words, rules="status < 600"), 2)
         with open(log, "rb") as f, open(LOG, "rb") as g:
             expect(f.read() == g.read(), "the capture is gone")
+        settings(folder)
         # a mistake in the rules leaves no verdict of an earlier run
         exits(check("-o", "json=" + b, LOG, rules="stats < 600"), 3)
         expect(os.path.getsize(b) == 0, "an old verdict")
