@@ -2,7 +2,6 @@
 
 #include "baseline.h"
 #include "core/log.h"
-#include "core/stop.h"
 #include "core/term.h"
 #include "export/tree.h"
 #include "ingest/ingest.h"
@@ -241,20 +240,15 @@ static bool read_rules(struct check *k, const struct options *o, struct err *err
 	for (const struct option_value *v = o->v[OPTION_RULES].first; v; v = v->next)
 		if (!ruleset_add_file(k->rules, v->text.p, err))
 			return false;
+	for (uint32_t i = 0; i < k->c->nsources; i++)
+		if (slice_starts(k->c->sources[i], SLICE("udp://")))
+			ruleset_lossy(k->rules);
+	if (live_passed())
+		ruleset_lossy(k->rules);
 	return ruleset_close(k->rules, rejected_ok, ok != NULL, err);
 }
 
 /* ---- the verdict ---------------------------------------------------------------------------------------- */
-
-/* Files have an end of their own; who stops sources that have none wants to know what they brought. */
-static bool was_interrupted(const struct config *c)
-{
-	bool files = false;
-
-	for (uint32_t i = 0; i < c->nsources; i++)
-		files |= !live_names(c->sources[i]);
-	return files && stop_requested();
-}
 
 static struct run_counts counts(struct pipeline *p)
 {
@@ -264,7 +258,7 @@ static struct run_counts counts(struct pipeline *p)
 	return (struct run_counts){
 		.lines = a.total.lines, .requests = a.total.requests, .merged = a.total.merged, .other = a.total.other,
 		.rejected = a.total.rejected, .spans = a.total.spans, .truncated = a.total.truncated,
-		.invalid_contexts = a.total.invalid_contexts,
+		.invalid_contexts = a.total.invalid_contexts, .lost = pipeline_lost(p),
 	};
 }
 
@@ -278,7 +272,7 @@ static int judge(struct onlooker *o, struct pipeline *p, int code)
 	struct check *k = (struct check *)o;
 	struct run_counts run = counts(p);
 	struct buf sample = { .max = SAMPLE_MAX };
-	struct results r = { .interrupted = was_interrupted(k->c), .when_s = k->when_s, .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
+	struct results r = { .interrupted = pipeline_interrupted(p), .unreadable = pipeline_unreadable(p), .when_s = k->when_s, .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
 			     .colour = k->c->export.colour, .width = k->c->export.width, .version = HASPAN_VERSION };
 
 	pipeline_rejected(p, &sample);

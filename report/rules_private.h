@@ -99,6 +99,7 @@ struct ruleset {
 	struct check_rule *rule;		/* owned until it is closed, when the arena takes it */
 	uint32_t n, cap;
 	uint32_t files;
+	bool lossy;				/* a source may lose lines */
 	uint32_t nmemos;
 	uint32_t ngrouped, groups_each;
 	struct rules_part *total;		/* all parts that have been joined; NULL: none */

@@ -15,13 +15,14 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import unicodedata
 
-from lab import ENV, HASPAN, ROOT, Failure, expect
+from lab import ENV, HASPAN, ROOT, Failure, expect, free_port
 
 CASES = sorted(glob.glob(os.path.join(ROOT, "samples/check/*/")))
 LOG = os.path.join(ROOT, "samples/demo/haproxy.log")
@@ -313,6 +314,57 @@ def settings(folder):
             expect(f.read() == text, path)
 
 
+def a_stop_behind_the_end_is_none():
+    """All is read, and the export waits: SIGTERM interrupts no verdict"""
+    with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder, socket.create_server(("127.0.0.1", 0)) as hung:
+        path = os.path.join(folder, "rules")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("status < 600\n")
+        process = subprocess.Popen([HASPAN, "check", "-o", "json", "--rules", path, "--drain-timeout", "1s", "--to",
+                                    f"http://127.0.0.1:{hung.getsockname()[1]}", LOG], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, env=ENV)
+        hung.settimeout(60)
+        with hung.accept()[0] as asks:                  # the spans are on their way: the log is read by then
+            asks.recv(100)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            out = process.communicate(timeout=60)[0]
+    found = json.loads(out)
+    expect(process.returncode == 5 and found["passed"] and not found["interrupted"], process.returncode, out[:300])
+
+
+def lost_datagrams_fail():
+    """What the kernel dropped is in the results; a rule of one's own may allow it"""
+    with open(LOG, "rb") as f:
+        line = f.readline()
+    for rules, code in (("status < 600", 1), ("status < 600\nlost >= 1", 0)):
+        with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder, \
+             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            path, port = os.path.join(folder, "rules"), free_port()
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(rules + "\n")
+            words = ["-o", "json", "-o", "people=" + os.path.join(folder, "p"), "--rules", path, "--from",
+                     f"udp://127.0.0.1:{port}?rcvbuf=2K"]
+            process = subprocess.Popen([HASPAN, "check", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+            while b"listens on" not in process.stderr.readline():
+                expect(process.poll() is None, "it has ended")
+            process.send_signal(signal.SIGSTOP)
+            os.waitpid(process.pid, os.WUNTRACED)       # from here on nobody reads
+            for _ in range(300):
+                out.sendto(line, ("127.0.0.1", port))
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[0]
+            with open(os.path.join(folder, "p"), encoding="utf-8") as f:
+                people = f.read()
+        found = json.loads(said)
+        expect(process.returncode == code and found["passed"] == (code == 0) and not found["interrupted"], said)
+        expect(found["lost"] > 200 and found["lost"] + found["lines"] == 300, said)
+        expect(f", {found['lost']} lost;" in people, people)
+        own = [r for r in found["results"] if r["name"] == "lost datagrams"]
+        expect([r["verdict"] for r in own] == (["failed"] if code else []), said)
+
+
 def outputs_go_where_they_are_told():
     """Several at once, each into its file; a full disk is exit 5"""
     with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
@@ -380,7 +432,8 @@ def memory_is_bounded():
 TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
          rejected_lines_fail_unless_allowed, an_empty_capture_fails, sampling_hides_nothing, proposed_rules_hold,
          ten_thousand_rules_load_in_a_second, hostile_captures_are_inert, colours_are_for_terminals,
-         an_interrupt_shows_what_was_found, outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
+         an_interrupt_shows_what_was_found, a_stop_behind_the_end_is_none, lost_datagrams_fail,
+         outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
 
 
 def main():
