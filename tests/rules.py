@@ -333,6 +333,49 @@ def a_stop_behind_the_end_is_none():
     expect(process.returncode == 5 and found["passed"] and not found["interrupted"], process.returncode, out[:300])
 
 
+def listener(pid):
+    """The port on which it listens"""
+    mine = set()
+    for fd in glob.glob(f"/proc/{pid}/fd/*"):
+        with contextlib.suppress(OSError):
+            mine.add(os.readlink(fd))
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [row.split() for row in list(f)[1:]]
+    return next((int(r[1].split(":")[1], 16) for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in mine), None)
+
+
+def a_range_of_kafka_is_interrupted():
+    """It has an end: who stops before that gets no verdict. The broker is librdkafka's mock, in a haspan that serves it alone"""
+    broker = subprocess.Popen([HASPAN, "--to", "null", "--from", "kafka://127.0.0.1:1/t1?group=g&test.mock.num.brokers=1"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV)
+    try:
+        deadline = time.monotonic() + 30
+        while not (port := listener(broker.pid)):
+            expect(broker.poll() is None and time.monotonic() < deadline, "no mock broker")
+            time.sleep(0.05)
+        with open(LOG, "rb") as f:
+            log = f.read() * 2000
+        topic = f"kafka://127.0.0.1:{port}/t1"
+        subprocess.run([HASPAN, "--to", topic + "?encoding=raw"], input=log, capture_output=True, env=ENV, timeout=60, check=True)
+        found, done = results("--from", topic + "?until=end", rules="status < 600")
+        expect(done.returncode == 0 and found["passed"] and not found["interrupted"], done.stdout[:300])
+        with tempfile.NamedTemporaryFile(mode="w") as rules:
+            rules.write("status < 600\n")
+            rules.flush()
+            process = subprocess.Popen([HASPAN, "check", "-o", "json", "--rules", rules.name, "--rate", "10", "--from",
+                                        topic + "?until=end"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+            while b"sends nothing" not in process.stderr.readline():
+                expect(process.poll() is None, "it has ended")
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            out = process.communicate(timeout=60)[0]
+    finally:
+        broker.kill()
+        broker.wait()
+    found = json.loads(out)
+    expect(process.returncode == 1 and found["interrupted"] and not found["passed"], process.returncode, out[:300])
+
+
 def lost_datagrams_fail():
     """What the kernel dropped is in the results; a rule of one's own may allow it"""
     with open(LOG, "rb") as f:
@@ -432,7 +475,7 @@ def memory_is_bounded():
 TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
          rejected_lines_fail_unless_allowed, an_empty_capture_fails, sampling_hides_nothing, proposed_rules_hold,
          ten_thousand_rules_load_in_a_second, hostile_captures_are_inert, colours_are_for_terminals,
-         an_interrupt_shows_what_was_found, a_stop_behind_the_end_is_none, lost_datagrams_fail,
+         an_interrupt_shows_what_was_found, a_stop_behind_the_end_is_none, a_range_of_kafka_is_interrupted, lost_datagrams_fail,
          outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
 
 
