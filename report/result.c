@@ -70,6 +70,13 @@ const char *result_incomplete(const struct results *r)
 	       r->unreadable ? "not all of the input could be read: this is what was found in the rest" : NULL;
 }
 
+void result_measured(struct buf *out, const struct result *v)
+{
+	if (v->error > 0)
+		buf_slice(out, SLICE("≈ "));
+	result_value(out, v->unit, v->value);
+}
+
 void result_name(struct buf *out, const struct result *v)
 {
 	buf_slice(out, v->name);
