@@ -311,6 +311,7 @@ void ruleset_judge(struct ruleset *s, const struct run_counts *run, struct resul
 	for (uint32_t i = 0; i < s->n; i++)
 		judge_rule(&j, i);
 	out->v = j.v;
-	out->passed = out->broken == 0 && !out->interrupted;
+	out->lost = run->lost;
+	out->passed = out->broken == 0 && !out->interrupted && !out->unreadable;
 	buf_free(&j.text);
 }
