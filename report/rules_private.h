@@ -89,6 +89,8 @@ struct rules_part {
 	struct expr_memo *memo;
 	struct cell *cell;			/* of each rule */
 	struct rule_groups *groups;			/* of each rule with `by`; the others have none */
+	uint64_t *stopped;			/* of each rule: requests on which a pattern of it was stopped */
+	uint64_t stops;				/* such searches, of all rules */
 	struct buf draw;
 };
 

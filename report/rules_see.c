@@ -5,6 +5,7 @@
 #include "report/rules_private.h"
 
 #include "core/hash.h"
+#include "core/pattern.h"
 #include "export/tree.h"
 
 #include <stdio.h>
@@ -287,21 +288,34 @@ static struct slice group_name(const struct seen *s, char digits[24])
 
 /* ---- the watcher --------------------------------------------------------------------------------------- */
 
+/* One rule and one request. */
+static void see_rule(struct rules_part *p, uint32_t i, const struct record *rec, const struct trace *trace)
+{
+	const struct check_rule *r = &p->set->rule[i];
+	struct seen s = { p, r, &p->cell[i], rec, trace };
+	char digits[24];
+
+	if (r->where && !expr_true(r->where, rec, trace, p->memo))
+		return;
+	if (r->by)
+		s.cell = group_cell(&p->groups[i], group_name(&s, digits), r->nworst);
+	see_subject[r->subject](&s);
+}
+
 static void rules_see(void *arg, const struct record *rec, const struct trace *trace)
 {
 	struct rules_part *p = arg;
 	const struct ruleset *set = p->set;
-	char digits[24];
+	uint64_t before = pattern_stopped_here(), now;
 
 	for (uint32_t i = 0; i < set->n; i++) {
-		const struct check_rule *r = &set->rule[i];
-		struct seen s = { p, r, &p->cell[i], rec, trace };
-
-		if (r->subject == ABOUT_RUN || (r->where && !expr_true(r->where, rec, trace, p->memo)))
+		if (set->rule[i].subject == ABOUT_RUN)
 			continue;
-		if (r->by)
-			s.cell = group_cell(&p->groups[i], group_name(&s, digits), r->nworst);
-		see_subject[r->subject](&s);
+		see_rule(p, i, rec, trace);
+		now = pattern_stopped_here();
+		p->stopped[i] += now != before;
+		p->stops += now - before;
+		before = now;
 	}
 }
 
@@ -322,6 +336,7 @@ void rules_part_free(struct rules_part *p)
 		}
 	}
 	buf_free(&p->draw);
+	free(p->stopped);
 	free(p->groups);
 	free(p->cell);
 	free(p->memo);
@@ -341,7 +356,8 @@ static void *rules_part(struct watcher *w)
 	p->memo = calloc(s->nmemos + 1, sizeof(*p->memo));
 	p->cell = calloc(s->n, sizeof(*p->cell));
 	p->groups = s->ngrouped ? calloc(s->n, sizeof(*p->groups)) : NULL;
-	ok = p->memo && p->cell && (p->groups || !s->ngrouped);
+	p->stopped = calloc(s->n + 1, sizeof(*p->stopped));
+	ok = p->memo && p->cell && p->stopped && (p->groups || !s->ngrouped);
 	for (uint32_t i = 0; ok && s->ngrouped && i < s->n; i++)
 		if (s->rule[i].by) {
 			p->groups[i].max = s->groups_each;
@@ -381,7 +397,9 @@ static void rules_join(struct watcher *w, void *part)
 		s->total = p;
 		return;
 	}
+	s->total->stops += p->stops;
 	for (uint32_t i = 0; i < s->n; i++) {
+		s->total->stopped[i] += p->stopped[i];
 		cell_join(&s->total->cell[i], &p->cell[i], s->rule[i].nworst);
 		if (s->rule[i].by)
 			groups_join(&s->total->groups[i], &p->groups[i], s->rule[i].nworst);

@@ -155,6 +155,23 @@ def rejected_lines_fail_unless_allowed():
     exits(check("--rejected-ok", "2", rules="status < 600\nrejected < 2", stdin=log), 1)
 
 
+def a_stopped_pattern_passes_nothing():
+    """A text on which a pattern runs out of steps: neither ~ nor !~, an error of its rule, or of the run"""
+    line = "10.0.0.1:%d [21/Nov/2026:08:15:49.811] fe be/s 0/0/0/1/1 200 10 - - ---- 1/1/0/0/0 0/0 \"GET /%s! HTTP/1.1\"\n"
+    log = "".join(line % (1000 + i, "a" * 640 + "c../../etc/passwd") for i in range(20)).encode()
+    pattern = "\"^/(a|aa)+c?b|^/(a+)+c../../etc/passwd!?x?$|^/(a|a)+d\""
+    for text in (f"x: path !~ {pattern}", f"x: path ~ {pattern}, may be empty", f"x: status < 1 where path !~ {pattern}, may be empty",
+                 f"x: rate(path !~ {pattern}) <= 100%", f"x: status < 500 where path ~ {pattern} by backend, may be empty"):
+        for threads in "1", "3":
+            found, done = results("-j", threads, rules=text + "\nfine: status < 500", stdin=log)
+            verdicts = {r["name"]: r["verdict"] for r in found["results"]}
+            expect(verdicts == {"x": "error", "fine": "passed", "rejected lines": "passed"}, text, verdicts)
+            expect(done.returncode == 1 and "20 requests" in found["results"][0]["why"], found["results"][0])
+    for words in (["--drop", f"path ~ {pattern}"], ["--keep", f"path !~ {pattern}"], ["--grep", "(a|aa)+c?b|(a+)+c.x"]):
+        done = exits(check(*words, rules="fine: status < 500, may be empty", stdin=log), 1)
+        expect(b"patterns" in done.stdout and b"can't be told" in done.stdout, done.stdout.decode())
+
+
 def an_empty_capture_fails():
     """Nothing matched, whatever the rule, unless it may be empty"""
     exits(check(rules="status < 600", stdin=b""), 1)
@@ -358,7 +375,8 @@ def memory_is_bounded():
 
 
 TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
-         rejected_lines_fail_unless_allowed, an_empty_capture_fails, sampling_hides_nothing, proposed_rules_hold,
+         rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing, an_empty_capture_fails, sampling_hides_nothing,
+         proposed_rules_hold,
          ten_thousand_rules_load_in_a_second, hostile_captures_are_inert, colours_are_for_terminals,
          an_interrupt_shows_what_was_found, outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
 
