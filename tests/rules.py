@@ -223,7 +223,7 @@ def ten_thousand_rules_load_in_a_second():
 
 # ---------------------------------------------------------------- what others wrote
 
-HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 
 
 def hostile_captures_are_inert():
@@ -250,6 +250,26 @@ def hostile_captures_are_inert():
     shown = on_terminal(*words)[0].replace("\r\n", "\n")
     expect(colours.search(shown), "a terminal gets colours")
     expect(not HOSTILE.search(colours.sub("", shown)), repr(HOSTILE.search(colours.sub("", shown))))
+
+
+def no_command_reaches_a_runner():
+    """What GitHub's runner acts on, from paths, headers, backends and lines that are not understood: in no output, nor in messages"""
+    line = ("10.0.0.1:1 [21/Nov/2026:08:15:49.811] fe ::add-mask::b/s##[e] 0/0/0/1/1 503 10 - - ---- 1/1/0/0/0 0/0 "
+            "\"::error::GET /##[error]p?##[group]x=1 HTTP/1.1\"\n")
+    log = (line * 30 + "##[error]no line of HAProxy's\n::error::neither\n").encode()
+    rules = "status < 500\nby path: status < 500 by path\nstatus < 400 by backend\np99(Tr) < 0 by method"
+    said = [check("-o", form, rules=rules, stdin=log) for form in ("people", "json", "junit", "sarif", "github")]
+    for words in (["--to", "tree"], ["--to", "stats", "--by", "backend,path,method"], ["--to", "stats", "--by", "backend"],
+                  ["--to", "null", "--log-level", "debug"], ["explain"]):
+        words = ["explain", "-"] if words == ["explain"] else words
+        said.append(subprocess.run([HASPAN, *words], input=log, capture_output=True, env=ENV, timeout=60, check=False))
+    for i, done in enumerate(said):
+        text = done.stdout.decode() + done.stderr.decode()
+        expect("##[" not in text, done.args, text)
+        own = re.compile(r"\s*::(error|warning|notice) (file=|title=)") if i == 4 else re.compile("$.")
+        for out in text.splitlines():
+            expect(not out.strip().startswith("::") or own.match(out), done.args, out)
+    expect("#?[error]" in said[0].stdout.decode(), said[0].stdout.decode())
 
 
 def on_terminal(*words, env=None):
@@ -377,7 +397,8 @@ def memory_is_bounded():
 TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
          rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing, an_empty_capture_fails, sampling_hides_nothing,
          proposed_rules_hold,
-         ten_thousand_rules_load_in_a_second, hostile_captures_are_inert, colours_are_for_terminals,
+         ten_thousand_rules_load_in_a_second, hostile_captures_are_inert, no_command_reaches_a_runner,
+         colours_are_for_terminals,
          an_interrupt_shows_what_was_found, outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
 
 
