@@ -83,6 +83,8 @@ static struct slice sentence(struct judge *j, const struct check_rule *r, const 
 	if (v->verdict == RESULT_EMPTY)
 		buf_printf(&j->text, "no %s matched: say `may be empty` where that is right",
 			   r->unit == UNIT_LINES ? "line" : "request");
+	else if (v->verdict == RESULT_ERROR)
+		buf_lit(&j->text, "it can't be judged: this quantile is a negative number; min, max, mean and sum can");
 	else if (v->seen == 0 && r->may_be_empty && r->subject != ABOUT_RUN && r->subject != ABOUT_COUNT)
 		buf_lit(&j->text, "no request matched, as it may");
 	else if (v->measured)
@@ -116,6 +118,13 @@ static bool measured(const struct check_rule *r, const struct cell *c, __int128 
 	}
 }
 
+/* Sketches know no negative numbers: where a quantile is one of those, it can't be said which. */
+static bool is_negative_quantile(const struct check_rule *r, const struct cell *c, __int128 num)
+{
+	return r->subject == ABOUT_VALUE && r->measure == MEASURE_QUANTILE && c->negative && num == 0 &&
+	       (__int128)c->seen * r->ppm <= (__int128)c->negative * 1000000;
+}
+
 static void judge_measure(const struct check_rule *r, const struct cell *c, struct result *v)
 {
 	__int128 num, den;
@@ -125,6 +134,11 @@ static void judge_measure(const struct check_rule *r, const struct cell *c, stru
 	v->limit = (double)r->limit / (double)LIMIT_SCALE;
 	if (!measured(r, c, &num, &den)) {
 		v->verdict = r->may_be_empty ? RESULT_PASSED : RESULT_EMPTY;
+		v->measured = false;
+		return;
+	}
+	if (is_negative_quantile(r, c, num)) {
+		v->verdict = RESULT_ERROR;
 		v->measured = false;
 		return;
 	}

@@ -60,7 +60,8 @@ struct cell {
 	uint64_t seen, hits;			/* `hits`: break it, or are what it counts */
 	int64_t min, max;
 	__int128 sum;
-	struct sketch sketch;			/* of quantiles */
+	struct sketch sketch;			/* of quantiles; negative values are 0 in it */
+	uint64_t negative;			/* so many */
 	struct worst *worst;			/* owned; worst first, room for what its rule keeps; NULL: none yet */
 	uint32_t nworst;
 };
@@ -69,7 +70,7 @@ struct rule_group {
 	uint64_t hash;				/* of the whole name; it is what it is known by */
 	struct cell cell;
 	uint32_t len;
-	char name[RULE_GROUP_NAME_MAX];		/* its beginning */
+	char name[RULE_GROUP_NAME_MAX];		/* a longer one as cut_name makes it */
 };
 
 /*

@@ -4,6 +4,7 @@
  */
 #include "report/rules_private.h"
 
+#include "core/cut.h"
 #include "core/hash.h"
 #include "core/pattern.h"
 #include "export/tree.h"
@@ -166,6 +167,7 @@ static void see_value(const struct seen *s)
 	c->seen++;
 	beyond = !limit_holds(r, n, 1);
 	c->hits += beyond;
+	c->negative += n < 0;
 	if (r->measure == MEASURE_QUANTILE)
 		sketch_add(&c->sketch, n < 0 ? 0 : (uint64_t)n);
 	if (is_worth_seeing(r, beyond))
@@ -197,6 +199,7 @@ static void cell_join(struct cell *to, struct cell *from, uint32_t nworst)
 	}
 	to->seen += from->seen;
 	to->hits += from->hits;
+	to->negative += from->negative;
 	to->sum += from->sum;
 	sketch_merge(&to->sketch, &from->sketch);
 	for (uint32_t i = 0; i < from->nworst; i++) {
@@ -263,9 +266,7 @@ static struct cell *group_cell(struct rule_groups *g, struct slice name, uint32_
 	if (!group)
 		return &g->rest;
 	group->hash = hash;
-	group->len = (uint32_t)(name.len < RULE_GROUP_NAME_MAX ? name.len : RULE_GROUP_NAME_MAX);
-	if (name.len)
-		memcpy(group->name, name.p, group->len);
+	group->len = (uint32_t)cut_name(group->name, sizeof(group->name), name);
 	return &group->cell;
 }
 

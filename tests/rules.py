@@ -221,6 +221,39 @@ def ten_thousand_rules_load_in_a_second():
     exits(check("-o", "json=/dev/null", LOG, rules=rules), 1)
 
 
+REQUEST = "10.0.0.1:1 [21/Nov/2026:08:15:49.811] fe be/s 0/0/0/%s/1 200 10 - - ---- 1/1/0/0/0 0/0 {%s} \"GET /%s HTTP/1.1\"\n"
+HEADER = ["--format", "httplog", "--capture-request", "x-n"]
+
+
+def long_groups_stay_apart():
+    """Groups that begin alike for 200 bytes have names of their own, in a check and in statistics"""
+    log = "".join(REQUEST % (1, "", "é" * 100 + tail) for tail in ("/a", "/b", "/c")).encode()
+    found, _ = results(*HEADER, rules="a: status < 600 by path", stdin=log)
+    groups = [r["group"] for r in found["results"] if r["name"] == "a"]
+    expect(len(set(groups)) == 3 and all(re.search("é…[0-9a-f]{8}$", g) for g in groups), groups)
+    table = subprocess.run([HASPAN, *HEADER, "--to", "stats", "--by", "path"], input=log, capture_output=True,
+                           env=dict(ENV, COLUMNS="300"), timeout=60, check=False).stdout.decode()
+    expect(len(set(re.findall("…[0-9a-f]{8}", table))) == 3, table)
+
+
+def numbers_are_what_they_are():
+    """Large ones in JSON and in proposals, quantiles of negative ones"""
+    big = REQUEST % (9007199254740, "9007199254740992", "x")
+    found, _ = results(*HEADER, rules="a: max(http.request.header.x-n) >= 0\nb: rate(status < 500) > 0.1%", stdin=big.encode())
+    expect(found["results"][0]["value"] == 9007199254740992 and found["results"][1]["limit"] == 0.001, found["results"])
+    for ms in (9007199254740, 2 ** 53, 2 ** 53 - 1):
+        log = (REQUEST % (ms, "", "x")).encode()
+        done = check("--write-rules", *HEADER, stdin=log)
+        exits(check(*HEADER, rules=done.stdout, stdin=log), 0)
+    name = "http.request.header.x-n"
+    for values, quantile, verdict in (((-5,) * 9, "p50(%s) < 0", "error"), ((-5, -5, 7), "p50(%s) < 0", "error"),
+                                      ((-5, 7, 7), "p50(%s) == 7", "passed"), ((-5, 7, 7), "p0(%s) < 0", "error"),
+                                      ((-5, 0, 0, 9), "median(%s) == 0", "passed"), ((-5,) * 3, "max(%s) < 0", "passed")):
+        log = "".join(REQUEST % (1, v, "x") for v in values).encode()
+        found, _ = results(*HEADER, rules="a: " + quantile % name, stdin=log)
+        expect(found["results"][0]["verdict"] == verdict, values, quantile, found["results"][0])
+
+
 # ---------------------------------------------------------------- what others wrote
 
 HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
@@ -396,6 +429,7 @@ def memory_is_bounded():
 
 TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
          rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing, an_empty_capture_fails, sampling_hides_nothing,
+         long_groups_stay_apart, numbers_are_what_they_are,
          proposed_rules_hold,
          ten_thousand_rules_load_in_a_second, hostile_captures_are_inert, no_command_reaches_a_runner,
          colours_are_for_terminals,
