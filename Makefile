@@ -47,7 +47,7 @@ endif
 GEN      := $(BUILD)/gen
 CPPFLAGS += -I. -I$(GEN)
 SRC      := $(wildcard $(addsuffix /*.c,$(ROOMS))) options.c otel_env.c config.c ledger.c linetime.c pace.c progress.c \
-            baseline.c check.c completion.c explain.c sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard pipeline*.c doctor*.c control*.c)
+            baseline.c check.c completion.c explain.c misuse.c sandbox.c sandbox_landlock.c sandbox_seccomp.c $(wildcard pipeline*.c doctor*.c control*.c)
 PROTO    := $(GEN)/export/proto/trace.pb-c.c
 OBJ      := $(SRC:%.c=$(BUILD)/%.o) $(PROTO:.c=.o)
 UNITS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))

@@ -268,7 +268,8 @@ int check_main(struct settings *s, int argc, char **argv)
 	struct err err = { 0 };
 	int code;
 
-	k.names = (struct expr_names){ s->config.formats.v, s->config.formats.n };
+	k.names = (struct expr_names){ .format = s->config.formats.v, .nformats = s->config.formats.n,
+				       .no_routes = s->config.rules.nroutes == 0 };
 	k.proposes = o->v[OPTION_WRITE_RULES].first != NULL;
 	/* Trees stand indented below their rule. */
 	tree_setup(k.c->export.colour, k.c->export.width - 4);

@@ -82,17 +82,27 @@ static struct values values_of(enum option_id id)
 	return v;
 }
 
-/* The beginning of the help: what fits beside an option in a list. */
-static void brief(char out[64], const char *help)
-{
-	size_t n = strcspn(help, ";:("), most = 60;
+/* Fewer bytes than so many say whom it concerns, as in "check: …". */
+#define BRIEF_LEAST 12
+#define BRIEF_MOST 84
 
-	if (n > most)
-		for (n = most; n && help[n] != ' '; n--)
+/* The beginning of the help: what fits beside an option in a list. */
+static void brief(char out[BRIEF_MOST + 1], const char *help)
+{
+	size_t n = 0, comma = 0;
+
+	for (; help[n] && n < BRIEF_MOST && help[n] != ';'; n++) {
+		if (n >= BRIEF_LEAST && (strncmp(help + n, ": ", 2) == 0 || strncmp(help + n, " (", 2) == 0))
+			break;
+		if (n >= BRIEF_LEAST && strncmp(help + n, ", ", 2) == 0)
+			comma = n;
+	}
+	if (n == BRIEF_MOST)
+		for (n = comma ? comma : n; n && !comma && help[n] != ' '; n--)
 			;
-	while (n && strchr(" ,", help[n - 1]))
+	while (n && strchr(" ,:", help[n - 1]))
 		n--;
-	snprintf(out, 64, "%.*s", (int)n, help);
+	snprintf(out, BRIEF_MOST + 1, "%.*s", (int)n, help);
 }
 
 /* `s` within '…' of a shell; `also` are characters that want a backslash besides. */
@@ -213,7 +223,7 @@ static void zsh_option(enum option_id id)
 {
 	const struct option_row *r = options_row(id);
 	struct values v = r->arg ? values_of(id) : (struct values){ .more = NOTHING };
-	char help[64];
+	char help[BRIEF_MOST + 1];
 
 	brief(help, r->help);
 	printf("	'");
@@ -294,7 +304,7 @@ static void fish_option(const char *condition, enum option_id id)
 {
 	const struct option_row *r = options_row(id);
 	struct values v = { .more = NOTHING };
-	char help[64];
+	char help[BRIEF_MOST + 1];
 
 	brief(help, r->help);
 	printf("complete -c haspan -n '%s' -l %s", condition, r->name);
@@ -314,19 +324,32 @@ static void fish_option(const char *condition, enum option_id id)
 	printf("'\n");
 }
 
+/* Has the command no options of its own? */
+static bool takes_all(const char *command)
+{
+	for (int id = 0; id < OPTION_MAX; id++)
+		if (!options_takes(command, (enum option_id)id))
+			return false;
+	return true;
+}
+
 static void fish(void)
 {
 	const char *command;
-	char condition[80];
+	char condition[160] = "not __fish_seen_subcommand_from";
+	size_t n = strlen(condition);
 
 	printf("# haspan: completion for fish. Made by `haspan completion fish`.\n");
 	for (size_t i = 0; (command = options_command(i)); i++)
 		printf("complete -c haspan -n __fish_use_subcommand -a %s\n", command);
 	printf("complete -c haspan -n '__fish_seen_subcommand_from completion' -f -a 'bash zsh fish'\n");
+	for (size_t i = 0; (command = options_command(i)); i++)
+		if (!takes_all(command) && n < sizeof(condition))
+			n += (size_t)snprintf(condition + n, sizeof(condition) - n, " %s", command);
 	for (int id = 0; id < OPTION_MAX; id++)
-		fish_option("not __fish_seen_subcommand_from doctor explain formats completion", (enum option_id)id);
+		fish_option(condition, (enum option_id)id);
 	for (size_t i = 0; (command = options_command(i)); i++) {
-		if (options_takes(command, OPTION_TO))
+		if (takes_all(command))
 			continue;
 		snprintf(condition, sizeof(condition), "__fish_seen_subcommand_from %s", command);
 		for (int id = 0; id < OPTION_MAX; id++)

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "core/buf.h"
 #include "core/civil.h"
 #include "core/hex.h"
 #include "core/limits.h"
@@ -155,6 +156,14 @@ static bool maps(struct maker *m)
 
 /* ---- rooms ---------------------------------------------------------------------------------------------- */
 
+static bool has_frontend(const struct cfg *cfg)
+{
+	for (const struct cfg_section *s = cfg->section; s; s = s->next)
+		if (s->kind == CFG_FRONTEND || s->kind == CFG_LISTEN)
+			return true;
+	return false;
+}
+
 /* What --haproxy-cfg names; its smallest `len` unless the user gave one. */
 static bool haproxy_cfg(struct maker *m, uint64_t *log_len)
 {
@@ -172,6 +181,8 @@ static bool haproxy_cfg(struct maker *m, uint64_t *log_len)
 	m->c->haproxy = arena_alloc(m->arena, sizeof(*m->c->haproxy));
 	if (!cfg_read(m->c->haproxy, paths, n, m->arena, m->err))
 		return false;
+	if (!has_frontend(m->c->haproxy))
+		log_warn("--haproxy-cfg %s: there is no frontend in this configuration: no format comes from it", paths[0].p);
 	for (const struct cfg_note *note = m->c->haproxy->note; note; note = note->next)
 		log_debug("%s:%u: %s", note->place.file->path.p, note->place.line, note->text.p);
 	if (!value(m, OPTION_LOG_LEN) && cfg_log_len(m->c->haproxy))
@@ -257,7 +268,7 @@ static bool rules(struct maker *m)
 static bool keep_and_drop(struct maker *m)
 {
 	const struct option_value *keep = values(m, OPTION_KEEP), *drop = values(m, OPTION_DROP);
-	struct expr_names names = { m->c->formats.v, m->c->formats.n };
+	struct expr_names names = { .format = m->c->formats.v, .nformats = m->c->formats.n };
 	struct rules *r = &m->c->rules;
 
 	while (keep || drop) {
@@ -475,6 +486,22 @@ static bool tree_options(struct maker *m)
 	return true;
 }
 
+/* `--by a --by b` is `--by a,b`. */
+static struct slice joined(struct maker *m, const struct option_value *v)
+{
+	struct buf list = { .max = 65536 };
+	struct slice all;
+
+	for (const struct option_value *next = v; next; next = next->next) {
+		if (next != v)
+			buf_char(&list, ',');
+		buf_slice(&list, next->text);
+	}
+	all = arena_copy(m->arena, slice_of(list.p ? list.p : "", list.len));
+	buf_free(&list);
+	return v->next ? all : v->text;
+}
+
 /* `--to stats`. By route where there are some. */
 static bool stats(struct maker *m)
 {
@@ -487,9 +514,16 @@ static bool stats(struct maker *m)
 	*s = (struct stats_config){ .top = (uint32_t)top, .slowest = (uint32_t)slowest, .colour = m->c->export.colour,
 				    .width = m->c->export.width < 60 ? 60 : m->c->export.width };
 	if (by)
-		return stats_by(s, by->text, m->err) || options_blame(by, m->err);
+		return stats_by(s, joined(m, by), m->err) || options_blame(by, m->err);
 	return stats_by(s, m->c->rules.nroutes ? SLICE("frontend,backend,server,route") : SLICE("frontend,backend,server"),
 			m->err);
+}
+
+static bool hint_route(struct maker *m)
+{
+	if (m->c->stats && !m->c->rules.nroutes && stats_names(&m->c->stats_config, "route"))
+		log_warn("--by route: no --route names any, so that no request has one");
+	return true;
 }
 
 /* ---- replay --------------------------------------------------------------------------------------------- */
@@ -707,5 +741,5 @@ bool config_make(struct config *c, struct options *o, struct err *err)
 
 	otel_env(o);
 	return maps(&m) && formats(&m) && rules(&m) && keep_and_drop(&m) && picks(&m) && resource(&m) && exports(&m) &&
-	       stats(&m) && ends(&m) && tree_options(&m) && general(&m) && replay(&m) && live(&m) && privileges(&m);
+	       stats(&m) && ends(&m) && hint_route(&m) && tree_options(&m) && general(&m) && replay(&m) && live(&m) && privileges(&m);
 }

@@ -194,7 +194,13 @@ static void say_ends(const struct control *c)
 	for (uint32_t i = 0; i < pipeline_sources(c->pipeline); i++) {
 		const char *uri = pipeline_source_uri(c->pipeline, i);
 
-		log_info("%s %s", is_socket(slice_str(uri)) ? "listens on" : "reads", uri);
+		const char *bound = pipeline_source_bound(c->pipeline, i);
+
+		/* udp:// leaves out what it means */
+		if (strstr(uri, bound))
+			log_info("%s %s", is_socket(slice_str(uri)) ? "listens on" : "reads", uri);
+		else
+			log_info("listens on %s, which is %s", uri, bound);
 	}
 	pipeline_account(c->pipeline, &a);
 	for (uint32_t k = 0; k < a.nsinks; k++)

@@ -516,8 +516,10 @@ struct admin *admin_open(const char *where, struct err *err)
 	a->fd = -1;
 	for (size_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
 		a->client[i].fd = -1;
-	if (parse_place(where, &place, err) && is_free(&place, err) && listen_there(a, &place, err))
+	if (parse_place(where, &place, err) && is_free(&place, err) && listen_there(a, &place, err)) {
+		log_info("admin socket at %s", a->path);
 		return a;
+	}
 	admin_close(a);
 	return NULL;
 }

@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/term.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -166,9 +167,48 @@ static void wrapped(struct buf *out, const char *text, unsigned indent)
 	buf_char(out, '\n');
 }
 
-/* `again`: the lines were shown already. */
-static void finding(struct buf *out, const struct advice *a, const struct finding *f, bool again)
+/* PROFILE_LOG for a frontend that logs somewhere already: to the same place. */
+static void profile_log(struct buf *out, const struct cfg_log *log)
 {
+	bool ring = slice_starts(log->address, SLICE("ring@"));		/* it has a format of its own */
+
+	buf_lit(out, "    log ");
+	buf_slice(out, log->address);
+	buf_printf(out, " len %" PRIu64, log->len < PROFILE_LEN ? (uint64_t)PROFILE_LEN : log->len);
+	if (log->format.len || !ring) {
+		buf_lit(out, " format ");
+		buf_slice(out, log->format.len ? log->format : SLICE("rfc5424"));
+	}
+	buf_lit(out, " profile haspan ");
+	buf_slice(out, log->facility.len ? log->facility : SLICE("local0"));
+}
+
+/* The lines of an advice as they would stand for this proxy. */
+static void advice_lines(struct buf *out, const struct look *l, const struct advice *a)
+{
+	const struct cfg_log *log = NULL;
+
+	for (uint32_t i = 0; i < l->p->nlogs && !log; i++)
+		if (log_takes_traffic(&l->p->log[i]))
+			log = &l->p->log[i];
+	for (struct slice rest = slice_str(a->lines ? a->lines : ""); rest.len;) {
+		struct slice line = slice_cut(&rest, '\n');
+
+		if (log && slice_eq(line, SLICE(PROFILE_LOG)))
+			profile_log(out, log);
+		else
+			buf_slice(out, line);
+		buf_char(out, '\n');
+	}
+}
+
+/* `again`: the lines were shown already. */
+static void finding(struct buf *out, const struct look *l, enum advice_id id, bool again)
+{
+	const struct advice *a = &advice_table[id];
+	const struct finding *f = &l->finding[id];
+	struct buf lines = { .max = OUT_MAX };
+
 	buf_printf(out, "  %s %-10s %s", severity_sign[a->severity], severity_name[a->severity], a->what);
 	if (f->detail.len) {
 		buf_lit(out, ": ");
@@ -181,14 +221,17 @@ static void finding(struct buf *out, const struct advice *a, const struct findin
 	}
 	buf_char(out, '\n');
 	wrapped(out, a->why, 15);
-	if (a->lines && again)
+	if (a->lines && again) {
 		buf_lit(out, "                   (as above)\n");
-	else if (a->lines)
-		for (struct slice rest = slice_str(a->lines); rest.len;) {
-			buf_lit(out, "                   ");
-			buf_slice(out, slice_cut(&rest, '\n'));
-			buf_char(out, '\n');
-		}
+		return;
+	}
+	advice_lines(&lines, l, a);
+	for (struct slice rest = slice_of(lines.p, lines.len); rest.len;) {
+		buf_lit(out, "                   ");
+		shown(out, slice_cut(&rest, '\n'));
+		buf_char(out, '\n');
+	}
+	buf_free(&lines);
 }
 
 static void findings(struct buf *out, const struct look *l, uint64_t *told)
@@ -196,7 +239,7 @@ static void findings(struct buf *out, const struct look *l, uint64_t *told)
 	for (int severity = 0; severity < SEVERITY_MAX; severity++)
 		for (int id = 0; id < ADVICE_MAX; id++)
 			if (look_found(l, (enum advice_id)id) && (int)advice_table[id].severity == severity) {
-				finding(out, &advice_table[id], &l->finding[id], *told >> id & 1);
+				finding(out, l, (enum advice_id)id, *told >> id & 1);
 				*told |= UINT64_C(1) << id;
 			}
 }
@@ -276,8 +319,12 @@ static void json_lines(struct buf *out, struct slice lines)
 	buf_char(out, ']');
 }
 
-static void json_advice(struct buf *out, const struct advice *a, const struct finding *f)
+static void json_advice(struct buf *out, const struct look *l, enum advice_id id)
 {
+	const struct advice *a = &advice_table[id];
+	const struct finding *f = &l->finding[id];
+	struct buf lines = { .max = OUT_MAX };
+
 	buf_printf(out, "{\"id\":\"%s\",\"severity\":\"%s\",", a->id, severity_name[a->severity]);
 	json_member(out, "what", slice_str(a->what));
 	json_member(out, "why", slice_str(a->why));
@@ -288,7 +335,9 @@ static void json_advice(struct buf *out, const struct advice *a, const struct fi
 		buf_char(out, ',');
 	}
 	buf_lit(out, "\"lines\":");
-	json_lines(out, slice_str(a->lines ? a->lines : ""));
+	advice_lines(&lines, l, a);
+	json_lines(out, slice_of(lines.p, lines.len));
+	buf_free(&lines);
 	buf_char(out, '}');
 }
 
@@ -346,7 +395,7 @@ static void as_json(struct buf *out, const struct look *l, const struct edits *e
 		if (look_found(l, (enum advice_id)id)) {
 			if (!first)
 				buf_char(out, ',');
-			json_advice(out, &advice_table[id], &l->finding[id]);
+			json_advice(out, l, (enum advice_id)id);
 			first = false;
 		}
 	buf_lit(out, "],\"edits\":[");

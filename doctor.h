@@ -32,6 +32,10 @@ extern const struct advice {
 	const char *what, *why, *lines;
 } advice_table[ADVICE_MAX];
 
+/* The line of an advice that stands for where a frontend logs to, and the least length of such a line. */
+#define PROFILE_LEN 8192
+#define PROFILE_LOG "    log 127.0.0.1:514 len 8192 format rfc5424 profile haspan local0"
+
 struct finding {
 	const struct cfg_directive *by;		/* what it is about; NULL: nothing that stands there */
 	struct slice detail;			/* which of them, or what the compiler said; may be empty */

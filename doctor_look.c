@@ -10,7 +10,7 @@ static const char profile_text[] = "log-profile haspan\n"
 #include "formats/profile.def"
 #undef PROFILE
 	"frontend ...\n"
-	"    log 127.0.0.1:514 len 8192 format rfc5424 profile haspan local0\n"
+	PROFILE_LOG "\n"
 	"    log-steps all";
 
 const struct advice advice_table[ADVICE_MAX] = {

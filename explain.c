@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Bytes of a message that are quoted at once, and columns of the picture of the timers. */
 #define WINDOW 100
@@ -421,11 +422,26 @@ static bool explain_input(struct explainer *x, bool *all)
 	return ok;
 }
 
+/* A path, where a line is expected. */
+static bool refuse_file(const char *line)
+{
+	if (access(line, F_OK) != 0)
+		return false;
+	log_error("%s: this is a file: tail -1 %s | haspan explain", line, line);
+	return true;
+}
+
 int explain(const struct config *c, char **lines, int n)
 {
 	struct explainer *x = calloc(1, sizeof(*x));
 	struct err err = { 0 };
 	bool all = true, ok = x != NULL;
+
+	for (int i = 0; i < n; i++)
+		if (refuse_file(lines[i])) {
+			free(x);
+			return EXIT_USAGE;
+		}
 
 	if (!ok || !rebuilder_init(&x->rebuilder, &c->rules, c->timezone, &err)) {
 		err_set(&err, EXIT_CONFIG, "out of memory");
@@ -438,6 +454,8 @@ int explain(const struct config *c, char **lines, int n)
 	unwrapper_init(&x->unwrapper);
 	parser_init(&x->parser, &c->formats);
 	merge_init(&x->merge);
+	if (n == 0 && isatty(STDIN_FILENO))
+		log_info("reads log lines from the terminal: paste one, and end with Ctrl-D");
 	for (int i = 0; ok && i < n; i++) {
 		if (i)
 			putchar('\n');

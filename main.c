@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "doctor.h"
 #include "explain.h"
+#include "misuse.h"
 
 #include <fcntl.h>
 #include <malloc.h>
@@ -20,22 +21,29 @@
 static int first_words(void)
 {
 	fputs("haspan turns HAProxy's log lines into OpenTelemetry traces.\n"
-	      "  haspan haproxy.log                              show them as trees\n"
+	      "  haspan haproxy.log                              show them as trees; --to stats sums them up\n"
 	      "  haspan --to http://localhost:4318 haproxy.log   send them to Jaeger, Tempo or a collector\n"
-	      "  haspan --to file:spans.jsonl haproxy.log.gz     write OTLP JSON lines\n"
+	      "  haspan check --rules RULES haproxy.log          hold them against rules, for CI\n"
+	      "  haspan doctor haproxy.cfg                       what HAProxy should log; explain LINE: what one says\n"
 	      "  haspan --help                                   all options\n", stderr);
 	return EXIT_USAGE;
 }
 
-/* `haspan status`: a word that is no command is taken for a file. Say so, where it is none. */
-static bool is_misspelt(const struct options *o)
+static int fail(const struct err *err)
 {
-	const char *word = o->noperands ? o->operands[0] : "-";
+	err_print(err);
+	return (int)err->code;
+}
 
-	if (strspn(word, "abcdefghijklmnopqrstuvwxyz") != strlen(word) || access(word, F_OK) == 0)
-		return false;
-	log_error("%s: no such file, and no such command: haspan has run, check, doctor, explain, formats, completion and help", word);
-	return true;
+/* On a terminal, and nothing says what to read: who typed options meant a file. */
+static int no_file(const struct options *o)
+{
+	const char *command = strcmp(o->command, "run") ? o->command : "";
+
+	if (o->nvalues == 0 && !*command)
+		return first_words();
+	log_error("no FILE given: haspan%s%s [OPTION]... haproxy.log, or - to type lines", *command ? " " : "", command);
+	return EXIT_USAGE;
 }
 
 static int completion(const struct options *o)
@@ -73,20 +81,18 @@ static int dispatch(struct settings *s, int argc, char **argv)
 	}
 	if (strcmp(o->command, "completion") == 0)
 		return completion(o);
+	if (!misuse_word(o, &err) || !misuse_flags(o, &err))
+		return fail(&err);
 	if (strcmp(o->command, "doctor") == 0)
 		return doctor_main(o);
-	if (strcmp(o->command, "run") == 0 && is_misspelt(o))
-		return EXIT_INPUT;
-	if (!config_make(c, o, &err) || !zone_prepare(c->timezone, &err)) {
-		err_print(&err);
-		return (int)err.code;
-	}
+	if (!config_make(c, o, &err) || !zone_prepare(c->timezone, &err))
+		return fail(&err);
 	if (strcmp(o->command, "explain") == 0)
 		return explain(c, o->operands, o->noperands);
+	if (!c->check_only && live_passed() == 0 && misuse_waits(o))
+		return no_file(o);
 	if (strcmp(o->command, "check") == 0)
 		return check_main(s, argc, argv);
-	if (o->noperands == 0 && !o->v[OPTION_FROM].first && !c->check_only && isatty(STDIN_FILENO))
-		return first_words();
 	return control_run(s, argc, argv, NULL);
 }
 

@@ -324,7 +324,7 @@ static void help_option(int id)
 /* Commands that take few of the options, which are named from the first to OPTION_MAX. */
 static const struct command_help {
 	const char *name, *text;
-	enum option_id options[24];
+	enum option_id options[32];
 } command_helps[] = {
 	{ "explain",
 	  "haspan explain [OPTION]... [LINE]...\n\n"
@@ -340,8 +340,8 @@ static const struct command_help {
 	  "--write-rules proposes some from a good capture. Input and formats are as of haspan run.\n"
 	  "Exit: 0 all rules of severity error hold, 1 one does not, 2 usage, 3 rules or formats, 4 input.\n",
 	  { OPTION_RULES, OPTION_REJECTED_OK, OPTION_OUTPUT, OPTION_BASELINE, OPTION_BASELINE_ALPHA, OPTION_BASELINE_EFFECT,
-	    OPTION_BASELINE_SHIFT, OPTION_BASELINE_FAILURES, OPTION_WRITE_RULES, OPTION_FORMAT, OPTION_HAPROXY_CFG,
-	    OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_TIMEZONE, OPTION_ROUTE, OPTION_REJECTS, OPTION_TO, OPTION_THREADS,
+	    OPTION_BASELINE_SHIFT, OPTION_BASELINE_FAILURES, OPTION_WRITE_RULES, OPTION_FROM, OPTION_FORMAT, OPTION_HAPROXY_CFG,
+	    OPTION_MAP, OPTION_CAPTURE_REQUEST, OPTION_CAPTURE_RESPONSE, OPTION_LOG_LEN, OPTION_TIMEZONE, OPTION_ROUTE, OPTION_REJECTS, OPTION_TO, OPTION_THREADS,
 	    OPTION_CONFIG, OPTION_CHECK, OPTION_MAX } },
 	{ "doctor",
 	  "haspan doctor [OPTION]... CFG...\n\n"

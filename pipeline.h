@@ -76,6 +76,8 @@ enum source_state { SOURCE_WAITING, SOURCE_READING, SOURCE_DISABLED, SOURCE_ENDE
 uint32_t pipeline_sources(const struct pipeline *p);
 /* For people, and the label of its metrics: as it was configured, but without secrets. */
 const char *pipeline_source_uri(const struct pipeline *p, uint32_t i);
+/* Where its socket is bound, as in 127.0.0.1:514; empty when it has none. */
+const char *pipeline_source_bound(const struct pipeline *p, uint32_t i);
 enum source_state pipeline_source_state(const struct pipeline *p, uint32_t i);
 
 /*

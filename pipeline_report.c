@@ -60,6 +60,11 @@ const char *pipeline_source_uri(const struct pipeline *p, uint32_t i)
 	return live_names(slice_str(p->uri[i])) ? live_uri(p->live, p->live_number[i]) : p->uri[i];
 }
 
+const char *pipeline_source_bound(const struct pipeline *p, uint32_t i)
+{
+	return live_names(slice_str(p->uri[i])) ? live_bound(p->live, p->live_number[i]) : "";
+}
+
 uint64_t pipeline_rejected(struct pipeline *p, struct buf *sample)
 {
 	uint64_t rejected;
@@ -176,12 +181,28 @@ static void hint(const struct pipeline *p)
 	buf_free(&shown);
 }
 
+/* Who keeps some wants no others, and the sampler lets them all go. */
+static void hint_keep(const struct pipeline *p)
+{
+	uint64_t decided = 0;
+
+	for (uint32_t i = 0; i < p->nrules; i++) {
+		if (!p->c->rules.rule[i].keep)
+			return;
+		decided += p->rules[i].requests;
+	}
+	if (p->nrules && decided < p->total.requests && p->total.unsampled == 0 && p->total.filtered == 0)
+		log_warn("--keep alone leaves nothing out: add --sampler always_off, or --drop 'not (...)'");
+}
+
 int pipeline_exit_code(struct pipeline *p)
 {
 	int code = p->c->strict && p->total.rejected ? EXIT_CHECK : EXIT_DONE;
 
-	if (!p->err || p->err->code == EXIT_DONE)
+	if (!p->err || p->err->code == EXIT_DONE) {
 		hint(p);
+		hint_keep(p);
+	}
 	if (!rules_found(p))
 		code = EXIT_CHECK;
 	if (p->rejects_failed)

@@ -111,7 +111,7 @@ bool rules_found(const struct pipeline *p)
 	if (p->live || p->found.requests || (!pick->by_id && !pick->grep))
 		return true;
 	log_warn(pick->by_id && pick->grep ? "no request fits both --trace and --grep" : pick->by_id ?
-		 "no request is of this trace: --trace wants the first digits, at least 8, of an id as trees and spans show it" :
+		 "no request is of this trace: trees and spans show the ids that there are" :
 		 "no line of a request fits --grep, which is a regular expression; (?i) in front of it ignores case");
 	return false;
 }

@@ -371,6 +371,13 @@
 #define COMPARE_NAME_MAX 256
 #define COMPARE_FEW 20
 
+/*
+ * --write-rules: of fewer requests, or where a share may be larger than this (in percent), a rule is proposed as a comment.
+ * A few requests say little about the next ones, and where a tenth fails a rule would make that the normal case.
+ */
+#define PROPOSE_FEW 20
+#define PROPOSE_SHARE_MAX 20
+
 /* Rules files of `haspan check`: all rules together, a line of one, a file. 10,000 rules load in a fraction of a second. */
 #define CHECK_RULES_MAX 20000
 #define CHECK_LINE_MAX ((size_t)16 * 1024)
@@ -425,8 +432,15 @@
 #define SKETCH_STEP 32
 
 /*
- * --to stats: names in --by, bytes of each that are kept (core/cut.h), and how many groups are told apart. Names of a
- * configuration are hundreds; paths have no end. A group takes 1 to 2 KiB as a rule, and each worker may hold twice as many.
+ * As long as there are no more different numbers than this, each is kept as it was beside its bin, 16 bytes each: a few
+ * requests, or many of one length, are told exactly.
+ */
+#define SKETCH_SINGLES 16
+#define SKETCH_SINGLES_BYTES ((size_t)SKETCH_SINGLES * 16)
+
+/*
+ * --to stats: names in --by, bytes of each that are kept (core/cut.h), and how many groups are told apart. Names of a configuration
+ * are hundreds; paths have no end. A group takes 1 to 2 KiB as a rule, and each worker may hold twice as many.
  */
 #define STATS_BY_MAX 8
 #define STATS_NAME_MAX 120

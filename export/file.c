@@ -34,11 +34,13 @@ static bool write_all(int fd, const char *p, size_t n)
 	return true;
 }
 
-/* A reader that has seen enough (`| head`) is no mishap: end, without a word. */
+/* A reader that has seen enough (`| head`) is no mishap; why spans were dropped must be said all the same. */
 static void write_failed(struct file_sink *f)
 {
 	f->sink.failed = true;
-	if (errno != EPIPE)
+	if (errno == EPIPE)
+		log_info("the reader of %s went away", f->fd == STDOUT_FILENO ? "standard output" : f->sink.uri);
+	else
 		log_error("cannot write to %s: %m", f->sink.uri);
 }
 

@@ -290,8 +290,8 @@ static void say_gave_up(struct http_sink *s, uint64_t held)
 		log_error("%s: %s; gave up with %" PRIu64 " spans held: %" PRIu64 " are kept in the spool, %" PRIu64
 			  " are not, and come again only if their lines do", s->e.shown, why, held, kept, held - kept);
 	else
-		log_error("%s: %s; gave up with %" PRIu64 " spans held: run haspan again when a collector listens there, or let "
-			  "--spool DIR keep them", s->e.shown, why, held);
+		log_error("%s: %s; gave up with %" PRIu64 " spans held: run haspan again when %s, or let --spool DIR keep them",
+			  s->e.shown, why, held, s->mend ? "that is mended" : "a collector listens there");
 }
 
 static void http_finish(struct sink *sink)

@@ -41,14 +41,37 @@ void http_account(struct http_sink *s, struct sink_tally *out, size_t *bytes)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* What is to be done about it, where the collector's words, or the library's, do not tell; or NULL. */
+static const char *hint_of(const struct post_answer *a)
+{
+	static const struct { const char *fault, *hint; } known[] = {
+		{ "HTTP/0.9", "this looks like gRPC; OTLP over HTTP is usually at port 4318" },
+		{ "wrong version number", "TLS is not spoken there: is it http://?" },
+	};
+
+	for (size_t i = 0; a->status == 0 && i < sizeof(known) / sizeof(known[0]); i++)
+		if (strstr(a->fault, known[i].fault))
+			return known[i].hint;
+	if (a->status == 404 || a->status == 405)
+		return "is the path right? It is /v1/traces unless the URL has another one, or ?exact=true";
+	return a->status == 401 || a->status == 403 ? "check the credentials" : NULL;
+}
+
 /* Remember, in words, why the collector did not take a batch. */
 static void note_reason(struct http_sink *s, const struct post_answer *a, const char *message)
 {
+	const char *hint = hint_of(a);
+	size_t n;
+
 	if (a->status == 0)
 		snprintf(s->reason, sizeof(s->reason), "%s", a->fault);
 	else
 		snprintf(s->reason, sizeof(s->reason), "answered %d%s%s", a->status,
 			 *message ? ": " : "", message);
+	n = strlen(s->reason);
+	if (hint)
+		snprintf(s->reason + n, sizeof(s->reason) - n, " (%s)", hint);
+	s->mend = hint != NULL;
 }
 
 static void note_failure(struct http_sink *s, const struct post_answer *a)
@@ -276,7 +299,7 @@ static void hold_batch(struct http_sink *s, struct lane *lane)
 		s->gate_ms = lane->due_ms;
 	s->failures++;
 	s->retrying = true;
-	say_held(s, SAY_AUTH, "; check the credentials");
+	say_held(s, SAY_AUTH, "");
 }
 
 /* Two batches in place of one, and a word to the wires behind it not to join to that size for now. */

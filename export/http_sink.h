@@ -65,6 +65,7 @@ struct http_sink {
 	bool blocked;			/* the input waits for room */
 	bool quit;			/* nobody waits for answers any more */
 	int64_t stop_ms;		/* when a stop was first seen; 0: not yet */
+	bool mend;			/* it answers: something is to be mended before it is tried again */
 	char reason[320];		/* of the last failure; the thread's own while it runs */
 
 	/* The thread's own: */

@@ -29,13 +29,22 @@ static bool is_address(struct slice uri)
 static void refuse(struct slice uri, struct err *err)
 {
 	struct slice scheme = slice_of(uri.p, slice_find(uri, ':'));
+	size_t web = slice_starts(uri, SLICE("https")) ? 5 : slice_starts(uri, SLICE("http")) ? 4 : 0, slashes = 0;
 
+	/* http//HOST, http:/HOST: what stands behind it is not repeated. */
+	for (size_t i = web; web && i < uri.len && strchr(":/", uri.p[i]); i++)
+		slashes++;
+	if (slashes)
+		scheme.len = web;
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
 		if (slice_starts(later[i], scheme)) {
-			err_at(err, EXIT_USAGE, uri.p, scheme.len, 0, "this version has no such sink yet");
+			err_at(err, EXIT_USAGE, uri.p, scheme.len, 0, "this version has no such sink yet%s",
+			       slice_starts(scheme, SLICE("grpc")) ? ": OTLP goes over HTTP, as in http://HOST:4318" : "");
 			return;
 		}
-	if (is_address(uri))
+	if (slashes && slashes < 3)
+		err_at(err, EXIT_USAGE, uri.p, scheme.len, 0, "no such sink: expected %.*s://HOST:4318", (int)web, uri.p);
+	else if (is_address(uri))
 		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "no such sink: did you mean http://%.*s?", (int)uri.len, uri.p);
 	else if (scheme.len == uri.len && slice_find(uri, '.') < uri.len)
 		err_at(err, EXIT_USAGE, uri.p, uri.len, 0, "no such sink: did you mean file:%.*s?", (int)uri.len, uri.p);

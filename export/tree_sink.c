@@ -131,7 +131,7 @@ static void tree_submit(struct sink *sink, struct wire *w)
 	leave_out(s, left_out + spans);		/* and those that nobody drew */
 	send(s);
 	if (s->limit && s->drawn == s->limit && !sink->done) {
-		log_info("--limit: %" PRIu32 " requests are drawn", s->limit);
+		log_info("--limit: %" PRIu32 " request%s drawn", s->limit, s->limit == 1 ? " is" : "s are");
 		sink->done = true;
 	}
 	w->bytes.len = 0;

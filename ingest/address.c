@@ -184,6 +184,16 @@ const char *address_name(const struct sockaddr_storage *a, char out[ADDRESS_TEXT
 	return out;
 }
 
+void address_bound(int fd, char out[ADDRESS_TEXT])
+{
+	struct sockaddr_storage a = { 0 };
+	socklen_t n = sizeof(a);
+
+	*out = '\0';
+	if (getsockname(fd, (struct sockaddr *)&a, &n) == 0)
+		address_name(&a, out);
+}
+
 /* ---- sockets ----------------------------------------------------------------------------------------- */
 
 static int take_passed(const struct address *at, int type)

@@ -48,4 +48,7 @@ int address_bind(const struct address *at, int type, bool reuseport, bool *passe
 #define ADDRESS_TEXT 64
 const char *address_name(const struct sockaddr_storage *a, char out[ADDRESS_TEXT]);
 
+/* The same of where a socket is bound; empty when that is not known. */
+void address_bound(int fd, char out[ADDRESS_TEXT]);
+
 #endif

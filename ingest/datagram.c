@@ -378,6 +378,7 @@ struct port *udp_open(struct live *l, struct slice uri, struct slice rest, struc
 		return NULL;
 	}
 	start(d, fd);
+	address_bound(fd, d->port.bound);
 	ask_buffer(d, uri, bytes);
 	if (passed && d->drops_seen)
 		log_info("%.*s: %u datagrams were dropped before this socket was passed on; they are not counted here",

@@ -348,11 +348,21 @@ static bool add_path(struct source *s, const char *path)
 	return s->paths[s->npaths++] != NULL;
 }
 
+static const struct { const char *scheme, *advice; } sockets[] = {
+	{ "tcp:", "; expected tcp://HOST:PORT, as in tcp://127.0.0.1:5514" },
+	{ "udp:", "; expected udp://HOST:PORT, as in udp://127.0.0.1:5514" },
+	{ "tls:", "; expected tls://HOST:PORT, as in tls://127.0.0.1:6514" },
+};
+
 /* Where somebody who begins finds HAProxy's log, and why he may not read it. */
-static const char *advice(int error)
+static const char *advice(int error, const char *path)
 {
+	/* tcp:5514 */
+	for (size_t i = 0; error == ENOENT && i < sizeof(sockets) / sizeof(sockets[0]); i++)
+		if (strncmp(path, sockets[i].scheme, 4) == 0)
+			return sockets[i].advice;
 	return error == ENOENT ? "; HAProxy's log is often /var/log/haproxy.log, or in the journal: journalctl -u haproxy | haspan" :
-	       error == EACCES ? "; many systems let the group adm read logs" : "";
+	       error == EACCES && !*err_denied("%m", error) ? "; many systems let the group adm read logs" : "";
 }
 
 static bool expand(struct source *s, const char *path, struct err *err)
@@ -364,7 +374,7 @@ static bool expand(struct source *s, const char *path, struct err *err)
 	struct stat st;
 
 	if (literal && (access(path, R_OK) != 0 || stat(path, &st) != 0)) {
-		err_set(err, EXIT_INPUT, "cannot open it: %m%s", advice(errno));
+		err_set(err, EXIT_INPUT, "cannot open it: %m%s", advice(errno, path));
 		return err_where(err, "%s", path);
 	}
 	if (literal && S_ISDIR(st.st_mode)) {

@@ -202,6 +202,9 @@ static bool resume(struct follow *f, struct next *n)
 		log_warn("follow:%s: the file that was read last (inode %llu) is gone: lines that stood behind its byte %llu "
 			 "are lost; going on with %s", f->path, (unsigned long long)f->resume.ino,
 			 (unsigned long long)f->resume.offset, n->path);
+	else
+		log_info("follow:%s: going on at byte %llu%s%s", f->path, (unsigned long long)n->offset,
+			 n->rotated ? " of " : "", n->rotated ? n->path : "");
 	return true;
 }
 

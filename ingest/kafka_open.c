@@ -122,6 +122,9 @@ static bool split_topics(const struct kafka_source *k, struct topics *t, struct 
 		if (t->n == TOPICS_MAX)
 			return err_set(err, EXIT_USAGE, "kafka://: more than %d topics: name them by a pattern, ^…",
 				       TOPICS_MAX);
+		for (uint32_t i = 0; i < t->n; i++)
+			if (strcmp(t->v[i], topic) == 0)
+				return err_set(err, EXIT_USAGE, "kafka://: the topic %s stands there twice", topic);
 		t->patterns |= *topic == '^';
 		t->v[t->n++] = topic;
 	}

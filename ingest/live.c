@@ -569,6 +569,11 @@ const char *live_uri(const struct live *l, uint32_t source)
 	return l->source[source]->uri;
 }
 
+const char *live_bound(const struct live *l, uint32_t source)
+{
+	return l->source[source]->bound;
+}
+
 void live_metrics(struct live *l, struct metrics *m)
 {
 	for (uint32_t i = 0; i < l->nsources; i++) {

@@ -90,6 +90,9 @@ bool live_reload(struct live *l, const struct live_config *c, struct err *err);
 /* The label of a source's numbers: its URI for people, without secrets. Lent until live_free. */
 const char *live_uri(const struct live *l, uint32_t source);
 
+/* The address and port that its socket is bound to; empty when it has none. For people. Lent until live_free. */
+const char *live_bound(const struct live *l, uint32_t source);
+
 /* Each source's numbers, labelled with its URI; any thread. */
 void live_metrics(struct live *l, struct metrics *m);
 

@@ -6,6 +6,7 @@
 #ifndef INGEST_PORT_H
 #define INGEST_PORT_H
 
+#include "ingest/address.h"
 #include "ingest/live.h"
 
 struct port;
@@ -55,6 +56,7 @@ struct port {
 	struct port *parent;		/* of a connection: its listener; counts go there */
 	char *uri;			/* for people; owned by live.c; NULL for connections. What open left there, or all */
 	uint32_t source;		/* number of the source; a connection has its listener's */
+	char bound[ADDRESS_TEXT];	/* of a socket with an address: where it is; for people */
 	int fd;				/* watched for input (level-triggered), or -1 */
 	bool impatient;			/* a source: what comes must be read at once, there is no room for more */
 	int64_t due_ms;			/* when tick is called; 0: never */

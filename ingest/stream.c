@@ -611,6 +611,7 @@ static bool bind_listener(struct listener *l, const struct address *at, bool reu
 		return false;
 	if (!passed && listen(l->fd, backlog) != 0)
 		return err_set(err, EXIT_INPUT, "cannot listen on %s: %m", address_name(&at->a, name));
+	address_bound(l->fd, l->port.bound);
 	return true;
 }
 

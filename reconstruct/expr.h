@@ -21,6 +21,7 @@ struct expr;
 struct expr_names {
 	struct format *const *format;
 	uint32_t nformats;
+	bool no_routes;			/* no --route: `route` is never there */
 };
 
 /* Where a format keeps a header or a named field; found once for each format in a row. One array per worker. */

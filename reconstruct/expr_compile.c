@@ -12,11 +12,14 @@
 
 enum token_kind { TOKEN_END, TOKEN_NAME, TOKEN_NUMBER, TOKEN_TEXT, TOKEN_OP };
 
+/* Of a token's number: nine decimals. */
+#define NUMBER_SCALE INT64_C(1000000000)
+
 struct token {
 	enum token_kind kind;
 	size_t at;			/* byte of the text */
 	struct slice text;		/* of a string: what it means */
-	int64_t number;			/* thousandths of the unit that was given, or of one */
+	__int128 number;		/* billionths of the unit that was given, or of one */
 	char unit[4];			/* "", or us, ms, s, m, h */
 };
 
@@ -77,24 +80,29 @@ static bool read_text(struct reader *x, struct token *t)
 	return true;
 }
 
-/* So many fit when they are counted in thousandths. */
+/* Counted in billionths this is far from what 128 bits hold, in hours too. */
 #define NUMBER_DIGITS 15
 
 static bool read_number(struct reader *x, struct token *t)
 {
 	size_t start = x->at, digits = 0, n = 0;
 	bool minus = peek(x, 0) == '-';
-	int64_t value = 0, scale = 1000;
+	__int128 value = 0;
+	int64_t scale = NUMBER_SCALE;
 
 	x->at += minus;
 	for (; peek(x, 0) >= '0' && peek(x, 0) <= '9' && digits <= NUMBER_DIGITS; x->at++, digits++)
 		value = value * 10 + (peek(x, 0) - '0');
 	if (digits > NUMBER_DIGITS)
 		return wrong(x, start, "this number is too large: 999999999999999 at most");
-	value *= 1000;
+	value *= NUMBER_SCALE;
 	if (digits && peek(x, 0) == '.')
-		for (x->at++; peek(x, 0) >= '0' && peek(x, 0) <= '9'; x->at++)
-			value += (peek(x, 0) - '0') * (scale /= 10);
+		for (x->at++; peek(x, 0) >= '0' && peek(x, 0) <= '9'; x->at++) {
+			scale /= 10;
+			value += (peek(x, 0) - '0') * scale;
+			if (scale == 0)
+				return wrong(x, start, "expected at most nine decimals");
+		}
 	while (((peek(x, 0) | 0x20) >= 'a' && (peek(x, 0) | 0x20) <= 'z') && n < sizeof(t->unit) - 1)
 		t->unit[n++] = x->text.p[x->at++];
 	t->unit[n] = '\0';
@@ -149,6 +157,8 @@ static bool next(struct reader *x)
 		}
 	if (*rest.p == '/' && t->at == 0)
 		return wrong(x, t->at, "expected an expression, as in path ~ \"^/healthz\"");
+	if (*rest.p == '/')
+		return wrong(x, t->at, "put quotes around it, as in \"/healthz\"");
 	return wrong(x, t->at, "expected a name, a number, a string in quotes or an operator");
 }
 
@@ -194,16 +204,20 @@ static bool scaled(struct reader *x, const struct expr_value *v, const struct to
 	if (v->kind != EXPR_TIME) {
 		if (*t->unit)
 			return wrong(x, t->at, "this is no time: expected a number without a unit");
-		if (t->number % 1000)
+		if (t->number % NUMBER_SCALE)
 			return wrong(x, t->at, "expected a whole number");
-		*out = t->number / 1000;
+		*out = (int64_t)(t->number / NUMBER_SCALE);
 		return true;
 	}
 	for (size_t i = 0; i < COUNT(units); i++)
 		if (strcmp(units[i].unit, t->unit) == 0) {
-			if (__builtin_mul_overflow(t->number, units[i].us, out))
+			__int128 us = t->number * units[i].us;
+
+			if (us % NUMBER_SCALE)
+				return wrong(x, t->at, "expected whole microseconds: no timer is finer");
+			if (us / NUMBER_SCALE > INT64_MAX || us / NUMBER_SCALE < -INT64_MAX)
 				return wrong(x, t->at, "this time is too long");
-			*out /= 1000;
+			*out = (int64_t)(us / NUMBER_SCALE);
 			return true;
 		}
 	return wrong(x, t->at, "unknown unit: expected us, ms, s, m or h");
@@ -216,7 +230,8 @@ static bool read_constant(struct reader *x, const struct expr_value *v, struct c
 
 	*number = t.kind == TOKEN_NUMBER;
 	if (t.kind != TOKEN_NUMBER && t.kind != TOKEN_TEXT)
-		return wrong(x, t.at, v->kind == EXPR_TEXT ? "expected a string in quotes" : "expected a number");
+		return wrong(x, t.at, v->kind != EXPR_TEXT ? "expected a number" : t.kind == TOKEN_NAME ?
+			     "expected a string: put quotes around it" : "expected a string in quotes");
 	if (v->kind == EXPR_TEXT && *number && v->from != FROM_NAMED && v->from != FROM_HEADER)
 		return wrong(x, t.at, "this is a text: expected a string in quotes");
 	if (v->kind != EXPR_TEXT && !*number)

@@ -200,7 +200,7 @@ static void derive_line(struct record *r, struct slice line, char *scratch)
 	} else if (last && slice_starts(version, SLICE("HTTP/"))) {
 		derive_version(r, version);
 		rest.len = last - 1;
-	} else if (line.len >= 1023) {
+	} else if (line.len >= REQUEST_LINE_MAX) {
 		r->flags |= RECORD_TRUNCATED;
 	}
 	derive_uri(r, rest, scratch);

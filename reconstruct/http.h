@@ -7,6 +7,9 @@
 #include "parse/format.h"
 #include "reconstruct/reconstruct.h"
 
+/* HAProxy cuts longer request lines here unless told otherwise (tune.http.logurilen). */
+#define REQUEST_LINE_MAX 1023
+
 /* Captured headers with a name become the fields they mean (formats/headers.def). */
 void http_headers(struct record *r);
 

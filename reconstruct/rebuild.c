@@ -316,6 +316,12 @@ static uint64_t describe(struct rebuilder *rb, struct record *r, const struct fr
 	return (uint64_t)us * 1000;
 }
 
+/* Whether a long request line was cut, only http_request() finds out; it is counted of requests that stay, too. */
+static bool may_be_cut(const struct record *r)
+{
+	return record_has(r, SLOT_r) && record_text(r, SLOT_r).len >= REQUEST_LINE_MAX;
+}
+
 /*
  * The trace id comes first: where nothing but that decides, which is so without --keep and --drop, most of the work is
  * not done for requests that stay. How many spans they have must be known all the same: every span is accounted for.
@@ -340,7 +346,7 @@ enum verdict rebuild(struct rebuilder *rb, struct record *r, const struct frame 
 	verdict = !is_asked_for(rb, f, t) ? VERDICT_NOT_ASKED : by_id ? decide(rb, r, parent, t) : VERDICT_KEPT;
 	brief = rb->brief && verdict != VERDICT_KEPT;
 
-	if (!brief || rb->moments || record_has(r, SLOT_end_us))
+	if (!brief || rb->moments || record_has(r, SLOT_end_us) || may_be_cut(r))
 		start_ns = describe(rb, r, f, &name, t);
 	timers_rebuild(r, rb->rules->phases, start_ns, name, t);
 	if (r->flags & RECORD_TRUNCATED)

@@ -88,7 +88,7 @@ static void put_value(struct people *p, const struct result *v)
 	size_t from = p->text.len;
 
 	if (v->measured) {
-		result_value(&p->text, v->unit, v->value);
+		result_measured(&p->text, v);
 	} else if (v->verdict == RESULT_EMPTY || v->verdict == RESULT_ERROR) {
 		buf_slice(&p->text, slice_str(verdict_name(v->verdict)));
 	} else {

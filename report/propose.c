@@ -108,18 +108,30 @@ static const struct result *find(const struct results *r, const char *probe, str
 
 /* ---- the file ------------------------------------------------------------------------------------------- */
 
+/* Why it is a comment alone; NULL: it is a rule. */
+static const char *doubtful(const struct result *v, uint64_t requests)
+{
+	if (requests < PROPOSE_FEW)
+		return "";
+	return v->unit == UNIT_SHARE && percent_limit(v) > PROPOSE_SHARE_MAX ? "many do: " : NULL;
+}
+
 /* All that is proposed for the backend of `count`. */
 static void propose_backend(FILE *out, const struct results *r, const struct result *count, uint32_t number)
 {
 	struct slice name = count->group;
+	const char *doubt;
 
-	fprintf(out, "\n# %" PRIu64 " request%s\n", count->seen, count->seen == 1 ? "" : "s");
+	fprintf(out, "\n# %" PRIu64 " request%s%s\n", count->seen, count->seen == 1 ? "" : "s",
+		count->seen < PROPOSE_FEW ? ": too few to learn from, so these are comments" : "");
 	for (size_t k = 0; k < sizeof(proposals) / sizeof(proposals[0]); k++) {
 		const struct proposal *p = &proposals[k];
 		const struct result *v = find(r, p->probe, name);
 
 		if (!v || !v->measured || (v->unit == UNIT_SHARE && percent_limit(v) >= 100))
 			continue;
+		if ((doubt = doubtful(v, count->seen)))
+			fprintf(out, "# %s", doubt);
 		put_name(out, name, number);
 		fprintf(out, " %s: %s < ", p->name, p->rule);
 		put_limit(out, v);

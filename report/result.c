@@ -64,6 +64,13 @@ void result_value(struct buf *out, enum unit unit, double value)
 	}
 }
 
+void result_measured(struct buf *out, const struct result *v)
+{
+	if (v->error > 0)
+		buf_slice(out, SLICE("≈ "));
+	result_value(out, v->unit, v->value);
+}
+
 void result_name(struct buf *out, const struct result *v)
 {
 	buf_slice(out, v->name);

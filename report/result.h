@@ -91,6 +91,9 @@ const char *verdict_name(enum verdict_of_rule v);
 /* A value with its unit for people: "231.4 ms", "0.25 %", "1,204 requests", "17". */
 void result_value(struct buf *out, enum unit unit, double value);
 
+/* The measured value of `v`, with ≈ where it is not exact. */
+void result_measured(struct buf *out, const struct result *v);
+
 /* "orders are quick: /orders/{id}": a rule's name, and its group where it has groups. */
 void result_name(struct buf *out, const struct result *v);
 

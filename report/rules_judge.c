@@ -35,11 +35,30 @@ static void things(struct judge *j, enum unit unit, uint64_t n)
 
 /* ---- sentences ------------------------------------------------------------------------------------------ */
 
+/* What it should have been. A value that looks like the limit, and is not, gets more digits. */
+static void say_limit(struct judge *j, const struct check_rule *r, const struct result *v)
+{
+	struct buf value = { .max = 256 }, limit = { .max = 256 };
+	double scale = r->unit == UNIT_SHARE ? 100 : r->unit == UNIT_TIME ? 1e-3 : 1;
+
+	result_value(&value, r->unit, v->value);
+	result_value(&limit, r->unit, v->limit);
+	if (r->op == COMPARE_NE)
+		buf_lit(&j->text, ", which it must not be");
+	else
+		buf_printf(&j->text, ", not %s %.*s", v->op, (int)limit.len, limit.p);
+	if (r->op != COMPARE_NE && v->value != v->limit &&
+	    slice_eq(slice_of(value.p, value.len), slice_of(limit.p, limit.len)))
+		buf_printf(&j->text, " (exactly: %.12g, not %.12g)", v->value * scale, v->limit * scale);
+	buf_free(&value);
+	buf_free(&limit);
+}
+
 static void say_measure(struct judge *j, const struct check_rule *r, const struct result *v)
 {
 	term_text(&j->text, r->measured, SHOWN_MAX / 2);
 	buf_lit(&j->text, " is ");
-	result_value(&j->text, r->unit, v->value);
+	result_measured(&j->text, v);
 	if (r->subject == ABOUT_RATE) {
 		buf_lit(&j->text, " (");
 		buf_printf(&j->text, "%" PRIu64 " of ", v->violating);
@@ -48,8 +67,7 @@ static void say_measure(struct judge *j, const struct check_rule *r, const struc
 	}
 	if (v->verdict != RESULT_FAILED)
 		return;
-	buf_printf(&j->text, ", not %s ", v->op);
-	result_value(&j->text, r->unit, v->limit);
+	say_limit(j, r, v);
 	if (r->subject == ABOUT_VALUE && r->measure != MEASURE_SUM && v->violating) {
 		buf_printf(&j->text, "; %" PRIu64 " of ", v->violating);
 		things(j, UNIT_REQUESTS, v->seen);
@@ -75,6 +93,9 @@ static void say_each(struct judge *j, const struct check_rule *r, const struct r
 		buf_slice(&j->text, v->violating == 1 ? SLICE(" breaks it") : SLICE(" break it"));
 	else
 		buf_slice(&j->text, v->violating == 1 ? SLICE(" has no parent") : SLICE(" have no parent"));
+	/* A header that was captured is no field of this name: what it says is the parent. */
+	if (r->subject == ABOUT_REQUESTS && slice_starts(r->text, SLICE("every request has traceparent")))
+		buf_lit(&j->text, ": did you mean `every request has parent`?");
 }
 
 static struct slice sentence(struct judge *j, const struct check_rule *r, const struct result *v)
@@ -96,10 +117,34 @@ static struct slice sentence(struct judge *j, const struct check_rule *r, const 
 
 /* ---- verdicts ------------------------------------------------------------------------------------------- */
 
-/* The aggregate as a fraction, exactly. false: there is nothing to be measured. */
-static bool measured(const struct check_rule *r, const struct cell *c, __int128 *num, __int128 *den)
+/* Where a quantile lies, which is known exactly: -1 below the limit, 0 on it, 1 above. */
+static int side_of(const struct check_rule *r, const struct cell *c)
+{
+	uint64_t rank = (uint64_t)(((unsigned __int128)c->seen * r->ppm + 999999) / 1000000);
+
+	rank = rank ? rank : 1;
+	return rank <= c->below ? -1 : rank <= c->below + c->equal ? 0 : 1;
+}
+
+/* A quantile as it is shown: not on the wrong side of the limit, even where it is known within SKETCH_ERROR alone. */
+static __int128 told(const struct check_rule *r, const struct cell *c, bool *exact)
+{
+	__int128 n = sketch_tell(&c->sketch, r->ppm, exact), limit = r->limit / LIMIT_SCALE;
+	int side = side_of(r, c);
+
+	if (*exact)
+		return n;
+	if (side > 0)
+		limit += r->limit % LIMIT_SCALE != 0;
+	*exact = side == 0;
+	return side == 0 || (side < 0 && n > limit) || (side > 0 && n < limit) ? limit : n;
+}
+
+/* The aggregate as a fraction; its verdict is exact whether or not it is. false: there is nothing to be measured. */
+static bool measured(const struct check_rule *r, const struct cell *c, __int128 *num, __int128 *den, bool *exact)
 {
 	*den = 1;
+	*exact = true;
 	switch (r->subject) {
 	case ABOUT_COUNT:
 		*num = c->hits;
@@ -110,7 +155,7 @@ static bool measured(const struct check_rule *r, const struct cell *c, __int128 
 		return c->seen > 0;
 	case ABOUT_VALUE:
 		*num = r->measure == MEASURE_MIN ? c->min : r->measure == MEASURE_MAX ? c->max :
-		       r->measure == MEASURE_QUANTILE ? (__int128)sketch_quantile(&c->sketch, r->ppm) : c->sum;
+		       r->measure == MEASURE_QUANTILE ? told(r, c, exact) : c->sum;
 		*den = r->measure == MEASURE_MEAN ? (__int128)c->seen : 1;
 		return c->seen > 0;
 	default:
@@ -119,32 +164,34 @@ static bool measured(const struct check_rule *r, const struct cell *c, __int128 
 }
 
 /* Sketches know no negative numbers: where a quantile is one of those, it can't be said which. */
-static bool is_negative_quantile(const struct check_rule *r, const struct cell *c, __int128 num)
+static bool is_negative_quantile(const struct check_rule *r, const struct cell *c)
 {
-	return r->subject == ABOUT_VALUE && r->measure == MEASURE_QUANTILE && c->negative && num == 0 &&
+	return r->subject == ABOUT_VALUE && r->measure == MEASURE_QUANTILE && c->negative &&
 	       (__int128)c->seen * r->ppm <= (__int128)c->negative * 1000000;
 }
 
 static void judge_measure(const struct check_rule *r, const struct cell *c, struct result *v)
 {
+	bool quantile = r->subject == ABOUT_VALUE && r->measure == MEASURE_QUANTILE, exact, holds;
 	__int128 num, den;
 
 	v->measured = true;
 	v->op = compare_names[r->op];
 	v->limit = (double)r->limit / (double)LIMIT_SCALE;
-	if (!measured(r, c, &num, &den)) {
+	if (!measured(r, c, &num, &den, &exact)) {
 		v->verdict = r->may_be_empty ? RESULT_PASSED : RESULT_EMPTY;
 		v->measured = false;
 		return;
 	}
-	if (is_negative_quantile(r, c, num)) {
+	if (is_negative_quantile(r, c)) {
 		v->verdict = RESULT_ERROR;
 		v->measured = false;
 		return;
 	}
 	v->value = (double)num / (double)den;
-	v->error = r->subject == ABOUT_VALUE && r->measure == MEASURE_QUANTILE && v->value >= (double)SKETCH_EXACT ? SKETCH_ERROR : 0;
-	v->verdict = limit_holds(r, num, den) ? RESULT_PASSED : RESULT_FAILED;
+	v->error = exact ? 0 : SKETCH_ERROR;
+	holds = quantile ? compare_holds(r->op, side_of(r, c), 0) : limit_holds(r, num, den);
+	v->verdict = holds ? RESULT_PASSED : RESULT_FAILED;
 }
 
 static void judge_run(const struct check_rule *r, const struct run_counts *run, struct result *v)

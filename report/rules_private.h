@@ -58,6 +58,7 @@ struct worst {
 /* What was gathered of a rule, or of one of its groups. */
 struct cell {
 	uint64_t seen, hits;			/* `hits`: break it, or are what it counts */
+	uint64_t below, equal;			/* of values: below the limit, or just that */
 	int64_t min, max;
 	__int128 sum;
 	struct sketch sketch;			/* of quantiles; negative values are 0 in it */
@@ -102,10 +103,14 @@ struct ruleset {
 	struct check_rule *rule;		/* owned until it is closed, when the arena takes it */
 	uint32_t n, cap;
 	uint32_t files;
+	const char *file;			/* the last of them; lent */
 	uint32_t nmemos;
 	uint32_t ngrouped, groups_each;
 	struct rules_part *total;		/* all parts that have been joined; NULL: none */
 };
+
+/* `a` op `b` */
+bool compare_holds(enum compare op, __int128 a, __int128 b);
 
 /* Is `num`/`den` (in the limit's unit) what the rule wants? `den` above 0. */
 bool limit_holds(const struct check_rule *r, __int128 num, __int128 den);

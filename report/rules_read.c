@@ -6,6 +6,7 @@
 
 #include "core/cut.h"
 #include "core/limits.h"
+#include "core/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -338,11 +339,9 @@ static bool read_limit(struct line *l, struct check_rule *r, size_t *at, size_t 
 	return true;
 }
 
-bool limit_holds(const struct check_rule *r, __int128 num, __int128 den)
+bool compare_holds(enum compare op, __int128 a, __int128 b)
 {
-	__int128 a = num * LIMIT_SCALE, b = r->limit * den;
-
-	switch (r->op) {
+	switch (op) {
 	case COMPARE_LT:
 		return a < b;
 	case COMPARE_LE:
@@ -356,6 +355,11 @@ bool limit_holds(const struct check_rule *r, __int128 num, __int128 den)
 	default:
 		return a != b;
 	}
+}
+
+bool limit_holds(const struct check_rule *r, __int128 num, __int128 den)
+{
+	return compare_holds(r->op, num * LIMIT_SCALE, r->limit * den);
 }
 
 bool limit_is_upper(const struct check_rule *r)
@@ -396,6 +400,14 @@ static bool read_counter(struct slice name, struct check_rule *r)
 	return false;
 }
 
+static bool err_of_what(struct line *l, size_t at, struct slice name)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "of what? Expected %.*s(Tr), or another time or number", (int)name.len, name.p);
+	return wrong(l, at, text);
+}
+
 /* `measure op limit`; `*is` is false when the text begins with none: it is a test then. */
 static bool read_measure(struct line *l, struct check_rule *r, size_t from, size_t to, bool *is)
 {
@@ -415,6 +427,10 @@ static bool read_measure(struct line *l, struct check_rule *r, size_t from, size
 			return false;
 		at = close + 1;
 	} else if (!read_counter(name, r)) {
+		uint32_t ppm;
+
+		if (quantile(name, &ppm) || slice_eq(name, SLICE("median")))
+			return err_of_what(l, from, name);
 		return true;
 	}
 	*is = true;
@@ -480,6 +496,8 @@ static bool read_by(struct line *l, struct check_rule *r, size_t from, size_t to
 	if (!(r->by = value(l, from, to)))
 		return false;
 	r->by_name = slice_of(l->text.p + from, to - from);
+	if (l->set->names->no_routes && (slice_eq(r->by_name, SLICE("route")) || slice_eq(r->by_name, SLICE("http.route"))))
+		log_warn("%s:%u: by route: no --route names any, so that no request has one", l->path, l->number);
 	if (l->set->ngrouped++ == GROUPED_RULES_MAX)
 		return wrong(l, from, "too many rules with `by`");
 	return true;
@@ -589,6 +607,7 @@ bool ruleset_add(struct ruleset *s, struct slice text, const char *path, struct 
 	struct line l = { .set = s, .path = path, .err = err };
 
 	s->files++;
+	s->file = path;
 	if (slice_starts(text, SLICE("\xef\xbb\xbf")))
 		text = slice_skip(text, 3);
 	while (text.len) {
@@ -710,7 +729,8 @@ bool ruleset_close(struct ruleset *s, uint64_t rejected_ok, bool said, struct er
 	bool spoken = false;
 
 	if (s->n == 0 && s->files)
-		return err_set(err, EXIT_CONFIG, "there is no rule in the rules files");
+		return err_set(err, EXIT_CONFIG, s->files > 1 ? "there is no rule in the rules files" : "there is no rule in it") ||
+		       err_where(err, "%s", s->file);
 	for (uint32_t i = 0; i < s->n; i++)
 		spoken |= s->rule[i].subject == ABOUT_RUN && s->rule[i].counter == offsetof(struct run_counts, rejected);
 	if ((said || !spoken) && !own_rule(s, rejected_ok, err))

@@ -168,6 +168,8 @@ static void see_value(const struct seen *s)
 	beyond = !limit_holds(r, n, 1);
 	c->hits += beyond;
 	c->negative += n < 0;
+	c->below += (__int128)n * LIMIT_SCALE < r->limit;
+	c->equal += (__int128)n * LIMIT_SCALE == r->limit;
 	if (r->measure == MEASURE_QUANTILE)
 		sketch_add(&c->sketch, n < 0 ? 0 : (uint64_t)n);
 	if (is_worth_seeing(r, beyond))
@@ -200,6 +202,8 @@ static void cell_join(struct cell *to, struct cell *from, uint32_t nworst)
 	to->seen += from->seen;
 	to->hits += from->hits;
 	to->negative += from->negative;
+	to->below += from->below;
+	to->equal += from->equal;
 	to->sum += from->sum;
 	sketch_merge(&to->sketch, &from->sketch);
 	for (uint32_t i = 0; i < from->nworst; i++) {

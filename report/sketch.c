@@ -118,6 +118,59 @@ static uint32_t next(const struct sketch_bins *b, uint32_t at)
 	return at;
 }
 
+/* ---- single numbers ----------------------------------------------------------------------------------------- */
+
+static void too_many(struct sketch *s)
+{
+	free(s->single);
+	s->single = NULL;
+	s->nsingles = 0;
+	s->many = true;
+}
+
+/* One more place at `at`; room grows by powers of two. false: there is none. */
+static bool insert(struct sketch *s, uint32_t at)
+{
+	uint32_t n = s->nsingles;
+
+	if (n == SKETCH_SINGLES)
+		return false;
+	if ((n & (n - 1)) == 0) {
+		struct sketch_single *more = realloc(s->single, (n ? 2 * n : 1) * sizeof(*more));
+
+		if (!more)
+			return false;
+		s->single = more;
+	}
+	memmove(&s->single[at + 1], &s->single[at], (n - at) * sizeof(*s->single));
+	s->nsingles++;
+	return true;
+}
+
+static void add_single(struct sketch *s, uint64_t value, uint64_t n)
+{
+	uint32_t at = s->nsingles;
+
+	if (s->many)
+		return;
+	while (at > 0 && s->single[at - 1].value >= value)
+		at--;
+	if (at < s->nsingles && s->single[at].value == value)
+		s->single[at].count += n;
+	else if (insert(s, at))
+		s->single[at] = (struct sketch_single){ value, n };
+	else
+		too_many(s);
+}
+
+static void merge_singles(struct sketch *s, const struct sketch *from)
+{
+	if (from->many && !s->many)
+		too_many(s);
+	for (uint32_t i = 0; i < from->nsingles; i++)
+		add_single(s, from->single[i].value, from->single[i].count);
+}
+
 /* ---- the sketch --------------------------------------------------------------------------------------------- */
 
 static void total(struct sketch *s, const struct sketch *from)
@@ -139,6 +192,7 @@ void sketch_add(struct sketch *s, uint64_t value)
 		count(&s->thousands, bin_of(value / THOUSAND), 1);
 	else
 		count(&s->others, bin_of(value), 1);
+	add_single(s, value, 1);
 	total(s, &one);
 }
 
@@ -148,6 +202,7 @@ void sketch_merge(struct sketch *s, const struct sketch *from)
 		return;
 	merge(&s->thousands, &from->thousands);
 	merge(&s->others, &from->others);
+	merge_singles(s, from);
 	total(s, from);
 }
 
@@ -171,10 +226,15 @@ bool sketch_next(const struct sketch *s, struct sketch_walk *walk, struct sketch
 	return true;
 }
 
+/* count * ppm / 1,000,000, rounded up, in 64 bits. */
+static uint64_t rank_of(uint64_t count, uint32_t ppm)
+{
+	return count / 1000000 * ppm + (count % 1000000 * ppm + 999999) / 1000000;
+}
+
 uint64_t sketch_quantile(const struct sketch *s, uint32_t ppm)
 {
-	/* count * ppm / 1,000,000, rounded up, in 64 bits. */
-	uint64_t rest = s->count % 1000000 * ppm, rank = s->count / 1000000 * ppm + (rest + 999999) / 1000000, seen = 0;
+	uint64_t rank = rank_of(s->count, ppm), seen = 0;
 	struct sketch_walk walk = { 0 };
 	struct sketch_bin b = { 0 };
 
@@ -187,14 +247,33 @@ uint64_t sketch_quantile(const struct sketch *s, uint32_t ppm)
 	return b.value < s->min ? s->min : b.value > s->max ? s->max : b.value;
 }
 
+uint64_t sketch_tell(const struct sketch *s, uint32_t ppm, bool *exact)
+{
+	uint64_t rank = rank_of(s->count, ppm), seen = 0, value = sketch_quantile(s, ppm);
+
+	if (s->nsingles) {
+		for (uint32_t i = 0; i < s->nsingles && seen < (rank ? rank : 1); i++) {
+			seen += s->single[i].count;
+			value = s->single[i].value;
+		}
+	}
+	/* Single bins: both kinds up to SKETCH_EXACT, of thousands alone up to a thousand times that. */
+	if (exact)
+		*exact = s->nsingles || rank <= 1 || rank >= s->count || value < SKETCH_EXACT ||
+			 (!s->others.n && value < SKETCH_EXACT * THOUSAND);
+	return value;
+}
+
 size_t sketch_size(const struct sketch *s)
 {
-	return (size_t)s->thousands.n * s->thousands.width + (size_t)s->others.n * s->others.width;
+	return (size_t)s->thousands.n * s->thousands.width + (size_t)s->others.n * s->others.width +
+	       s->nsingles * sizeof(*s->single);
 }
 
 void sketch_free(struct sketch *s)
 {
 	free(s->thousands.bin);
 	free(s->others.bin);
+	free(s->single);
 	*s = (struct sketch){ 0 };
 }

@@ -31,11 +31,19 @@ struct sketch_bins {
 	uint8_t width;
 };
 
-/* All zero: empty. Memory grows with the range, by halves, up to SKETCH_BYTES_MAX. */
+/* A number, and how often it came. */
+struct sketch_single {
+	uint64_t value, count;
+};
+
+/* All zero: empty. Memory grows with the range, by halves, up to SKETCH_BYTES_MAX and SKETCH_SINGLES_BYTES. */
 struct sketch {
 	uint64_t count, sum;		/* exact; a sum beyond 64 bits stays at UINT64_MAX */
 	uint64_t min, max;		/* exact, when there is one */
 	struct sketch_bins thousands, others;
+	struct sketch_single *single;	/* owned: all numbers, rising, while they are at most SKETCH_SINGLES; NULL: none, or too many */
+	uint8_t nsingles;
+	bool many;			/* they were too many */
 };
 
 void sketch_add(struct sketch *s, uint64_t value);
@@ -48,6 +56,12 @@ void sketch_merge(struct sketch *s, const struct sketch *from);
  * `ppm` is 500000 for the median, at most 1000000. The least and the largest are exact. 0 when there is none.
  */
 uint64_t sketch_quantile(const struct sketch *s, uint32_t ppm);
+
+/*
+ * The same for a person: the number itself where it is known, and `*exact` (unless NULL) says whether it is. What is held
+ * against sketch_next is no such number: that is the other one, which stands for its bin.
+ */
+uint64_t sketch_tell(const struct sketch *s, uint32_t ppm, bool *exact);
 
 /*
  * Numbers that count as one: `value` stands for each of them, within SKETCH_ERROR, and is the same in every sketch; the

@@ -69,6 +69,14 @@ bool stats_by(struct stats_config *c, struct slice list, struct err *err)
 	return true;
 }
 
+bool stats_names(const struct stats_config *c, const char *name)
+{
+	for (uint32_t i = 0; i < c->nby; i++)
+		if (strcmp(known[c->by[i]].name.p, name) == 0)
+			return true;
+	return false;
+}
+
 /* ---- what a request is grouped by ---------------------------------------------------------------------------- */
 
 /* A number as text in `room`; formats tell its slot's type. */

@@ -20,6 +20,9 @@ struct stats_config {
 /* `frontend,backend` to `c->by`; `none` is none. false: `err` points at the place (EXIT_USAGE). */
 bool stats_by(struct stats_config *c, struct slice list, struct err *err);
 
+/* Is this one of them? */
+bool stats_names(const struct stats_config *c, const char *name);
+
 /* A watcher that copies `c`; the caller's to free, when the pipeline is done with it. NULL: no memory. */
 struct watcher *stats_new(const struct stats_config *c);
 void stats_free(struct watcher *w);

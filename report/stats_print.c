@@ -109,7 +109,7 @@ static void put_phase(struct page *p, struct slice name, const struct sketch *s,
 	buf_printf(&p->text, "  %-9.*s%9" PRIu64, (int)name.len, name.p, s->count);
 	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
 		buf_char(&p->text, ' ');
-		put_ms(p, 7, sketch_quantile(s, asked[i]));
+		put_ms(p, 7, sketch_tell(s, asked[i], NULL));
 	}
 	put_share(p, 6, s->sum, whole_us);
 	buf_char(&p->text, '\n');

@@ -85,23 +85,37 @@ class Job:
         self.kind = kind
 
     def __enter__(self):
-        self.dir, self.origin = tempfile.mkdtemp(prefix='haspan-ci-'), Origin()
-        self.ports = {'8080': str(free_port()), '9000': str(self.origin.port)}
+        self.dir, self.origin, self.over = tempfile.mkdtemp(prefix='haspan-ci-'), None, threading.Event()
+        self.ports = {'8080': str(free_port()), '9000': str(free_port())}
         os.mkdir(self.path('ci'))
         for name in os.listdir(os.path.join(ROOT, 'tests', 'ci')):
             with open(os.path.join(ROOT, 'tests', 'ci', name), encoding='utf-8') as f:
                 self.write(os.path.join('ci', name), self.fill(f.read()))
-        self.write('start-app', '#!/bin/sh\n')
-        self.write('run-tests', '#!/bin/sh\nexec %s %s --client "$1" %s\n' % (sys.executable, os.path.abspath(__file__),
-                                                                             self.kind))
+        self.write('start-app', '#!/bin/sh\n: > started\n')
+        self.service = threading.Thread(target=self.serve)
+        self.service.start()
+        self.write('run-tests', '#!/bin/sh\n[ -e serving ] || : > early\nexec %s %s --client "$1" %s\n' %
+                   (sys.executable, os.path.abspath(__file__), self.kind))
         os.symlink(HASPAN, self.path('haspan'))
         return self
 
     def __exit__(self, *_):
         with contextlib.suppress(OSError, ValueError), open(self.path('haproxy.pid'), encoding='ascii') as f:
             os.kill(int(f.read()), signal.SIGKILL)
-        self.origin.socket.close()
+        self.over.set()
+        self.service.join()
+        if self.origin:
+            self.origin.socket.close()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def serve(self):
+        """What ./start-app starts: it takes a second to begin"""
+        while not self.over.wait(0.05):
+            if os.path.exists(self.path('started')):
+                self.over.wait(1)
+                self.write('serving', '')
+                self.origin = Origin(int(self.ports['9000']))
+                return
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -183,6 +197,11 @@ def a_service_that_is_well_passes(job):
     expect(json.loads(job.read('haspan.sarif'))['runs'][0]['results'] == [], 'sarif')
 
 
+def the_tests_wait_for_the_service(job):
+    expect(not os.path.exists(job.path('early')), 'the tests began before the service')
+    expect(re.search('(?m)^ok +no retries ', job.read('haspan.txt')), job.read('haspan.txt'))
+
+
 def no_difference_is_found_where_there_is_none(job):
     compare = [step['run'] for step in YAML[2] if 'run' in step][0]
     expect(job.shell(compare) == (0, ''), 'without a baseline')
@@ -225,7 +244,8 @@ def the_same_with_gitlab(job):
 
 # A job, and what is looked at in it, one after the other
 JOBS = (
-    ('well', (a_service_that_is_well_passes, no_difference_is_found_where_there_is_none)),
+    ('well', (a_service_that_is_well_passes, the_tests_wait_for_the_service,
+              no_difference_is_found_where_there_is_none)),
     ('slow', (a_slow_service_fails_by_its_rule, a_baseline_says_what_became_slower)),
     ('failing', (a_failing_service_fails_by_its_rules,)),
     ('failing', (the_same_with_gitlab,)),

@@ -82,7 +82,39 @@ check "the command run" exits 0 run --to null "$log"
 check "ONE: the last value counts" exits 0 --phases some --phases all --to null "$log"
 check "haspan check without rules" fails 2 'haspan check wants --rules FILE' check "$log"
 check "haspan check with an output that is none" points 2 'expected people or' xml check --rules /dev/null --output xml "$log"
-check "haspan check without a rule in its rules" fails 3 'there is no rule in the rules files' check --rules /dev/null "$log"
+check "haspan check without a rule in its rules" fails 3 '/dev/null: there is no rule in it' check --rules /dev/null "$log"
+check "... in several" fails 3 'there is no rule in the rules files' check --rules /dev/null --rules /dev/null "$log"
+for words in '--rules none' '--baseline none' '--output json' '--write-rules' '--rejected-ok 1'; do
+	check "$words without check" fails 2 "${words%% *}: this is of haspan check" $words "$log"
+	check "... of doctor" fails 2 "${words%% *}: this is of haspan check" doctor $words "$log"
+done
+check "--fix without doctor" fails 2 '--fix: this is of haspan doctor' --fix "$log"
+check "--json without doctor" fails 2 '--json: this is of haspan doctor' check --json "$log"
+check "--by without stats" fails 2 '--by: this is of stats: add --to stats' --by backend "$log"
+check "--top without stats" fails 2 '--top: this is of stats' explain --top 3 "$log"
+check "a variable may be for another command" exits 0 HASPAN_RULES=none HASPAN_BY=backend --to null "$log"
+check "--by twice is one list" eval 'exits 0 --to stats --by backend --by method "$log" && wrote "by backend · method"'
+check "... with a name that is none" points 2 'expected frontend' nonsense --to stats --by backend --by nonsense "$log"
+check "--by route without --route" eval 'exits 0 --to stats --by route "$log" && said "--by route: no --route names any"'
+check "... with one" eval 'exits 0 --to stats --by route --route /a "$log" && ! said "names any"'
+check "--keep alone" eval 'exits 0 --keep "status >= 500" --to null "$log" && said "--keep alone leaves nothing out: add --sampler always_off"'
+check "... with a sampler" eval 'exits 0 --keep "status >= 500" --sampler always_off --to null "$log" && ! said "--keep alone"'
+check "... with --drop" eval 'exits 0 --keep "status >= 500" --drop "status < 300" --to null "$log" && ! said "--keep alone"'
+check "--keep of a path without quotes" points 2 'put quotes around it' / --keep 'path == /foo' "$log"
+check "--keep of a word without quotes" points 2 'put quotes around it' api --keep 'backend == api' "$log"
+check "--limit 1 is one" eval 'exits 0 --limit 1 "$log" && said "--limit: 1 request is drawn"'
+check "--trace of nothing" eval 'exits 1 --trace ffffffff "$log" && said "no request is of this trace" && ! said "at least 8"'
+printf 'p95 < 200ms\n' >"$work/rules"
+check "p95 of what?" points 3 'of what? Expected p95(Tr)' p95 check --rules rules "$log"
+long=$root/samples/haproxy-3.2/raw.log
+for words in '--sampler always_off' '--trace ffffffff' '--grep nothing-has-this' '--sampler always_on'; do
+	check "$words: lines that were cut are counted" eval 'run $words --to null "$long"; said " truncated=1 "'
+done
+for _ in $(seq 50); do cat "$long"; done >"$work/big.log"
+words='big.log | sed q'
+(cd "$work" && "$haspan" big.log 2>err | sed q >out)
+check "who closes standard output is named" said 'the reader of standard output went away'
+rm "$work/big.log"
 
 check "--threads 0" points 2 '--threads:1: expected 1 to 64' 0 --threads 0 "$log"
 check "--threads x" points 2 '--threads:1: expected a number' x --threads x "$log"
@@ -115,11 +147,17 @@ check "--resource" points 2 '--resource:1: expected KEY=VALUE' novalue --resourc
 check "--resource twice" fails 2 'given twice' --resource a=1 --resource a=2 "$log"
 check "--resource with bad UTF-8" points 2 '--resource:3: the value is not valid UTF-8' '?' --resource $'a=\xff' "$log"
 check "--service-name with bad UTF-8" fails 2 'UTF-8' --service-name $'\xff' "$log"
+check "--to http//" points 2 'expected http://HOST:4318' http --to http//localhost:4318 "$log"
+check "--to https:/ hides a password" eval 'fails 2 "expected https://HOST:4318" --to https:/me:secret@h "$log" && ! said secret'
+check "--to grpc:// names what there is" fails 2 'OTLP goes over HTTP, as in http://HOST:4318' --to grpc://localhost:4317 "$log"
+check "--from tcp:5514" fails 4 'expected tcp://HOST:PORT' --from tcp:5514
+check "explain of a file" fails 2 "this is a file: tail -1 $log | haspan explain" explain "$log"
 check "--to foo://" points 2 '--to:1: no such sink: expected' foo --to foo://x "$log"
 for sink in grpc://h:4317 zipkin://h:9411 html:x.html; do
 	check "--to $sink: not yet" fails 2 '--to:1:' --to $sink "$log"
 done
 check "--from kafka://h/t: no group" fails 2 'group=NAME expected' --from kafka://h/t
+check "--from kafka: a topic twice" fails 2 'stands there twice' --from "kafka://h/t,u,t?until=end"
 check "--to kafka: an encoding that is none" fails 2 'no such encoding' --to "kafka://h/t?encoding=xml" /dev/null
 check "nine sinks" fails 2 'at most 8' --to null --to null --to null --to null --to null --to null --to null \
 	--to null --to null "$log"
@@ -161,6 +199,8 @@ check "... in a line that nobody needs" exits 0 --haproxy-cfg s.cfg --to null "$
 check "... is a note under -v" exits 0 -v --haproxy-cfg s.cfg --to null "$log"
 check "... with its place" said 's.cfg:2: column 12: this quote is never closed'
 check "no such file" fails 3 'none.cfg: cannot open the configuration of HAProxy' --haproxy-cfg none.cfg "$log"
+check "no configuration at all" exits 0 -n --haproxy-cfg /etc/passwd "$log"
+check "... is said" said 'warning: --haproxy-cfg /etc/passwd: there is no frontend in this configuration'
 mkdir "$work/conf.d"
 check "a folder without configurations" fails 3 'no file in this folder ends in .cfg' --haproxy-cfg conf.d "$log"
 printf 'frontend a\n  mode http\n  option httplog\n' >"$work/conf.d/a.cfg"
@@ -350,6 +390,9 @@ check "doctor --help is its own" eval '[ $code = 0 ] && wrote "haspan doctor" &&
 run help
 check "help" eval '[ $code = 0 ] && cmp -s "$work/help" "$work/out"'
 check "a word that is no command" fails 4 'no such file, and no such command' status
+check "... one that was meant" fails 4 'did you mean haspan check?' chek "$log"
+check "... a sink" fails 4 'did you mean --to stats?' stats "$log"
+check "... an option" fails 4 'did you mean --version?' version
 check "... but a file" eval 'cp "$log" "$work/status" && exits 0 --to null status; rm -f "$work/status"'
 : >"$work/file"
 check "--state: where it is, and what" eval 'fails 3 "haspan: --state: cannot keep checkpoints in file/x" --from follow:x --state file/x'
@@ -380,6 +423,13 @@ words='(on a terminal)'
 terminal >"$work/out" 2>"$work/err"
 code=$?
 check "nothing to read: first words" eval '[ $code = 2 ] && wrote "haspan --help" && wrote "haspan haproxy.log"'
+check "... and other commands" eval 'wrote "--to stats" && wrote "haspan check" && wrote "haspan doctor" && wrote "explain"'
+for words in '--to stats' '--slowest 3' '--to null' 'check --baseline none'; do
+	terminal $words >"$work/out" 2>"$work/err"
+	code=$?
+	check "nothing to read: $words" eval '[ $code = 2 ] && wrote "no FILE given: haspan"'
+done
+words='(on a terminal)'
 terminal "$log" >"$work/out" 2>"$work/err"
 check "colour on a terminal" wrote $'\e['
 terminal NO_COLOR=1 "$log" >"$work/out" 2>"$work/err"

@@ -80,7 +80,20 @@ CASES = [
     ('haspan ', ['run', 'check', 'doctor', 'explain', 'formats', 'a.log'], ['--to']),
     ('haspan doctor --', ['--fix', '--json'], ['--spool']),
     ('haspan completion ', ['bash', 'zsh', 'fish'], []),
+    ('haspan check --', ['--from', '--format', '--capture-request', '--capture-response', '--rules'], ['--spool', '--fix']),
+    ('haspan check --baseline a.', ['a.log'], []),
 ]
+
+
+def descriptions(shell):
+    """What stands beside an option says something, and does not end in the middle of it."""
+    script = out(HASPAN, 'completion', shell)
+    for name, beginning in (('by', 'stats: what requests are grouped by'), ('output', 'check: say what was found as people'),
+                            ('to', 'write to tree, stats, http://HOST:4318'), ('limit', 'of tree: stop after N requests')):
+        claim('%s: what stands beside --%s' % (shell, name), beginning in script.replace('\\', ''),
+              [line for line in script.splitlines() if name in line])
+    ends = re.findall(r"(?:-d '|\[)([^\n\]]*[a-z]) (?:a|an|the|of|or|and|to|by|as|in)(?:'\n|\])", script)
+    claim('%s: no cut descriptions' % shell, ends == [], ends)
 
 
 def bash(folder):
@@ -109,6 +122,7 @@ def zsh(folder):
     with open(os.path.join(folder, '_haspan'), 'w', encoding='utf-8') as f:
         f.write(out(HASPAN, 'completion', 'zsh'))
     claim('zsh: it is valid', out('zsh', '-f', '-n', os.path.join(folder, '_haspan')) == '')
+    descriptions('zsh')
     setup = 'fpath=(%s $fpath); autoload -Uz compinit; compinit -D -u; LISTMAX=500; bindkey "^I" complete-word; PS1="> "' % folder
     for line, wanted in (('haspan --pha', '--phases'), ('haspan --compression g', 'gzip'), ('haspan --to file:a.', r'file:a\.log'),
                          ('haspan --to nul', 'null'), ('haspan -t tre', 'tree'), ('haspan doct', 'doctor'), ('haspan --rejects a.', r'a\.log'),
@@ -123,6 +137,7 @@ def fish(folder):
         f.write(out(HASPAN, 'completion', 'fish'))
     env = dict(os.environ, HOME=folder, XDG_CONFIG_HOME=folder)
     claim('fish: it is valid', out('fish', '--no-config', '-n', script, env=env) == '')
+    descriptions('fish')
     for line, there, absent in CASES:
         got = out('fish', '--no-config', '-c', 'source %s; complete -C "$argv"' % script, line, cwd=folder, env=env).splitlines()
         words = [w.split('\t')[0].split('=')[-1] if '=' in line else w.split('\t')[0].rstrip('/') if w.split('\t')[0] == 'folder/' else w.split('\t')[0] for w in got]

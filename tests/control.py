@@ -276,6 +276,7 @@ def admin_shows_info(folder):
     with Haspan(folder, '--to', 'null', '--threads', '2') as h:
         h.write(lines(0, 100) + b'nonsense\n')
         until(lambda: h.info().get('lines') == '101', 'lines')
+        expect('admin socket at %s\n' % h.path('admin') in h.said(), h.said())
         info = h.info()
         expect(int(info['Pid']) == h.process.pid and info['Name'] == 'haspan' and info['Version'], info)
         expect(info['Nbthread'] == '2' and int(info['Formats']) > 0 and info['State'] == 'running', info)
@@ -856,7 +857,8 @@ def signals_in_a_storm(folder):
         h.process.send_signal(signal.SIGHUP)
         h.process.send_signal(signal.SIGTERM)
         rows = h.wait()
-        expect(rows[-1]['requests'] == 2000 and len(rows) > 2, rows[-1])
+        # signals that nobody has taken yet are one
+        expect(rows[-1]['requests'] == 2000 and len(rows) > 1, rows[-1])
 
 
 @test

@@ -8,7 +8,7 @@
     ```haproxy         must pass `haproxy -c` without a word; a fragment gets the timeouts and backends it lacks, but no mode.
                        A block that says `2.9` is for a HAProxy of that version: skipped by an older one.
 
-Without FILE also: README.md links each document once; the ring of HAProxy's is the same wherever it is shown.
+Without FILE also: README.md links each document once; links within the tree lead somewhere; the ring of HAProxy's is the same wherever it is shown.
 
 --fill writes the real output into the files; --haproxy checks the ```haproxy blocks alone. $HAPROXY names the binary.
 """
@@ -124,6 +124,28 @@ def check(path, fill, haproxy_alone):
     return checked, wrong
 
 
+def headings(path):
+    """As a link names them"""
+    text = re.sub(r"(?ms)^```.*?^```", "", open(path).read())
+    found = [re.sub(r"[^\w\- ]", "", line.strip().lower()) for line in re.findall(r"(?m)^#+ (.*)$", text)]
+    return [heading.replace(" ", "-") for heading in found]
+
+
+def reachable():
+    """Returns (checked, wrong): links within the tree lead to a file, and to a heading of it."""
+    checked, wrong = 0, 0
+    for path in ["README.md"] + sorted(glob.glob("doc/*.md")):
+        text = re.sub(r"(?ms)^```.*?^```", "", open(path).read())
+        for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            name, _, heading = link.partition("#")
+            target = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
+            checked += 1
+            if not os.path.exists(target) or (heading and heading not in headings(target)):
+                print(f"{path}: [..]({link}) leads nowhere")
+                wrong += 1
+    return checked, wrong
+
+
 def linked():
     """Returns (checked, wrong): how often README.md links each document."""
     text, files = open("README.md").read(), sorted(glob.glob("doc/*.md"))
@@ -153,7 +175,7 @@ def main():
     files = [w for w in words if not w.startswith("--")] or ["README.md"] + sorted(glob.glob("doc/*.md"))
     results = [check(path, fill, "--haproxy" in words) for path in files]
     if words in ([], ["--fill"]):
-        results += [linked(), one_ring()]
+        results += [linked(), reachable(), one_ring()]
     checked, wrong = (sum(column) for column in zip(*results))
     print(f"{checked - wrong} passed, {wrong} failed")
     sys.exit(wrong != 0)

@@ -596,6 +596,22 @@ def what_was_rejected_before_a_kill_is_kept():
 
 
 @test
+def a_restart_says_where_it_goes_on():
+    with Place() as p:
+        a = lines(40)
+        p.write(a[:20])
+        p.start().settled(20).stop()
+        expect('going on at byte' not in p.said(), p.said())
+        p.write(a[20:])
+        p.start().settled(20).stop()
+        expect('follow:%s: going on at byte %d\n' % (p.log, len(b''.join(a[:20]))) in p.said(), p.said())
+        p.write(lines(10, 3))
+        os.rename(p.log, p.log + '.1')
+        p.start().settled(10).stop()
+        expect('going on at byte %d of %s.1\n' % (len(b''.join(a)), p.log) in p.said(), p.said())
+
+
+@test
 def it_does_not_move_without_the_collector():
     with Place() as p, socket.create_server(('127.0.0.1', 0)) as s:
         port = s.getsockname()[1]

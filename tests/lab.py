@@ -72,9 +72,9 @@ class Origin:
     /close (no answer)  /reset  /cut (half a body)  /garbage  /flaky/NAME (no answer the first time)
     """
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.rows, self.lock, self.tried = [], threading.Lock(), set()
-        self.socket = socket.create_server((HOST, 0), backlog=256)
+        self.socket = socket.create_server((HOST, port), backlog=256)
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
 

@@ -524,9 +524,12 @@ def broken_compression(folder):
         summary = run('--to', 'null', write(folder, 'x.' + kind, packed[:200]), write(folder, 'next.log', many(5)),
                       code=4)
         expect(summary['requests'] >= 5, 'the next file is not read:', summary.err)
-        # garbage behind the end: gzip itself leaves it
-        code = 0 if kind == 'gz' else 4
-        run('--to', 'null', write(folder, 'x.' + kind, pack(many(5)) + b'garbage'), code=code, lines=5)
+        run('--to', 'null', write(folder, 'x.' + kind, pack(many(5)) + b'garbage'), code=4, lines=5)
+        # behind a whole one, one that is cut anywhere: said, not taken for the end
+        for cut in (1, 5, 12, len(packed) // 2, len(packed) - 1):
+            run('--to', 'null', write(folder, 'x.' + kind, pack(many(5)) + packed[:cut]), code=4)
+        again = run('--to', 'null', write(folder, 'x.' + kind, pack(many(5)) + (b'\0' * 512 if kind != 'zst' else b'') + pack(many(7))))
+        expect(again['lines'] == 12, 'the second of two is not read:', again.err)
 
 
 def refused_start(*words, code=4, says=''):

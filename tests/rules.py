@@ -203,6 +203,16 @@ def proposed_rules_hold():
         again = check(path, rules=done.stdout)
         expect(again.returncode == 0, path, done.stdout.decode(), again.stdout.decode(), again.stderr.decode())
     expect(tried > 50, f"only {tried} captures have requests")
+    few = [line for line in check("--write-rules", LOG).stdout.decode().splitlines() if "backend" in line]
+    expect(few and all(line.startswith("# ") for line in few), few)
+    with tempfile.NamedTemporaryFile("w", suffix=".log") as f:
+        for _ in range(3):
+            with open(LOG) as log:
+                f.write("".join(line for line in log for _ in range(5)))
+        f.flush()
+        done = check("--write-rules", f.name).stdout.decode()
+    expect('\n# many do: be_app fails seldom: rate(failed) < 80% where backend == "be_app"\n' in done, done)
+    expect("\nbe_app is fast: " in done, done)
     exits(check("--write-rules", "--rules", "x", LOG), 2)
 
 
@@ -252,6 +262,46 @@ def numbers_are_what_they_are():
         log = "".join(REQUEST % (1, v, "x") for v in values).encode()
         found, _ = results(*HEADER, rules="a: " + quantile % name, stdin=log)
         expect(found["results"][0]["verdict"] == verdict, values, quantile, found["results"][0])
+
+
+TIMED = ("10.0.0.1:%d [21/Nov/2026:08:15:%02d.%03d] fe %s/s1 0/0/1/%d/%d 200 512 - - ---- 10/5/3/1/0 0/0 "
+         "\"GET /r HTTP/1.1\"\n")
+
+
+def timed(*lengths, backend="be"):
+    """A log of requests with these Tr, in ms"""
+    return "".join(TIMED % (i % 60000 + 1024, i % 60, i % 1000, backend, n, n + 1) for i, n in enumerate(lengths)).encode()
+
+
+def quantiles_are_judged_exactly():
+    """p95 of whole numbers of any size, right at the limit and beside it, against the sorted numbers; what is shown agrees"""
+    logs = [[5] + 97 * [1000] + 2 * [2000], [5] + 97 * [303] + 2 * [600], list(range(300, 500)), [128 + i * 37 % 5000 for i in range(2000)]]
+    quantiles = {"p0.01": 100, "p50": 500000, "median": 500000, "p90": 900000, "p95": 950000, "p99": 990000, "p99.9": 999000, "p100": 1000000}
+    holds = {"<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b,
+             "==": lambda a, b: a == b, "!=": lambda a, b: a != b}
+    for numbers in logs:
+        numbers.sort()
+        want, rules = {}, ""
+        for name, ppm in quantiles.items():
+            true = numbers[max(1, -(-len(numbers) * ppm // 1000000)) - 1]
+            for op, f in holds.items():
+                for limit in (true - 1, true - 0.5, true, true + 0.5, true + 1):
+                    rule = f"{name}(Tr) {op} {limit}ms"
+                    want[rule] = (f(true, limit), true)
+                    rules += rule + "\n"
+        for threads in ("1", "4"):
+            found, _ = results("-j", threads, rules=rules, stdin=timed(*numbers))
+            for r in found["results"]:
+                if r["rule"] not in want:
+                    continue
+                held, true = want[r["rule"]]
+                expect(r["verdict"] == ("passed" if held else "failed"), r["rule"], r["why"], "truly", true)
+                expect(abs(r["value"] - true) <= r.get("relative_error", 0) * true, r["rule"], r["why"], "truly", true)
+                expect(("\u2248" in r["why"]) == ("relative_error" in r), r["why"])
+                shown = holds[r["op"]](r["value"], r["limit"])
+                expect(shown == held or "\u2248" in r["why"], r["why"], "looks otherwise")
+    done = check(rules="p95(Tr) < 2s", stdin=timed(*logs[3]))
+    expect("\u2248 4," in done.stdout.decode().splitlines()[0] and done.returncode == 1, done.stdout.decode())
 
 
 # ---------------------------------------------------------------- what others wrote
@@ -429,9 +479,8 @@ def memory_is_bounded():
 
 TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
          rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing, an_empty_capture_fails, sampling_hides_nothing,
-         long_groups_stay_apart, numbers_are_what_they_are,
-         proposed_rules_hold,
-         ten_thousand_rules_load_in_a_second, hostile_captures_are_inert, no_command_reaches_a_runner,
+         long_groups_stay_apart, numbers_are_what_they_are, proposed_rules_hold, ten_thousand_rules_load_in_a_second,
+         quantiles_are_judged_exactly, hostile_captures_are_inert, no_command_reaches_a_runner,
          colours_are_for_terminals,
          an_interrupt_shows_what_was_found, outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
 

@@ -31,7 +31,7 @@ static void read_line(const char *line)
 
 static struct expr *compile(const char *text, struct err *err)
 {
-	struct expr_names names = { l.formats.v, l.formats.n };
+	struct expr_names names = { .format = l.formats.v, .nformats = l.formats.n };
 	uint32_t nmemos = 0;
 	struct expr *e = expr_compile(slice_str(text), &names, &nmemos, &l.arena, err);
 
@@ -67,7 +67,7 @@ static void every_kind_of_value_can_be_asked_for(void **state)
 		"path == '/api/orders'", "path ~ \"^/api/\"", "path !~ '^/web'", "path ~ 'orders$'", "path ~ '^/api/orders$'", "path ~ 'pi/or'", "path ~ ''",
 		"path ~ '^/api/(orders|carts)$'", "path ~ '\\\\.|/'", "path ~ '(?i)ORDERS'", "route == '/api/{what}'", "frontend == 'fe'",
 		"tls", "backend in ('web', 'api')", "server not in ('s2')", "haproxy.server.name == 's1'", "b == 'api'",
-		"Tr == 250", "Tr == 250ms", "Tr == 0.25s", "Tr > 249999us", "Ta <= 0.3s", "duration == 300ms", "Tc < 1s",
+		"Tr == 250", "Tr == 250ms", "Tr == 0.25s", "Tr < 0.0001h", "Tr > 0.00006h", "Tr > 249999us", "Ta <= 0.3s", "duration == 300ms", "Tc < 1s",
 		"retries == 2", "redispatched", "termination_state == 'SH--'", "tsc ~ '^S'", "failed == 'response'", "failed",
 		"error", "client == '10.0.0.1'", "host == 'www.example.com'", "http.request.header.host ~ 'example'",
 		"http.request.header.X-Note == \"it's\"", "http.response.header.content-type == 'text/html'", "B > 1000",
@@ -75,7 +75,7 @@ static void every_kind_of_value_can_be_asked_for(void **state)
 		NULL };
 	static const char *const no[] = {
 		"status == 200", "method != 'GET'", "path !~ '^/api'", "path ~ '^api'", "path ~ '^/api/orders/$'", "path ~ 'order$'", "path ~ '^/api$'",
-		"path ~ 'ORDERS'", "server == 's2'", "Tr > 250ms", "failed == 'connect'",
+		"path ~ 'ORDERS'", "server == 's2'", "Tr > 250ms", "Tr == 0.2504s", "Tr > 0.0001h", "failed == 'connect'",
 		"truncated", "http.request.header.host == 'WWW.EXAMPLE.COM'", "query ~ 'sig=x'", "backend not in ('api')", NULL };
 
 	(void)state;
@@ -193,6 +193,10 @@ static void a_wrong_one_points_at_its_place(void **state)
 		{ "Ta > 5min", 6, "unknown unit" },
 		{ "Ta > 5days", 6, "expected a number" },
 		{ "status > 5.5", 10, "whole number" },
+		{ "status == 200.0004", 11, "whole number" },
+		{ "Ta > 0.5us", 6, "whole microseconds" },
+		{ "Ta > 0.0000000001h", 6, "nine decimals" },
+		{ "Ta > 99999999999999h", 6, "too long" },
 		{ "backend == 5", 12, "this is a text" },
 		{ "backend > 'a'", 11, "texts have no order" },
 		{ "status ~ '5..'", 8, "this is no text" },
@@ -252,7 +256,7 @@ static void size_and_depth_are_bounded(void **state)
 
 static enum verdict verdict_of(const char *sampler, const char *rules)
 {
-	struct expr_names names = { l.formats.v, l.formats.n };
+	struct expr_names names = { .format = l.formats.v, .nformats = l.formats.n };
 	struct slice rest = slice_str(rules);
 	struct err err = { 0 };
 	enum verdict v;

@@ -29,7 +29,7 @@ static int setup(void **state)
 	lines_captures(&l, CAPTURE_REQUEST, "traceparent");
 	lines_format(&l, "httplog");
 	lines_start(&l, "UTC");
-	names = (struct expr_names){ l.formats.v, l.formats.n };
+	names = (struct expr_names){ .format = l.formats.v, .nformats = l.formats.n };
 	tree_setup(false, 100);
 	return 0;
 }

@@ -199,7 +199,7 @@ static void memory_is_bounded(void **state)
 	sketch_add(&s, 0);
 	sketch_add(&s, UINT64_MAX);
 	sketch_add(&s, UINT64_MAX);
-	assert_true(sketch_size(&s) <= SKETCH_BYTES_MAX);
+	assert_true(sketch_size(&s) <= SKETCH_BYTES_MAX + SKETCH_SINGLES_BYTES);
 	assert_true(s.sum == UINT64_MAX);
 	sketch_free(&s);
 	for (uint64_t ms = 0; ms < 3600000; ms += 18000)
@@ -207,6 +207,39 @@ static void memory_is_bounded(void **state)
 	assert_true(sketch_size(&s) <= 2048);
 	sketch_free(&s);
 	free(v);
+}
+
+/* Few different numbers are told as they were, in whatever parts they came; more are not, and that is known. */
+static void few_numbers_are_told_exactly(void **state)
+{
+	struct sketch s = { 0 }, half[2] = { { 0 } };
+	bool exact;
+
+	(void)state;
+	for (uint64_t i = 0; i < 1000; i++) {
+		sketch_add(&half[i % 2], 5000);
+		sketch_add(&half[i % 2], i < 40 ? 2000000 : 1003210 + i % (SKETCH_SINGLES - 2));
+	}
+	sketch_merge(&s, &half[1]);
+	sketch_merge(&s, &half[0]);
+	assert_true(sketch_tell(&s, 500000, &exact) == 5000 && exact);
+	assert_true(sketch_tell(&s, 500001, &exact) == 1003210 && exact);
+	assert_true(sketch_tell(&s, 979000, &exact) == 1003210 + SKETCH_SINGLES - 3 && exact);
+	assert_true(sketch_tell(&s, 990000, &exact) == 2000000 && exact);
+	assert_true(sketch_quantile(&s, 500001) != 1003210);
+	for (uint64_t i = 0; i < 2000; i++)
+		sketch_add(&s, 1009001);
+	sketch_add(&s, 77);
+	assert_true(sketch_tell(&s, 600000, &exact) == sketch_quantile(&s, 600000) && !exact);
+	assert_true(sketch_tell(&s, 0, &exact) == 77 && exact);
+	assert_true(!s.single && !half[0].many && s.many);
+	for (int i = 0; i < 2; i++)
+		sketch_free(&half[i]);
+	sketch_free(&s);
+	for (uint64_t i = 0; i < 100; i++)
+		sketch_add(&s, 1000 * i);
+	assert_true(sketch_tell(&s, 500000, &exact) == 49000 && exact && s.many);
+	sketch_free(&s);
 }
 
 static void nothing_is_nothing(void **state)
@@ -234,6 +267,7 @@ int main(void)
 		cmocka_unit_test(bins_come_in_order_and_hold_everything),
 		cmocka_unit_test(counts_grow_as_wide_as_they_must),
 		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(few_numbers_are_told_exactly),
 		cmocka_unit_test(nothing_is_nothing),
 	};
 

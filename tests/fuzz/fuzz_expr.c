@@ -37,7 +37,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* NULL: refused, at a place. */
 static const struct expr *compile(struct slice text, const struct formats *f, uint32_t *nmemos, struct arena *to_arena)
 {
-	struct expr_names names = { f->v, f->n };
+	struct expr_names names = { .format = f->v, .nformats = f->n };
 	struct err err = { 0 };
 	const struct expr *e = expr_compile(text, &names, nmemos, to_arena, &err);
 
@@ -50,7 +50,7 @@ static const struct expr *compile(struct slice text, const struct formats *f, ui
 /* The opposite of `text`; NULL: there is no room for that. */
 static const struct expr *opposite(struct slice text, const struct formats *f, uint32_t *nmemos, struct arena *to_arena)
 {
-	struct expr_names names = { f->v, f->n };
+	struct expr_names names = { .format = f->v, .nformats = f->n };
 	struct buf b = { .max = 8192 };
 	struct err err = { 0 };
 	const struct expr *e;

@@ -80,7 +80,7 @@ static void judge(struct ruleset *s, unsigned lines)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned lines = fuzz_byte(&data, &size) % 4;
-	struct expr_names names = { formats.v, formats.n };
+	struct expr_names names = { .format = formats.v, .nformats = formats.n };
 	struct arena scratch = { 0 };
 	struct ruleset *s = ruleset_new(&names, &scratch);
 	struct slice text = arena_copy(&scratch, slice_of((const char *)data, size));
