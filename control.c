@@ -206,7 +206,7 @@ static void say_ends(const struct control *c)
 	for (uint32_t k = 0; k < a.nsinks; k++)
 		log_info("sends to %s", a.sink[k].uri);
 	if (a.nsinks == 0)
-		log_info("sends nothing: --to stats prints at the end");
+		log_info("sends nothing: %s", c->onlooker ? "the verdict comes at the end" : "--to stats prints at the end");
 }
 
 /* Sources without an end have no summary that says it: the first time at once, then at most once a minute. */

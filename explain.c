@@ -422,26 +422,24 @@ static bool explain_input(struct explainer *x, bool *all)
 	return ok;
 }
 
-/* A path, where a line is expected. */
-static bool refuse_file(const char *line)
+/* false: one is a path, where a line is expected. */
+static bool are_lines(char **lines, int n)
 {
-	if (access(line, F_OK) != 0)
-		return false;
-	log_error("%s: this is a file: tail -1 %s | haspan explain", line, line);
+	for (int i = 0; i < n; i++)
+		if (access(lines[i], F_OK) == 0) {
+			log_error("%s: this is a file: tail -1 %s | haspan explain", lines[i], lines[i]);
+			return false;
+		}
+	if (n == 0 && isatty(STDIN_FILENO))
+		log_info("reads log lines from the terminal: paste one, and end with Ctrl-D");
 	return true;
 }
 
-int explain(const struct config *c, char **lines, int n)
+static int explain_lines(const struct config *c, char **lines, int n)
 {
 	struct explainer *x = calloc(1, sizeof(*x));
 	struct err err = { 0 };
 	bool all = true, ok = x != NULL;
-
-	for (int i = 0; i < n; i++)
-		if (refuse_file(lines[i])) {
-			free(x);
-			return EXIT_USAGE;
-		}
 
 	if (!ok || !rebuilder_init(&x->rebuilder, &c->rules, c->timezone, &err)) {
 		err_set(&err, EXIT_CONFIG, "out of memory");
@@ -454,8 +452,6 @@ int explain(const struct config *c, char **lines, int n)
 	unwrapper_init(&x->unwrapper);
 	parser_init(&x->parser, &c->formats);
 	merge_init(&x->merge);
-	if (n == 0 && isatty(STDIN_FILENO))
-		log_info("reads log lines from the terminal: paste one, and end with Ctrl-D");
 	for (int i = 0; ok && i < n; i++) {
 		if (i)
 			putchar('\n');
@@ -472,4 +468,9 @@ int explain(const struct config *c, char **lines, int n)
 	buf_free(&x->out);
 	free(x);
 	return ferror(stdin) ? EXIT_INPUT : !ok ? EXIT_CONFIG : all ? EXIT_DONE : EXIT_CHECK;
+}
+
+int explain(const struct config *c, char **lines, int n)
+{
+	return are_lines(lines, n) ? explain_lines(c, lines, n) : EXIT_USAGE;
 }

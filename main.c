@@ -21,11 +21,11 @@
 static int first_words(void)
 {
 	fputs("haspan turns HAProxy's log lines into OpenTelemetry traces.\n"
-	      "  haspan haproxy.log                              show them as trees; --to stats sums them up\n"
+	      "  haspan haproxy.log                              show them as trees; --to stats: sum them up\n"
 	      "  haspan --to http://localhost:4318 haproxy.log   send them to Jaeger, Tempo or a collector\n"
 	      "  haspan check --rules RULES haproxy.log          hold them against rules, for CI\n"
-	      "  haspan doctor haproxy.cfg                       what HAProxy should log; explain LINE: what one says\n"
-	      "  haspan --help                                   all options\n", stderr);
+	      "  haspan --help                                   all options; doctor and explain: what logs lack\n",
+	      stderr);
 	return EXIT_USAGE;
 }
 
@@ -74,6 +74,10 @@ static int dispatch(struct settings *s, int argc, char **argv)
 	if (options_text(o, OPTION_VERSION)) {
 		puts("haspan " HASPAN_VERSION);
 		return EXIT_DONE;
+	}
+	if (!options_fit(o, &err)) {
+		err_print(&err);
+		return (int)err.code;
 	}
 	if (strcmp(o->command, "formats") == 0) {
 		formats_print();

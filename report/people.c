@@ -257,7 +257,10 @@ static void put_holding(struct people *p)
 static void put_total(struct people *p)
 {
 	const struct results *r = p->r;
-	uint32_t broken = r->n - r->count[RESULT_PASSED];
+	uint32_t said[SEVERITY_MAX] = { 0 };
+
+	for (uint32_t i = 0; i < r->n; i++)
+		said[r->v[i].severity] += r->v[i].verdict != RESULT_PASSED;
 
 	buf_char(&p->text, '\n');
 	style(p, r->passed ? STYLE_GREEN : STYLE_RED);
@@ -272,8 +275,10 @@ static void put_total(struct people *p)
 	if (r->rejected)
 		buf_printf(&p->text, ", %" PRIu64 " not understood", r->rejected);
 	buf_printf(&p->text, "; %u passed, %u failed", r->count[RESULT_PASSED], r->broken);
-	if (broken > r->broken)
-		buf_printf(&p->text, ", %u warned", broken - r->broken);
+	if (said[SEVERITY_WARNING])
+		buf_printf(&p->text, ", %u warned", said[SEVERITY_WARNING]);
+	if (said[SEVERITY_NOTE])
+		buf_printf(&p->text, ", %u noted", said[SEVERITY_NOTE]);
 	buf_printf(&p->text, "  (%.2f s)\n", r->elapsed_s);
 	flush(p);
 }

@@ -58,7 +58,7 @@ static void say_measure(struct judge *j, const struct check_rule *r, const struc
 {
 	term_text(&j->text, r->measured, SHOWN_MAX / 2);
 	buf_lit(&j->text, " is ");
-	result_measured(&j->text, v);
+	put_value(j, r, v);
 	if (r->subject == ABOUT_RATE) {
 		buf_lit(&j->text, " (");
 		buf_printf(&j->text, "%" PRIu64 " of ", v->violating);

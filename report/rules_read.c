@@ -251,7 +251,7 @@ static bool read_argument(struct line *l, struct check_rule *r, struct slice nam
 	}
 	if (!find_measure(name, r))
 		return wrong(l, (size_t)(name.p - l->text.p),
-			     "no such measure: expected min, max, mean, sum, median, p50 to p99.99, count or rate");
+			     "no such measure: expected min, max, mean, sum, median, p0 to p100 (p99.9), count or rate");
 	r->subject = ABOUT_VALUE;
 	r->value = value(l, from, to);
 	if (!r->value)
@@ -310,6 +310,23 @@ static bool limit_unit(struct line *l, const struct check_rule *r, struct slice 
 #define LIMIT_DIGITS 18
 #define LIMIT_MOST ((__int128)UINT64_MAX * LIMIT_SCALE)
 
+/* `< 5` is meant as 5 %, and would hold for ever; so would `< 1`. The number is [start, unit), its unit ends at `to`. */
+static bool is_share(struct line *l, const struct check_rule *r, size_t start, size_t unit, size_t to)
+{
+	bool most = r->op == COMPARE_LT || r->op == COMPARE_LE, bare = unit == to;
+	int len = (int)(trim_end(l->text, start, unit) - start);
+	char text[160];
+
+	if (r->limit < LIMIT_SCALE || (r->limit == LIMIT_SCALE && !(bare && most)))
+		return true;
+	if (bare)
+		snprintf(text, sizeof(text), "a bare number is a fraction: did you mean %.*s%%? (1 is all of them, 100%%)",
+			 len > 20 ? 20 : len, l->text.p + start);
+	else
+		snprintf(text, sizeof(text), "no share is above 100%%");
+	return wrong(l, start, text);
+}
+
 static bool read_limit(struct line *l, struct check_rule *r, size_t *at, size_t to)
 {
 	const char *p = l->text.p;
@@ -336,7 +353,7 @@ static bool read_limit(struct line *l, struct check_rule *r, size_t *at, size_t 
 	/* No value lies beyond: a limit times the number of requests must not overflow. */
 	r->limit = r->limit > LIMIT_MOST ? LIMIT_MOST : r->limit;
 	r->limit = minus ? -r->limit : r->limit;
-	return true;
+	return r->unit != UNIT_SHARE || is_share(l, r, start, unit, *at);
 }
 
 bool compare_holds(enum compare op, __int128 a, __int128 b)
@@ -441,6 +458,21 @@ static bool read_measure(struct line *l, struct check_rule *r, size_t from, size
 	return at >= to || wrong(l, at, "expected `where`, `by`, `may be empty` or the end");
 }
 
+/* Headers of a trace are taken for what they say: who asks for one may mean `parent`. */
+static bool names_parent(struct slice name)
+{
+	static const struct { const char *name; bool context; } headers[] = {
+#define HEADER(name, slot, context) { name, context },
+#include "formats/headers.def"
+#undef HEADER
+	};
+
+	for (size_t i = 0; i < COUNT(headers); i++)
+		if (headers[i].context && slice_eq(name, slice_str(headers[i].name)))
+			return true;
+	return false;
+}
+
 /* `every …`, `no …`: sentences. */
 static bool read_sentence(struct line *l, struct check_rule *r, size_t from, size_t to, bool *is)
 {
@@ -459,6 +491,7 @@ static bool read_sentence(struct line *l, struct check_rule *r, size_t from, siz
 		r->unit = UNIT_SPANS;
 	} else if (take_all(s, &at, "every request has")) {
 		at = skip_blanks(s, at);
+		r->names_parent = names_parent(slice_of(s.p + at, to - at));
 		if (!value(l, at, to) || !(r->test = compile(l, at, to)))
 			return false;
 		at = to;
@@ -473,6 +506,23 @@ static bool read_sentence(struct line *l, struct check_rule *r, size_t from, siz
 	return at >= to || wrong(l, at, "expected `where`, `by`, `may be empty` or the end");
 }
 
+/* `p95 < 200ms` is no test: say what it lacks, in place of what `err` says. false: it is something else. */
+static bool forgot_parentheses(struct line *l, size_t from, size_t to)
+{
+	struct slice name = slice_of(l->text.p + from, past(l->text, from) - from);
+	bool rate = slice_eq(name, SLICE("rate"));
+	struct check_rule r = { 0 };
+	char text[160];
+
+	if (from + name.len > to || (!rate && !find_measure(name, &r)))
+		return false;
+	snprintf(text, sizeof(text), "%.*s of what? as in %.*s(%s)", (int)name.len, name.p, (int)name.len, name.p,
+		 rate ? "status >= 500" : "Tr");
+	*l->err = (struct err){ 0 };
+	wrong(l, from, text);
+	return true;
+}
+
 static bool read_rule(struct line *l, struct check_rule *r, size_t from, size_t to)
 {
 	bool is;
@@ -484,7 +534,8 @@ static bool read_rule(struct line *l, struct check_rule *r, size_t from, size_t 
 		return l->err->code == EXIT_DONE;
 	if (!read_measure(l, r, from, to, &is) || is)
 		return l->err->code == EXIT_DONE;
-	return (r->test = compile(l, from, to)) != NULL;
+	r->test = compile(l, from, to);
+	return r->test || (forgot_parentheses(l, from, to) && false);
 }
 
 /* ---- clauses -------------------------------------------------------------------------------------------- */

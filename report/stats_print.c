@@ -98,7 +98,7 @@ static void put_requests(struct page *p, const struct group *g)
 		return;
 	buf_lit(&p->text, ", ");
 	style(p, STYLE_RED);
-	buf_printf(&p->text, "%" PRIu64 " failed", g->failed);
+	buf_printf(&p->text, "%" PRIu64 " failed or 5xx", g->failed);
 	style(p, STYLE_NONE);
 }
 

@@ -304,6 +304,8 @@ def screens(log, folder):
     claim('Ctrl-C ends cleanly with what was found', code == 0 and len(drawn(plain(said))) == 3 and 'sink=tree' in said, code, said[-500:])
     said, code = terminal(100, [])
     claim('haspan alone: five lines', code == 2 and len(said.strip().splitlines()) == 5, said)
+    for word in '--to stats', 'haspan check', 'doctor', 'explain':
+        claim('... which name ' + word, word in said, said)
 
 
 def main():

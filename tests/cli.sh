@@ -350,6 +350,36 @@ check "..._COMPRESSION" posts '/v1/traces\|application/x-protobuf\|gzip\|' OTEL_
 	--to "$at" "$log"
 check "User-Agent" posts '.*\|haspan/[^ |]* ?OTel-OTLP-Exporter|.*haspan/' --to "$at" "$log"
 
+check "https:// where TLS is not spoken" eval 'exits 5 --to "${at/http/https}" --give-up-after 300ms "$log" && said "is it http://?"'
+# A gRPC server begins with a frame of HTTP/2's settings.
+python3 - "$work" <<'PYTHON' &
+import os, socket, sys
+server = socket.create_server(('127.0.0.1', 0))
+with open(sys.argv[1] + '/grpc.new', 'w') as f:
+    f.write(str(server.getsockname()[1]))
+os.rename(sys.argv[1] + '/grpc.new', sys.argv[1] + '/grpc')
+while True:
+    s = server.accept()[0]
+    s.recv(100)
+    s.sendall(b'\0\0\6\4\0\0\0\0\0\0\5\0\0@\0')
+    s.close()
+PYTHON
+grpc=$!
+for _ in $(seq 100); do [ -f "$work/grpc" ] && break; sleep 0.05; done
+check "a port of gRPC" eval 'exits 5 --to http://127.0.0.1:$(cat "$work/grpc") --give-up-after 300ms "$log" &&
+	said "this looks like gRPC; OTLP over HTTP is usually at port 4318" && said "when that is mended"'
+kill $grpc
+
+for source in udp://127.0.0.1:0 tcp://127.0.0.1:0; do
+	words="--from $source"
+	"$haspan" --to null --from $source 2>"$work/err" &
+	listener=$!
+	for _ in $(seq 200); do said 'listens on' && break; sleep 0.05; done
+	kill $listener
+	wait $listener
+	check "where it listens is said" grep -qE "listens on $source, which is 127.0.0.1:[1-9]" "$work/err"
+done
+
 # ---- what it tells of itself ----------------------------------------------------------------------------
 
 run --version
@@ -423,13 +453,24 @@ words='(on a terminal)'
 terminal >"$work/out" 2>"$work/err"
 code=$?
 check "nothing to read: first words" eval '[ $code = 2 ] && wrote "haspan --help" && wrote "haspan haproxy.log"'
-check "... and other commands" eval 'wrote "--to stats" && wrote "haspan check" && wrote "haspan doctor" && wrote "explain"'
+check "... and other commands" eval 'wrote "--to stats" && wrote "haspan check" && wrote "doctor" && wrote "explain"'
 for words in '--to stats' '--slowest 3' '--to null' 'check --baseline none'; do
 	terminal $words >"$work/out" 2>"$work/err"
 	code=$?
 	check "nothing to read: $words" eval '[ $code = 2 ] && wrote "no FILE given: haspan"'
 done
 words='(on a terminal)'
+python3 - "$haspan" >"$work/out" <<'PYTHON'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], [sys.argv[1], 'explain'])
+said = os.read(fd, 1000)
+os.write(fd, b'\x04')
+os.waitpid(pid, 0)
+sys.stdout.buffer.write(said)
+PYTHON
+check "explain on a terminal says that it waits" wrote 'reads log lines from the terminal'
 terminal "$log" >"$work/out" 2>"$work/err"
 check "colour on a terminal" wrote $'\e['
 terminal NO_COLOR=1 "$log" >"$work/out" 2>"$work/err"

@@ -304,6 +304,59 @@ def quantiles_are_judged_exactly():
     expect("\u2248 4," in done.stdout.decode().splitlines()[0] and done.returncode == 1, done.stdout.decode())
 
 
+def slips_are_refused():
+    """A share that always holds, a measure of nothing, a file without a rule, `by route` without routes: exit 3, and what to do"""
+    for rule, words in (("rate(status >= 500) < 5", "did you mean 5%?"), ("rate(failed) <= 1.5", "did you mean 1.5%?"),
+                        ("rate(failed) < 1", "did you mean 1%?"), ("rate(failed) <= 1.0", "did you mean 1.0%?"),
+                        ("rate(failed) > 100.1%", "no share is above 100%"), ("p95 < 200ms", "p95 of what? as in p95(Tr)"),
+                        ("rate < 1%", "rate of what? as in rate(status >= 500)"), ("# none", "rules: there is no rule in it"),
+                        ("status < 600 by route", "add --route")):
+        said = exits(check(LOG, rules=rule), 3).stderr.decode()
+        expect(words in said, rule, said)
+    for rule in ("rate(failed) <= 100%", "rate(status < 600) <= 0.99", "rate(duration >= 0) >= 1", "rate(failed) < 1%"):
+        done = check(LOG, rules=rule)
+        expect(done.returncode in (0, 1), rule, done.stderr.decode())
+    exits(check(LOG, "--route", "/x", rules="status < 600 by route"), 0)
+
+
+def sentences_say_something():
+    """Numbers that look equal get digits; != and counters say a thing once; traceparent is `parent`; notes are no warnings"""
+    slow = os.path.join(ROOT, "samples/ci/slow.log")
+    for rule, words in (("requests != 140", "requests is 140, which it must not be"), ("requests > 200", "requests is 140, not > 200"),
+                        ("rate(status < 500) == 97.14%", r"is 97\.1428571\d+ % \(136 of 140 requests\), not == 97\.14 %"),
+                        ("every request has traceparent", "140 of 140 requests break it: did you mean `every request has parent`\\?")):
+        said = exits(check(slow, rules=rule), 1).stdout.decode()
+        expect(re.search(words, said), rule, said)
+    said = exits(check(LOG, rules="a [note]: status < 500\nb [note]: count > 99\nc [warning]: count > 99"), 0).stdout.decode()
+    expect("1 passed, 0 failed, 1 warned, 2 noted" in said.splitlines()[-1], said)
+
+
+def few_requests_teach_nothing():
+    """--write-rules: what a backend of fewer than 20 requests shows is a comment"""
+    for n in (19, 20):
+        said = exits(check("--write-rules", stdin=timed(*([7] * n))), 0).stdout.decode()
+        expect(("\nbe is fast: " in said) == (n == 20) and ("\n# be is fast: " in said) == (n == 19), n, said)
+
+
+def a_check_of_a_socket_says_what_comes():
+    """--from udp://: no talk of --to stats"""
+    with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
+        path, socket = os.path.join(folder, "rules"), os.path.join(folder, "s")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("status < 600 may be empty\n")
+        process = subprocess.Popen([HASPAN, "check", "--rules", path, "--from", "unix:" + socket], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, env=ENV)
+        said = ""
+        while "sends nothing" not in said:
+            line = process.stderr.readline().decode()
+            if not line:
+                break
+            said += line
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    expect("sends nothing: the verdict comes at the end" in said, said)
+
+
 # ---------------------------------------------------------------- what others wrote
 
 HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
@@ -477,10 +530,29 @@ def memory_is_bounded():
     expect(sanitized or usage.ru_maxrss < 64 * 1024, f"{usage.ru_maxrss} KiB")
 
 
-TESTS = [folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
-         rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing, an_empty_capture_fails, sampling_hides_nothing,
-         long_groups_stay_apart, numbers_are_what_they_are, proposed_rules_hold, ten_thousand_rules_load_in_a_second,
-         quantiles_are_judged_exactly, hostile_captures_are_inert, no_command_reaches_a_runner,
+def why_it_fails_helps():
+    """A value that looks like the limit, a negation, traceparent for parent, routes without --route"""
+    exactly = exits(check(LOG, rules="rate(status >= 500) == 30.77%"), 1).stdout
+    expect(b"30.77 % (exactly: 30.7692307692, not 30.77)" in exactly, exactly)
+    plain = exits(check(LOG, rules="rate(status >= 500) == 30%"), 1).stdout
+    expect(b"exactly" not in plain, plain)
+    negated = exits(check(LOG, rules="requests != 13"), 1).stdout
+    expect(b"requests is 13 requests, which it must not be" in negated, negated)
+    parent = exits(check(LOG, rules="every request has traceparent"), 1).stdout
+    expect(b"did you mean `every request has parent`?" in parent, parent)
+    for rule in "p95(Tr) < 9s by route", "status < 600 by http.route":
+        said = exits(check(LOG, rules=rule), 0).stderr
+        expect(b"by route: no --route names any" in said, said)
+        said = check("--route", "/{a}", LOG, rules=rule).stderr
+        expect(b"no --route" not in said, said)
+
+
+TESTS = [why_it_fails_helps, folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts,
+         a_mistake_shows_its_place, rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing,
+         an_empty_capture_fails, sampling_hides_nothing, long_groups_stay_apart, numbers_are_what_they_are,
+         proposed_rules_hold, ten_thousand_rules_load_in_a_second, quantiles_are_judged_exactly, slips_are_refused,
+         sentences_say_something, few_requests_teach_nothing, a_check_of_a_socket_says_what_comes,
+         hostile_captures_are_inert, no_command_reaches_a_runner,
          colours_are_for_terminals,
          an_interrupt_shows_what_was_found, outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
 

@@ -178,7 +178,7 @@ def tables(text):
     """{name of the group, '' for all: (requests, failed, {phase: Row})}; {(phase, cause): count}; [(ms, trace id)]"""
     groups, failures, slowest, name, before = {}, {}, [], None, ''
     for line in text.split('\n'):
-        m = re.match(r'(?:  )?(\d+) requests?(?:, (\d+) failed)?', line)
+        m = re.match(r'(?:  )?(\d+) requests?(?:, (\d+) failed or 5xx)?', line)
         if m:
             name = '' if not groups else before
             groups[name] = int(m[1]), int(m[2] or 0), {}
