@@ -465,11 +465,8 @@ static bool tree_options(struct maker *m)
 	struct export_config *e = &m->c->export;
 	const struct option_value *listed = value(m, OPTION_SLOWEST);
 	uint64_t slowest = 0, limit = 0;
-	const struct option_value *by = value(m, OPTION_BY), *table = by ? by : value(m, OPTION_TOP);
 	bool tree = false;
 
-	if (table && !m->c->stats && m->o->v[by ? OPTION_BY : OPTION_TOP].level == LEVEL_FLAG)
-		return wrong(m, table, 0, "this is about the table of statistics: add --to stats, or leave it out");
 	for (uint32_t k = 0; k < m->c->nsinks; k++)
 		tree |= slice_eq(m->c->sinks[k], SLICE("tree"));
 	if (!quantity(m, OPTION_SLOWEST, "", 1, SLOWEST_MAX, &slowest) ||
@@ -516,10 +513,6 @@ static bool stats(struct maker *m)
 		return false;
 	*s = (struct stats_config){ .top = (uint32_t)top, .slowest = (uint32_t)slowest, .colour = m->c->export.colour,
 				    .width = m->c->export.width < 60 ? 60 : m->c->export.width };
-	if (by && !stats_by(s, by->text, m->err))
-		return options_blame(by, m->err);
-	if (by && stats_by_has(s, "route") && !m->c->rules.nroutes)
-		return wrong(m, by, 0, "no request has a route: add --route, as in --route '/orders/{id}'");
 	if (by)
 		return stats_by(s, joined(m, by), m->err) || options_blame(by, m->err);
 	return stats_by(s, m->c->rules.nroutes ? SLICE("frontend,backend,server,route") : SLICE("frontend,backend,server"),

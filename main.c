@@ -75,10 +75,6 @@ static int dispatch(struct settings *s, int argc, char **argv)
 		puts("haspan " HASPAN_VERSION);
 		return EXIT_DONE;
 	}
-	if (!options_fit(o, &err)) {
-		err_print(&err);
-		return (int)err.code;
-	}
 	if (strcmp(o->command, "formats") == 0) {
 		formats_print();
 		return EXIT_DONE;

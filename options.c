@@ -397,26 +397,6 @@ bool options_takes(const char *command, enum option_id id)
 	return !h || id == OPTION_HELP;
 }
 
-/* The one command that takes it; NULL: several do. */
-static const char *only_command(int id)
-{
-	if (id >= OPTION_RULES && id < OPTION_FIX)
-		return "check";
-	return id >= OPTION_FIX && id < OPTION_THREADS ? "doctor" : NULL;
-}
-
-bool options_fit(const struct options *o, struct err *err)
-{
-	for (int id = 0; id < OPTION_MAX; id++) {
-		const char *only = only_command(id);
-
-		if (only && o->v[id].level == LEVEL_FLAG && o->v[id].first && strcmp(o->command, only) != 0)
-			return err_set(err, EXIT_USAGE, "--%s belongs to haspan %s: did you mean haspan %s --%s%s?", rows[id].name,
-				       only, only, rows[id].name, rows[id].arg ? " …" : "");
-	}
-	return true;
-}
-
 void options_help(const char *command)
 {
 	if (help_command(command))

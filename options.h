@@ -74,12 +74,6 @@ const char *options_command(size_t i);
 bool options_takes(const char *command, enum option_id id);
 
 /* The screen of --help, of all or of a command that has one of its own; and the page in man(7)'s language. */
-/*
- * Is each option given by a flag one that the command takes? What only `haspan check` or `haspan doctor` understands would
- * be ignored elsewhere; the environment and the configuration may be shared by commands. false: EXIT_USAGE.
- */
-bool options_fit(const struct options *o, struct err *err);
-
 void options_help(const char *command);
 void options_man(void);
 

@@ -422,12 +422,6 @@
 #define WATCHERS_MAX 3
 
 /*
- * A backend with fewer requests teaches no rule (report/propose.c): one that fails by chance is a twentieth of them, and
- * their 99th percentile is the slowest.
- */
-#define PROPOSE_LEAST 20
-
-/*
  * Quantiles (report/sketch.h): whole numbers below 2^7, and so many thousands, are exact, larger ones within 1/128. A bit
  * more would double the memory for a difference that no two runs of a service repeat. Bins of all 64-bit numbers and of
  * their thousands, 8 bytes each; milliseconds from none to an hour take 1 KiB as long as no bin has more than 255, and

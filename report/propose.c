@@ -24,8 +24,8 @@ static const char probes[] =
 static const struct proposal {
 	const char *probe, *name, *rule;
 } proposals[] = {
-	{ "failed", "fails no more often", "rate(failed)" },
-	{ "errors", "has no more errors", "rate(status >= 500)" },
+	{ "failed", "fails seldom", "rate(failed)" },
+	{ "errors", "has few errors", "rate(status >= 500)" },
 	{ "typical", "is fast", "p50(duration)" },
 	{ "duration", "is never slow", "p99(duration)" },
 	{ "response", "answers", "p99(Tr)" },

@@ -38,7 +38,7 @@ static void things(struct judge *j, enum unit unit, uint64_t n)
 /* What it should have been. A value that looks like the limit, and is not, gets more digits. */
 static void say_limit(struct judge *j, const struct check_rule *r, const struct result *v)
 {
-	struct buf value = { .max = 256 }, limit = { .max = 256 };
+	struct buf value = { .max = 4096 }, limit = { .max = 4096 };
 	double scale = r->unit == UNIT_SHARE ? 100 : r->unit == UNIT_TIME ? 1e-3 : 1;
 
 	result_value(&value, r->unit, v->value);
@@ -47,7 +47,7 @@ static void say_limit(struct judge *j, const struct check_rule *r, const struct 
 		buf_lit(&j->text, ", which it must not be");
 	else
 		buf_printf(&j->text, ", not %s %.*s", v->op, (int)limit.len, limit.p);
-	if (r->op != COMPARE_NE && v->value != v->limit &&
+	if (r->op != COMPARE_NE && v->value != v->limit && v->error == 0 &&
 	    slice_eq(slice_of(value.p, value.len), slice_of(limit.p, limit.len)))
 		buf_printf(&j->text, " (exactly: %.12g, not %.12g)", v->value * scale, v->limit * scale);
 	buf_free(&value);
@@ -58,7 +58,7 @@ static void say_measure(struct judge *j, const struct check_rule *r, const struc
 {
 	term_text(&j->text, r->measured, SHOWN_MAX / 2);
 	buf_lit(&j->text, " is ");
-	put_value(j, r, v);
+	result_measured(&j->text, v);
 	if (r->subject == ABOUT_RATE) {
 		buf_lit(&j->text, " (");
 		buf_printf(&j->text, "%" PRIu64 " of ", v->violating);

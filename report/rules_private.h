@@ -32,7 +32,6 @@ struct check_rule {
 	unsigned line, column;
 	enum severity severity;
 	bool may_be_empty;
-	bool names_parent;			/* `every request has` a header that tells the parent */
 	enum subject subject;
 	const struct expr *test, *where;	/* NULL: none */
 	const struct expr_value *value, *by;

@@ -458,21 +458,6 @@ static bool read_measure(struct line *l, struct check_rule *r, size_t from, size
 	return at >= to || wrong(l, at, "expected `where`, `by`, `may be empty` or the end");
 }
 
-/* Headers of a trace are taken for what they say: who asks for one may mean `parent`. */
-static bool names_parent(struct slice name)
-{
-	static const struct { const char *name; bool context; } headers[] = {
-#define HEADER(name, slot, context) { name, context },
-#include "formats/headers.def"
-#undef HEADER
-	};
-
-	for (size_t i = 0; i < COUNT(headers); i++)
-		if (headers[i].context && slice_eq(name, slice_str(headers[i].name)))
-			return true;
-	return false;
-}
-
 /* `every …`, `no …`: sentences. */
 static bool read_sentence(struct line *l, struct check_rule *r, size_t from, size_t to, bool *is)
 {
@@ -491,7 +476,6 @@ static bool read_sentence(struct line *l, struct check_rule *r, size_t from, siz
 		r->unit = UNIT_SPANS;
 	} else if (take_all(s, &at, "every request has")) {
 		at = skip_blanks(s, at);
-		r->names_parent = names_parent(slice_of(s.p + at, to - at));
 		if (!value(l, at, to) || !(r->test = compile(l, at, to)))
 			return false;
 		at = to;
@@ -506,23 +490,6 @@ static bool read_sentence(struct line *l, struct check_rule *r, size_t from, siz
 	return at >= to || wrong(l, at, "expected `where`, `by`, `may be empty` or the end");
 }
 
-/* `p95 < 200ms` is no test: say what it lacks, in place of what `err` says. false: it is something else. */
-static bool forgot_parentheses(struct line *l, size_t from, size_t to)
-{
-	struct slice name = slice_of(l->text.p + from, past(l->text, from) - from);
-	bool rate = slice_eq(name, SLICE("rate"));
-	struct check_rule r = { 0 };
-	char text[160];
-
-	if (from + name.len > to || (!rate && !find_measure(name, &r)))
-		return false;
-	snprintf(text, sizeof(text), "%.*s of what? as in %.*s(%s)", (int)name.len, name.p, (int)name.len, name.p,
-		 rate ? "status >= 500" : "Tr");
-	*l->err = (struct err){ 0 };
-	wrong(l, from, text);
-	return true;
-}
-
 static bool read_rule(struct line *l, struct check_rule *r, size_t from, size_t to)
 {
 	bool is;
@@ -534,8 +501,7 @@ static bool read_rule(struct line *l, struct check_rule *r, size_t from, size_t 
 		return l->err->code == EXIT_DONE;
 	if (!read_measure(l, r, from, to, &is) || is)
 		return l->err->code == EXIT_DONE;
-	r->test = compile(l, from, to);
-	return r->test || (forgot_parentheses(l, from, to) && false);
+	return (r->test = compile(l, from, to)) != NULL;
 }
 
 /* ---- clauses -------------------------------------------------------------------------------------------- */
