@@ -394,7 +394,7 @@
 
 /*
  * Groups of all rules with `by` together, for each worker; each such rule has its share, and at least RULE_GROUPS_LEAST. A
- * group takes about 1 KiB, with `p95(…)` 2 to 5 and with its worst request 1 more. What a group is called is cut.
+ * group takes about 1 KiB, with `p95(…)` 2 to 5 and with its worst request 1 more. What a group is called is cut (core/cut.h).
  */
 #ifdef HASPAN_HARD
 #define RULE_GROUPS_ALL 16
@@ -439,7 +439,7 @@
 #define SKETCH_SINGLES_BYTES ((size_t)SKETCH_SINGLES * 16)
 
 /*
- * --to stats: names in --by, bytes of each that are looked at, and how many groups are told apart. Names of a configuration
+ * --to stats: names in --by, bytes of each that are kept (core/cut.h), and how many groups are told apart. Names of a configuration
  * are hundreds; paths have no end. A group takes 1 to 2 KiB as a rule, and each worker may hold twice as many.
  */
 #define STATS_BY_MAX 8

@@ -78,48 +78,51 @@ void pattern_thread_free(void)
 }
 
 static _Atomic uint64_t stopped;
+static _Thread_local uint64_t stopped_here;
 
 uint64_t pattern_stopped(void)
 {
 	return atomic_load_explicit(&stopped, memory_order_relaxed);
 }
 
-/* It was none of the answers: PCRE2 ended the search. */
-static void note_stopped(int why)
+uint64_t pattern_stopped_here(void)
+{
+	return stopped_here;
+}
+
+/* It was none of the answers: PCRE2 ended the search, at a limit as a rule. */
+static enum pattern_answer note_stopped(void)
 {
 	static atomic_flag saying = ATOMIC_FLAG_INIT;
 	static int64_t said_ms;
 	uint64_t n;
 
-	if (why != PCRE2_ERROR_MATCHLIMIT && why != PCRE2_ERROR_DEPTHLIMIT && why != PCRE2_ERROR_HEAPLIMIT &&
-	    why != PCRE2_ERROR_NOMEMORY)
-		return;
+	stopped_here++;
 	n = atomic_fetch_add_explicit(&stopped, 1, memory_order_relaxed) + 1;
 	if (atomic_flag_test_and_set(&saying))
-		return;
+		return PATTERN_STOPPED;
 	if (log_due(&said_ms, LOG_EVERY_MS))
-		log_warn("a regular expression takes too many steps on a line: it is taken as one that does not match "
+		log_warn("a regular expression takes too many steps on a line: whether it fits is not known "
 			 "(%llu so far). Nested repetitions, as in (a+)+, do that", (unsigned long long)n);
 	atomic_flag_clear(&saying);
+	return PATTERN_STOPPED;
 }
 
-bool pattern_match(const struct pattern *p, struct slice text, const size_t **at, uint32_t *n)
+enum pattern_answer pattern_match(const struct pattern *p, struct slice text, const size_t **at, uint32_t *n)
 {
 	PCRE2_SPTR s = (PCRE2_SPTR)(text.p ? text.p : "");
 	int found;
 
 	if (!prepare_thread())
-		return false;
+		return note_stopped();
 	found = pcre2_match(p->code, s, text.len, 0, 0, match_data, match_context);
 	if (found == PCRE2_ERROR_JIT_STACKLIMIT)	/* a long line: the interpreter takes its memory from the heap */
 		found = pcre2_match(p->code, s, text.len, 0, PCRE2_NO_JIT, match_data, match_context);
-	if (found < 0) {
-		note_stopped(found);
-		return false;
-	}
+	if (found < 0)
+		return found == PCRE2_ERROR_NOMATCH ? PATTERN_NO : note_stopped();
 	if (at) {
 		*at = pcre2_get_ovector_pointer(match_data);
 		*n = found ? (uint32_t)found : PATTERN_GROUPS;
 	}
-	return true;
+	return PATTERN_FITS;
 }

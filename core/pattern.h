@@ -27,17 +27,23 @@ bool pattern_group(const struct pattern *p, uint32_t k, struct slice *name, uint
 /* Groups beyond this number are matched, but what they matched is not told. */
 #define PATTERN_GROUPS 256
 
+/* Of a text that would take too long nothing is known: whoever asks must take it neither for the one nor for the other. */
+enum pattern_answer { PATTERN_NO, PATTERN_FITS, PATTERN_STOPPED };
+
 /*
- * Does `text` fit? A text that would take too long does not; that is counted and said. With `at` (not NULL) also where the groups are: two offsets
+ * Does `text` fit? That it was stopped is counted and said. With `at` (not NULL) also where the groups are: two offsets
  * each, lent until this thread's next call; `*n` of them took part in the match, and one that did not has
  * PATTERN_UNSET as its first offset. Any thread.
  */
-bool pattern_match(const struct pattern *p, struct slice text, const size_t **at, uint32_t *n);
+enum pattern_answer pattern_match(const struct pattern *p, struct slice text, const size_t **at, uint32_t *n);
 
 #define PATTERN_UNSET SIZE_MAX
 
 /* How many texts would have taken too long: all threads since the start. Any thread. */
 uint64_t pattern_stopped(void);
+
+/* The same of the calling thread alone, since it began. */
+uint64_t pattern_stopped_here(void);
 
 /* Give back what this thread's matches have used. */
 void pattern_thread_free(void);

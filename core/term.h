@@ -7,8 +7,11 @@
 #include "core/buf.h"
 
 /*
- * Append `s` so that it can't do anything to a terminal: control characters and those that turn the direction
- * of writing become '?'. At most `max` characters, then `…`. Returns the columns used (one per character).
+ * Append `s` so that it can't do anything to a terminal, nor to a CI runner that reads what a step prints: control
+ * characters, those that turn the direction of writing and those that nobody sees become '?', and so does one byte of what
+ * GitHub's runner takes for commands: the second # of `##[`, wherever it stands (also where `##` ends the text), and the
+ * first : of a `::` behind nothing but blanks, unless it begins an address. At most `max` characters, then
+ * `…`. Returns the columns used (one per character).
  */
 unsigned term_text(struct buf *out, struct slice s, unsigned max);
 

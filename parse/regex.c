@@ -76,7 +76,7 @@ enum run regex_run(const struct format *f, struct record *r, struct day_memo *da
 	r->have[0] = r->have[1] = r->plus[0] = r->plus[1] = r->have_extra = 0;
 	r->flags = 0;
 	r->cap[0].n = r->cap[1].n = 0;
-	if (!pattern_match(re->pattern, r->msg, &at, &n))
+	if (pattern_match(re->pattern, r->msg, &at, &n) != PATTERN_FITS)
 		return RUN_NO;
 	for (uint32_t k = 0; k < re->ngroups; k++) {
 		const struct group *g = &re->group[k];

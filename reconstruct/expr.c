@@ -178,8 +178,16 @@ static bool in_texts(const struct test *x, struct slice s)
 	return false;
 }
 
-/* What a test says of a request that does not have what it asks for. */
+/* What a test says of a request that does not have what it asks for, or of which it could not be found out. */
 #define MISSING (-1)
+
+/* Whoever chose the text may have chosen it so that the search was stopped: neither `~` nor `!~` is true of it. */
+static int match_answer(const struct test *x, struct slice s)
+{
+	enum pattern_answer a = pattern_match(x->pattern, s, NULL, NULL);
+
+	return a == PATTERN_STOPPED ? MISSING : (a == PATTERN_FITS) != x->turned;
+}
 
 /* 1, 0 or MISSING. */
 static int test_answer(const struct test *x, const struct record *r, const struct trace *t, struct expr_memo *memo)
@@ -200,7 +208,7 @@ static int test_answer(const struct test *x, const struct record *r, const struc
 	case OP_IN:
 		return in_texts(x, s) != x->turned;
 	case OP_MATCH:
-		return pattern_match(x->pattern, s, NULL, NULL) != x->turned;
+		return match_answer(x, s);
 	case OP_BEGINS:
 		return slice_starts(s, x->text) != x->turned;
 	case OP_ENDS:

@@ -80,6 +80,9 @@ static bool read_text(struct reader *x, struct token *t)
 	return true;
 }
 
+/* Counted in billionths this is far from what 128 bits hold, in hours too. */
+#define NUMBER_DIGITS 15
+
 static bool read_number(struct reader *x, struct token *t)
 {
 	size_t start = x->at, digits = 0, n = 0;
@@ -88,8 +91,10 @@ static bool read_number(struct reader *x, struct token *t)
 	int64_t scale = NUMBER_SCALE;
 
 	x->at += minus;
-	for (; peek(x, 0) >= '0' && peek(x, 0) <= '9' && digits < 15; x->at++, digits++)
+	for (; peek(x, 0) >= '0' && peek(x, 0) <= '9' && digits <= NUMBER_DIGITS; x->at++, digits++)
 		value = value * 10 + (peek(x, 0) - '0');
+	if (digits > NUMBER_DIGITS)
+		return wrong(x, start, "this number is too large: 999999999999999 at most");
 	value *= NUMBER_SCALE;
 	if (digits && peek(x, 0) == '.')
 		for (x->at++; peek(x, 0) >= '0' && peek(x, 0) <= '9'; x->at++) {
@@ -101,7 +106,7 @@ static bool read_number(struct reader *x, struct token *t)
 	while (((peek(x, 0) | 0x20) >= 'a' && (peek(x, 0) | 0x20) <= 'z') && n < sizeof(t->unit) - 1)
 		t->unit[n++] = x->text.p[x->at++];
 	t->unit[n] = '\0';
-	if (digits == 0 || digits == 15 || is_name_byte(peek(x, 0), false))
+	if (digits == 0 || is_name_byte(peek(x, 0), false))
 		return wrong(x, start, "expected a number, with us, ms, s, m or h behind it when it is a time");
 	t->kind = TOKEN_NUMBER;
 	t->number = minus ? -value : value;

@@ -178,7 +178,7 @@ static enum verdict decide(struct rebuilder *rb, const struct record *r, const s
 
 bool pick_line(const struct rules *rules, struct slice line)
 {
-	return !rules->pick.grep || pattern_match(rules->pick.grep, line, NULL, NULL);
+	return !rules->pick.grep || pattern_match(rules->pick.grep, line, NULL, NULL) == PATTERN_FITS;
 }
 
 static bool is_asked_for(const struct rebuilder *rb, const struct frame *f, const struct trace *t)

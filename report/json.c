@@ -6,6 +6,8 @@
 #include "report/result.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
 
 static void flag(struct buf *out, const char *key, bool set)
 {
@@ -17,9 +19,20 @@ static void count(struct buf *out, const char *key, uint64_t n)
 	buf_printf(out, ",\"%s\":%" PRIu64, key, n);
 }
 
+/* With as many digits as it takes to be read as the same number; a whole one as it is. */
 static void number(struct buf *out, const char *key, enum unit unit, double n)
 {
-	buf_printf(out, ",\"%s\":%.15g", key, unit == UNIT_TIME ? n / 1000 : n);
+	double said = unit == UNIT_TIME ? n / 1000 : n;
+	char text[40];
+	int digits = 15;
+
+	if (said == floor(said) && fabs(said) < 1e18)
+		snprintf(text, sizeof(text), "%.0f", said);
+	else
+		do
+			snprintf(text, sizeof(text), "%.*g", digits, said);
+		while (strtod(text, NULL) != said && digits++ < 17);
+	buf_printf(out, ",\"%s\":%s", key, text);
 }
 
 static const char *unit_name(enum unit unit)

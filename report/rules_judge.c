@@ -4,6 +4,7 @@
 #include "report/rules_private.h"
 
 #include "core/limits.h"
+#include "core/pattern.h"
 #include "core/term.h"
 
 #include <inttypes.h>
@@ -103,6 +104,8 @@ static struct slice sentence(struct judge *j, const struct check_rule *r, const 
 	if (v->verdict == RESULT_EMPTY)
 		buf_printf(&j->text, "no %s matched: say `may be empty` where that is right",
 			   r->unit == UNIT_LINES ? "line" : "request");
+	else if (v->verdict == RESULT_ERROR)
+		buf_lit(&j->text, "it can't be judged: this quantile is a negative number; min, max, mean and sum can");
 	else if (v->seen == 0 && r->may_be_empty && r->subject != ABOUT_RUN && r->subject != ABOUT_COUNT)
 		buf_lit(&j->text, "no request matched, as it may");
 	else if (v->measured)
@@ -160,6 +163,13 @@ static bool measured(const struct check_rule *r, const struct cell *c, __int128 
 	}
 }
 
+/* Sketches know no negative numbers: where a quantile is one of those, it can't be said which. */
+static bool is_negative_quantile(const struct check_rule *r, const struct cell *c)
+{
+	return r->subject == ABOUT_VALUE && r->measure == MEASURE_QUANTILE && c->negative &&
+	       (__int128)c->seen * r->ppm <= (__int128)c->negative * 1000000;
+}
+
 static void judge_measure(const struct check_rule *r, const struct cell *c, struct result *v)
 {
 	bool quantile = r->subject == ABOUT_VALUE && r->measure == MEASURE_QUANTILE, exact, holds;
@@ -170,6 +180,11 @@ static void judge_measure(const struct check_rule *r, const struct cell *c, stru
 	v->limit = (double)r->limit / (double)LIMIT_SCALE;
 	if (!measured(r, c, &num, &den, &exact)) {
 		v->verdict = r->may_be_empty ? RESULT_PASSED : RESULT_EMPTY;
+		v->measured = false;
+		return;
+	}
+	if (is_negative_quantile(r, c)) {
+		v->verdict = RESULT_ERROR;
 		v->measured = false;
 		return;
 	}
@@ -207,6 +222,22 @@ static struct result_trace *traces(struct judge *j, const struct check_rule *r, 
 	return t;
 }
 
+/* What a rule of which a pattern was stopped says of the other requests is no verdict, unless it is broken already. */
+static void judge_stopped(struct judge *j, const struct check_rule *r, struct result *v)
+{
+	const struct rules_part *total = j->set->total;
+	uint64_t stopped = total && r->subject != ABOUT_RUN ? total->stopped[r - j->set->rule] : 0;
+
+	if (stopped == 0 || v->verdict == RESULT_FAILED)
+		return;
+	v->verdict = RESULT_ERROR;
+	v->measured = false;
+	j->text.len = 0;
+	buf_lit(&j->text, "it can't be told: a pattern takes too many steps on ");
+	things(j, UNIT_REQUESTS, stopped);
+	v->why = arena_copy(j->set->arena, slice_of(j->text.p, j->text.len));
+}
+
 /* `v` has what is common to all groups of its rule. */
 static void judge_cell(struct judge *j, const struct check_rule *r, const struct cell *c, struct result *v)
 {
@@ -220,6 +251,7 @@ static void judge_cell(struct judge *j, const struct check_rule *r, const struct
 		v->verdict = c->seen == 0 && !r->may_be_empty ? RESULT_EMPTY : c->hits ? RESULT_FAILED : RESULT_PASSED;
 	}
 	v->why = sentence(j, r, v);
+	judge_stopped(j, r, v);
 	if (v->verdict == RESULT_FAILED) {
 		v->worst = traces(j, r, c);
 		v->nworst = c->nworst;
@@ -272,7 +304,7 @@ static void judge_groups(struct judge *j, const struct check_rule *r, struct rul
 
 static size_t results_at_most(const struct ruleset *s)
 {
-	size_t n = s->n;
+	size_t n = s->n + 1;		/* judge_choice */
 
 	for (uint32_t i = 0; s->total && s->ngrouped && i < s->n; i++)
 		n += s->rule[i].by ? s->total->groups[i].n + 1 : 0;
@@ -296,6 +328,27 @@ static void judge_rule(struct judge *j, uint32_t i)
 	}
 }
 
+/* Patterns that are no rule's have chosen what is looked at at all: of --keep, --drop, --grep, of a format. */
+static void judge_choice(struct judge *j)
+{
+	uint64_t all = pattern_stopped(), rules = j->set->total ? j->set->total->stops : 0;
+	struct result *v = &j->v[j->out->n];
+
+	if (all <= rules)
+		return;
+	j->text.len = 0;
+	buf_lit(&j->text, "which requests are meant can't be told: a pattern of a format, --keep, --drop or --grep takes too "
+			  "many steps on ");
+	things(j, UNIT_LINES, all - rules);
+	*v = (struct result){ .name = SLICE("patterns"), .text = SLICE("every pattern comes to an end"), .severity = SEVERITY_ERROR,
+			      .verdict = RESULT_ERROR, .unit = UNIT_LINES,
+			      .why = arena_copy(j->set->arena, slice_of(j->text.p, j->text.len)) };
+	j->out->n++;
+	j->out->rules++;
+	j->out->count[RESULT_ERROR]++;
+	j->out->broken++;
+}
+
 void ruleset_judge(struct ruleset *s, const struct run_counts *run, struct results *out)
 {
 	struct judge j = { .set = s, .run = run, .out = out, .text = { .max = CHECK_LINE_MAX * 4 } };
@@ -310,6 +363,7 @@ void ruleset_judge(struct ruleset *s, const struct run_counts *run, struct resul
 	out->rules = s->n;
 	for (uint32_t i = 0; i < s->n; i++)
 		judge_rule(&j, i);
+	judge_choice(&j);
 	out->v = j.v;
 	out->lost = run->lost;
 	out->passed = out->broken == 0 && !out->interrupted && !out->unreadable;

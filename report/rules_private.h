@@ -61,7 +61,8 @@ struct cell {
 	uint64_t below, equal;			/* of values: below the limit, or just that */
 	int64_t min, max;
 	__int128 sum;
-	struct sketch sketch;			/* of quantiles */
+	struct sketch sketch;			/* of quantiles; negative values are 0 in it */
+	uint64_t negative;			/* so many */
 	struct worst *worst;			/* owned; worst first, room for what its rule keeps; NULL: none yet */
 	uint32_t nworst;
 };
@@ -70,7 +71,7 @@ struct rule_group {
 	uint64_t hash;				/* of the whole name; it is what it is known by */
 	struct cell cell;
 	uint32_t len;
-	char name[RULE_GROUP_NAME_MAX];		/* its beginning */
+	char name[RULE_GROUP_NAME_MAX];		/* a longer one as cut_name makes it */
 };
 
 /*
@@ -90,6 +91,8 @@ struct rules_part {
 	struct expr_memo *memo;
 	struct cell *cell;			/* of each rule */
 	struct rule_groups *groups;			/* of each rule with `by`; the others have none */
+	uint64_t *stopped;			/* of each rule: requests on which a pattern of it was stopped */
+	uint64_t stops;				/* such searches, of all rules */
 	struct buf draw;
 };
 

@@ -4,6 +4,7 @@
  */
 #include "report/rules_private.h"
 
+#include "core/cut.h"
 #include "core/limits.h"
 #include "core/log.h"
 
@@ -165,6 +166,8 @@ static bool read_head(struct line *l, struct check_rule *r, size_t *at)
 		if (!read_severity(l, open + (l->text.p[open] == '['), end - 1, &r->severity))
 			return false;
 		end = trim_end(l->text, from, open);
+		if (end > from && l->text.p[end - 1] == ']')
+			return wrong(l, end - 1, "a rule has one severity, behind its name");
 	}
 	if (end - from > CHECK_NAME_MAX)
 		return wrong(l, from + CHECK_NAME_MAX, "this name is too long");
@@ -303,6 +306,10 @@ static bool limit_unit(struct line *l, const struct check_rule *r, struct slice 
 	return wrong(l, at, "this is a time: expected us, ms, s, m or h, as in 200ms");
 }
 
+/* So many fit into `whole`. */
+#define LIMIT_DIGITS 18
+#define LIMIT_MOST ((__int128)UINT64_MAX * LIMIT_SCALE)
+
 /* `< 5` is meant as 5 %, and would hold for ever; so would `< 1`. The number is [start, unit), its unit ends at `to`. */
 static bool is_share(struct line *l, const struct check_rule *r, size_t start, size_t unit, size_t to)
 {
@@ -327,12 +334,14 @@ static bool read_limit(struct line *l, struct check_rule *r, size_t *at, size_t 
 	size_t start = *at = skip_blanks(l->text, *at), digits = 0, unit;
 	bool minus = *at < to && p[*at] == '-';
 
-	for (*at += minus; *at < to && p[*at] >= '0' && p[*at] <= '9' && digits < 15; (*at)++, digits++)
+	for (*at += minus; *at < to && p[*at] >= '0' && p[*at] <= '9' && digits <= LIMIT_DIGITS; (*at)++, digits++)
 		whole = whole * 10 + (p[*at] - '0');
 	if (digits && *at < to && p[*at] == '.')
 		for ((*at)++; *at < to && p[*at] >= '0' && p[*at] <= '9'; (*at)++)
 			fraction += (p[*at] - '0') * (scale /= 10);
-	if (digits == 0 || digits == 15)
+	if (digits > LIMIT_DIGITS)
+		return wrong(l, start, "this number is too large: 999999999999999999 at most");
+	if (digits == 0)
 		return wrong(l, start, r->unit == UNIT_TIME ? "expected a time, as in 200ms" :
 				       r->unit == UNIT_SHARE ? "expected a share, as in 0.1%" : "expected a number");
 	unit = *at = skip_blanks(l->text, *at);
@@ -341,6 +350,8 @@ static bool read_limit(struct line *l, struct check_rule *r, size_t *at, size_t 
 	if (!limit_unit(l, r, slice_of(p + unit, *at - unit), &num, &den))
 		return false;
 	r->limit = ((__int128)whole * LIMIT_SCALE + fraction) * num / den;
+	/* No value lies beyond: a limit times the number of requests must not overflow. */
+	r->limit = r->limit > LIMIT_MOST ? LIMIT_MOST : r->limit;
 	r->limit = minus ? -r->limit : r->limit;
 	return r->unit != UNIT_SHARE || is_share(l, r, start, unit, *at);
 }
@@ -560,6 +571,7 @@ static struct check_rule *rule_new(struct ruleset *s)
 static bool read_line(struct line *l, size_t at)
 {
 	struct check_rule *r = l->set->n < CHECK_RULES_MAX ? rule_new(l->set) : NULL;
+	char cut[CHECK_NAME_MAX];
 	size_t clause, end;
 
 	if (!r)
@@ -580,7 +592,8 @@ static bool read_line(struct line *l, size_t at)
 		if (!read_clause(l, r, &clause))
 			return false;
 	if (r->name.len == 0)
-		r->name = slice_of(r->text.p, r->text.len < CHECK_NAME_MAX ? r->text.len : CHECK_NAME_MAX);
+		r->name = slice_of(cut, cut_name(cut, sizeof(cut), r->text));
+	r->name = arena_copy(l->set->arena, r->name);
 	l->set->n++;
 	return true;
 }

@@ -4,7 +4,9 @@
  */
 #include "report/rules_private.h"
 
+#include "core/cut.h"
 #include "core/hash.h"
+#include "core/pattern.h"
 #include "export/tree.h"
 
 #include <stdio.h>
@@ -165,6 +167,7 @@ static void see_value(const struct seen *s)
 	c->seen++;
 	beyond = !limit_holds(r, n, 1);
 	c->hits += beyond;
+	c->negative += n < 0;
 	c->below += (__int128)n * LIMIT_SCALE < r->limit;
 	c->equal += (__int128)n * LIMIT_SCALE == r->limit;
 	if (r->measure == MEASURE_QUANTILE)
@@ -198,6 +201,7 @@ static void cell_join(struct cell *to, struct cell *from, uint32_t nworst)
 	}
 	to->seen += from->seen;
 	to->hits += from->hits;
+	to->negative += from->negative;
 	to->below += from->below;
 	to->equal += from->equal;
 	to->sum += from->sum;
@@ -266,9 +270,7 @@ static struct cell *group_cell(struct rule_groups *g, struct slice name, uint32_
 	if (!group)
 		return &g->rest;
 	group->hash = hash;
-	group->len = (uint32_t)(name.len < RULE_GROUP_NAME_MAX ? name.len : RULE_GROUP_NAME_MAX);
-	if (name.len)
-		memcpy(group->name, name.p, group->len);
+	group->len = (uint32_t)cut_name(group->name, sizeof(group->name), name);
 	return &group->cell;
 }
 
@@ -291,21 +293,34 @@ static struct slice group_name(const struct seen *s, char digits[24])
 
 /* ---- the watcher --------------------------------------------------------------------------------------- */
 
+/* One rule and one request. */
+static void see_rule(struct rules_part *p, uint32_t i, const struct record *rec, const struct trace *trace)
+{
+	const struct check_rule *r = &p->set->rule[i];
+	struct seen s = { p, r, &p->cell[i], rec, trace };
+	char digits[24];
+
+	if (r->where && !expr_true(r->where, rec, trace, p->memo))
+		return;
+	if (r->by)
+		s.cell = group_cell(&p->groups[i], group_name(&s, digits), r->nworst);
+	see_subject[r->subject](&s);
+}
+
 static void rules_see(void *arg, const struct record *rec, const struct trace *trace)
 {
 	struct rules_part *p = arg;
 	const struct ruleset *set = p->set;
-	char digits[24];
+	uint64_t before = pattern_stopped_here(), now;
 
 	for (uint32_t i = 0; i < set->n; i++) {
-		const struct check_rule *r = &set->rule[i];
-		struct seen s = { p, r, &p->cell[i], rec, trace };
-
-		if (r->subject == ABOUT_RUN || (r->where && !expr_true(r->where, rec, trace, p->memo)))
+		if (set->rule[i].subject == ABOUT_RUN)
 			continue;
-		if (r->by)
-			s.cell = group_cell(&p->groups[i], group_name(&s, digits), r->nworst);
-		see_subject[r->subject](&s);
+		see_rule(p, i, rec, trace);
+		now = pattern_stopped_here();
+		p->stopped[i] += now != before;
+		p->stops += now - before;
+		before = now;
 	}
 }
 
@@ -326,6 +341,7 @@ void rules_part_free(struct rules_part *p)
 		}
 	}
 	buf_free(&p->draw);
+	free(p->stopped);
 	free(p->groups);
 	free(p->cell);
 	free(p->memo);
@@ -345,7 +361,8 @@ static void *rules_part(struct watcher *w)
 	p->memo = calloc(s->nmemos + 1, sizeof(*p->memo));
 	p->cell = calloc(s->n, sizeof(*p->cell));
 	p->groups = s->ngrouped ? calloc(s->n, sizeof(*p->groups)) : NULL;
-	ok = p->memo && p->cell && (p->groups || !s->ngrouped);
+	p->stopped = calloc(s->n + 1, sizeof(*p->stopped));
+	ok = p->memo && p->cell && p->stopped && (p->groups || !s->ngrouped);
 	for (uint32_t i = 0; ok && s->ngrouped && i < s->n; i++)
 		if (s->rule[i].by) {
 			p->groups[i].max = s->groups_each;
@@ -385,7 +402,9 @@ static void rules_join(struct watcher *w, void *part)
 		s->total = p;
 		return;
 	}
+	s->total->stops += p->stops;
 	for (uint32_t i = 0; i < s->n; i++) {
+		s->total->stopped[i] += p->stopped[i];
 		cell_join(&s->total->cell[i], &p->cell[i], s->rule[i].nworst);
 		if (s->rule[i].by)
 			groups_join(&s->total->groups[i], &p->groups[i], s->rule[i].nworst);

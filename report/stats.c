@@ -1,5 +1,6 @@
 #include "report/stats_private.h"
 
+#include "core/cut.h"
 #include "parse/format.h"
 
 #include <stdio.h>
@@ -86,7 +87,7 @@ static struct slice name_of(const struct record *r, enum slot s, char room[24])
 	return slice_of(room, record_has(r, s) ? (size_t)snprintf(room, 24, "%lld", (long long)r->v[s].num) : 0);
 }
 
-/* At most STATS_NAME_MAX bytes, and no half of a character at its end. */
+/* At most `max` bytes, and no half of a character at its end. */
 static size_t cut(struct slice s, size_t max)
 {
 	size_t n = s.len < max ? s.len : max;
@@ -102,13 +103,10 @@ static struct slice key_of(const struct stats_config *c, const struct record *r,
 	size_t at = 0;
 
 	for (uint32_t i = 0; i < c->nby; i++) {
-		struct slice name = name_of(r, known[c->by[i]].slot, room);
-		size_t n = cut(name, STATS_NAME_MAX);
+		size_t n = cut_name(key + at + 1, STATS_NAME_MAX, name_of(r, known[c->by[i]].slot, room));
 
-		key[at++] = (char)n;
-		if (n)
-			memcpy(key + at, name.p, n);
-		at += n;
+		key[at] = (char)n;
+		at += 1 + n;
 	}
 	return slice_of(key, at);
 }

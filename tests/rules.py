@@ -156,6 +156,23 @@ def rejected_lines_fail_unless_allowed():
     exits(check("--rejected-ok", "2", rules="status < 600\nrejected < 2", stdin=log), 1)
 
 
+def a_stopped_pattern_passes_nothing():
+    """A text on which a pattern runs out of steps: neither ~ nor !~, an error of its rule, or of the run"""
+    line = "10.0.0.1:%d [21/Nov/2026:08:15:49.811] fe be/s 0/0/0/1/1 200 10 - - ---- 1/1/0/0/0 0/0 \"GET /%s! HTTP/1.1\"\n"
+    log = "".join(line % (1000 + i, "a" * 640 + "c../../etc/passwd") for i in range(20)).encode()
+    pattern = "\"^/(a|aa)+c?b|^/(a+)+c../../etc/passwd!?x?$|^/(a|a)+d\""
+    for text in (f"x: path !~ {pattern}", f"x: path ~ {pattern}, may be empty", f"x: status < 1 where path !~ {pattern}, may be empty",
+                 f"x: rate(path !~ {pattern}) <= 100%", f"x: status < 500 where path ~ {pattern} by backend, may be empty"):
+        for threads in "1", "3":
+            found, done = results("-j", threads, rules=text + "\nfine: status < 500", stdin=log)
+            verdicts = {r["name"]: r["verdict"] for r in found["results"]}
+            expect(verdicts == {"x": "error", "fine": "passed", "rejected lines": "passed"}, text, verdicts)
+            expect(done.returncode == 1 and "20 requests" in found["results"][0]["why"], found["results"][0])
+    for words in (["--drop", f"path ~ {pattern}"], ["--keep", f"path !~ {pattern}"], ["--grep", "(a|aa)+c?b|(a+)+c.x"]):
+        done = exits(check(*words, rules="fine: status < 500, may be empty", stdin=log), 1)
+        expect(b"patterns" in done.stdout and b"can't be told" in done.stdout, done.stdout.decode())
+
+
 def an_empty_capture_fails():
     """Nothing matched, whatever the rule, unless it may be empty"""
     exits(check(rules="status < 600", stdin=b""), 1)
@@ -213,6 +230,39 @@ def ten_thousand_rules_load_in_a_second():
     limit = 1 if "SAN_OPTIONS" not in " ".join(ENV) and "/san/" not in HASPAN and "/tsan/" not in HASPAN else 10
     expect(took < limit, f"{took:.2f} s")
     exits(check("-o", "json=/dev/null", LOG, rules=rules), 1)
+
+
+REQUEST = "10.0.0.1:1 [21/Nov/2026:08:15:49.811] fe be/s 0/0/0/%s/1 200 10 - - ---- 1/1/0/0/0 0/0 {%s} \"GET /%s HTTP/1.1\"\n"
+HEADER = ["--format", "httplog", "--capture-request", "x-n"]
+
+
+def long_groups_stay_apart():
+    """Groups that begin alike for 200 bytes have names of their own, in a check and in statistics"""
+    log = "".join(REQUEST % (1, "", "é" * 100 + tail) for tail in ("/a", "/b", "/c")).encode()
+    found, _ = results(*HEADER, rules="a: status < 600 by path", stdin=log)
+    groups = [r["group"] for r in found["results"] if r["name"] == "a"]
+    expect(len(set(groups)) == 3 and all(re.search("é…[0-9a-f]{8}$", g) for g in groups), groups)
+    table = subprocess.run([HASPAN, *HEADER, "--to", "stats", "--by", "path"], input=log, capture_output=True,
+                           env=dict(ENV, COLUMNS="300"), timeout=60, check=False).stdout.decode()
+    expect(len(set(re.findall("…[0-9a-f]{8}", table))) == 3, table)
+
+
+def numbers_are_what_they_are():
+    """Large ones in JSON and in proposals, quantiles of negative ones"""
+    big = REQUEST % (9007199254740, "9007199254740992", "x")
+    found, _ = results(*HEADER, rules="a: max(http.request.header.x-n) >= 0\nb: rate(status < 500) > 0.1%", stdin=big.encode())
+    expect(found["results"][0]["value"] == 9007199254740992 and found["results"][1]["limit"] == 0.001, found["results"])
+    for ms in (9007199254740, 2 ** 53, 2 ** 53 - 1):
+        log = (REQUEST % (ms, "", "x")).encode()
+        done = check("--write-rules", *HEADER, stdin=log)
+        exits(check(*HEADER, rules=done.stdout, stdin=log), 0)
+    name = "http.request.header.x-n"
+    for values, quantile, verdict in (((-5,) * 9, "p50(%s) < 0", "error"), ((-5, -5, 7), "p50(%s) < 0", "error"),
+                                      ((-5, 7, 7), "p50(%s) == 7", "passed"), ((-5, 7, 7), "p0(%s) < 0", "error"),
+                                      ((-5, 0, 0, 9), "median(%s) == 0", "passed"), ((-5,) * 3, "max(%s) < 0", "passed")):
+        log = "".join(REQUEST % (1, v, "x") for v in values).encode()
+        found, _ = results(*HEADER, rules="a: " + quantile % name, stdin=log)
+        expect(found["results"][0]["verdict"] == verdict, values, quantile, found["results"][0])
 
 
 TIMED = ("10.0.0.1:%d [21/Nov/2026:08:15:%02d.%03d] fe %s/s1 0/0/1/%d/%d 200 512 - - ---- 10/5/3/1/0 0/0 "
@@ -309,7 +359,7 @@ def a_check_of_a_socket_says_what_comes():
 
 # ---------------------------------------------------------------- what others wrote
 
-HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+HOSTILE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 
 
 def hostile_captures_are_inert():
@@ -336,6 +386,26 @@ def hostile_captures_are_inert():
     shown = on_terminal(*words)[0].replace("\r\n", "\n")
     expect(colours.search(shown), "a terminal gets colours")
     expect(not HOSTILE.search(colours.sub("", shown)), repr(HOSTILE.search(colours.sub("", shown))))
+
+
+def no_command_reaches_a_runner():
+    """What GitHub's runner acts on, from paths, headers, backends and lines that are not understood: in no output, nor in messages"""
+    line = ("10.0.0.1:1 [21/Nov/2026:08:15:49.811] fe ::add-mask::b/s##[e] 0/0/0/1/1 503 10 - - ---- 1/1/0/0/0 0/0 "
+            "\"::error::GET /##[error]p?##[group]x=1 HTTP/1.1\"\n")
+    log = (line * 30 + "##[error]no line of HAProxy's\n::error::neither\n").encode()
+    rules = "status < 500\nby path: status < 500 by path\nstatus < 400 by backend\np99(Tr) < 0 by method"
+    said = [check("-o", form, rules=rules, stdin=log) for form in ("people", "json", "junit", "sarif", "github")]
+    for words in (["--to", "tree"], ["--to", "stats", "--by", "backend,path,method"], ["--to", "stats", "--by", "backend"],
+                  ["--to", "null", "--log-level", "debug"], ["explain"]):
+        words = ["explain", "-"] if words == ["explain"] else words
+        said.append(subprocess.run([HASPAN, *words], input=log, capture_output=True, env=ENV, timeout=60, check=False))
+    for i, done in enumerate(said):
+        text = done.stdout.decode() + done.stderr.decode()
+        expect("##[" not in text, done.args, text)
+        own = re.compile(r"\s*::(error|warning|notice) (file=|title=)") if i == 4 else re.compile("$.")
+        for out in text.splitlines():
+            expect(not out.strip().startswith("::") or own.match(out), done.args, out)
+    expect("#?[error]" in said[0].stdout.decode(), said[0].stdout.decode())
 
 
 def on_terminal(*words, env=None):
@@ -591,12 +661,14 @@ def why_it_fails_helps():
         expect(b"no --route" not in said, said)
 
 
-TESTS = [why_it_fails_helps, folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
-         rejected_lines_fail_unless_allowed, an_empty_capture_fails, sampling_hides_nothing, proposed_rules_hold,
-         ten_thousand_rules_load_in_a_second, quantiles_are_judged_exactly, slips_are_refused, sentences_say_something,
-         few_requests_teach_nothing, a_check_of_a_socket_says_what_comes, hostile_captures_are_inert, colours_are_for_terminals,
-         an_interrupt_shows_what_was_found, a_stop_behind_the_end_is_none, a_range_of_kafka_is_interrupted, lost_datagrams_fail,
-         outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
+TESTS = [why_it_fails_helps, folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts,
+         a_mistake_shows_its_place, rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing,
+         an_empty_capture_fails, sampling_hides_nothing, long_groups_stay_apart, numbers_are_what_they_are,
+         proposed_rules_hold, ten_thousand_rules_load_in_a_second, quantiles_are_judged_exactly, slips_are_refused,
+         sentences_say_something, few_requests_teach_nothing, a_check_of_a_socket_says_what_comes,
+         hostile_captures_are_inert, no_command_reaches_a_runner, colours_are_for_terminals,
+         an_interrupt_shows_what_was_found, a_stop_behind_the_end_is_none, a_range_of_kafka_is_interrupted,
+         lost_datagrams_fail, outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
 
 
 def main():

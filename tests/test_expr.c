@@ -71,7 +71,7 @@ static void every_kind_of_value_can_be_asked_for(void **state)
 		"retries == 2", "redispatched", "termination_state == 'SH--'", "tsc ~ '^S'", "failed == 'response'", "failed",
 		"error", "client == '10.0.0.1'", "host == 'www.example.com'", "http.request.header.host ~ 'example'",
 		"http.request.header.X-Note == \"it's\"", "http.response.header.content-type == 'text/html'", "B > 1000",
-		"bytes == 1234", "query ~ 'id=7'", "version == '1.1'", "scheme == 'https'", "sq == 4",
+		"bytes == 1234", "bytes < 999999999999999", "query ~ 'id=7'", "version == '1.1'", "scheme == 'https'", "sq == 4",
 		NULL };
 	static const char *const no[] = {
 		"status == 200", "method != 'GET'", "path !~ '^/api'", "path ~ '^api'", "path ~ '^/api/orders/$'", "path ~ 'order$'", "path ~ '^/api$'",
@@ -214,7 +214,8 @@ static void a_wrong_one_points_at_its_place(void **state)
 		{ "status in (1 2)", 14, "expected ',' or ')'" },
 		{ "status not 5", 12, "expected `in`" },
 		{ "tls == 1", 5, "true or false" },
-		{ "status == 99999999999999999999", 11, "expected a number" },
+		{ "status == 99999999999999999999", 11, "999999999999999 at most" },
+		{ "Ta < 1000000000000000us", 6, "too large" },
 		{ "t > 5", 1, "no such name" },
 		{ "status @ 5", 8, "expected a name, a number" },
 	};

@@ -53,6 +53,9 @@ static bool reads(const char *text, struct err *err)
 	return ok;
 }
 
+#define LONG_RULE "status not in (500, 501, 502, 503, 504, 505, 506, 507, 508, 509, 510, 511, 512, 513, 514, 515, 516, 517, 518, " \
+		  "519, 52"
+
 static void what_the_documents_say_is_understood(void **state)
 {
 	static const char *const good[] = {
@@ -65,7 +68,10 @@ static void what_the_documents_say_is_understood(void **state)
 		"may be: status < 500 may be empty where method == 'POST'", "mean(bytes) >= 0", "avg(Ta) < 1h", "sum(bytes) < 1000",
 		"min(Tr) >= 0", "median(Tr) < 1m", "not (status >= 500)", "every request has server", "rate(failed) <= 0.5",
 		"p100(Tc) != 17us", "not failed where backend in (\"a#b\", 'c') # comment, don't mind",
-		"status < 500 by status", "count == 0 where not backend",
+		"status < 500 by status", "count == 0 where not backend", "p99(Tr) < 15000000000000000ms",
+		"mean(Tr) < 999999999999999999h",
+		/* without names, and alike as far as a name goes */
+		LONG_RULE "1)\n" LONG_RULE "2)\n" LONG_RULE "3)",
 	};
 
 	(void)state;
@@ -85,6 +91,9 @@ static void a_mistake_has_its_line_and_column(void **state)
 		{ "x: stats < 500", 1, 4, "did you mean status?" },
 		{ "\n\nx: status < 500 where backnd == \"a\"", 3, 23, "did you mean backend?" },
 		{ "x [eror]: status < 500", 1, 4, "expected a severity" },
+		{ "x [note] [error]: status < 500", 1, 8, "one severity" },
+		{ "count > 1000000000000000000", 1, 9, "999999999999999999 at most" },
+		{ LONG_RULE "1)\n" LONG_RULE "1)", 2, 0, "is called so already" },
 		{ "x:", 1, 3, "expected a rule" },
 		{ "p999(Tr) < 1s", 1, 1, "no such measure" },
 		{ "p101(Tr) < 1s", 1, 1, "no such measure" },
