@@ -12,6 +12,7 @@ struct baseline {
 	struct backends *old, *now;
 	struct compare_limits limits;
 	struct arena arena;		/* of the results */
+	bool interrupted;
 };
 
 /* ---- limits --------------------------------------------------------------------------------------------- */
@@ -140,6 +141,7 @@ bool baseline_read(struct baseline *b, struct err *err)
 
 	if (p && !b->config.check_only && pipeline_watch(p, backends_watcher(b->old), err)) {
 		pipeline_run(p, err);
+		b->interrupted = pipeline_interrupted(p);
 		pipeline_account(p, &a);
 		if (a.total.rejected)
 			log_warn("the baseline: %" PRIu64 " of %" PRIu64 " lines were not understood", a.total.rejected,
@@ -173,7 +175,8 @@ void baseline_judge(struct baseline *b, struct results *r)
 	r->v = all;
 	r->n += n;
 	r->rules++;
-	r->passed = r->broken == 0 && !r->interrupted;
+	r->interrupted |= b->interrupted;
+	r->passed = r->broken == 0 && !r->interrupted && !r->unreadable;
 }
 
 void baseline_free(struct baseline *b)

@@ -2,10 +2,10 @@
 
 #include "baseline.h"
 #include "core/log.h"
-#include "core/stop.h"
 #include "core/term.h"
 #include "export/tree.h"
 #include "ingest/ingest.h"
+#include "parse/haproxy_cfg.h"
 #include "pipeline.h"
 #include "report/propose.h"
 #include "report/rules.h"
@@ -110,22 +110,59 @@ static bool same_file(const char *path, const struct stat *st)
 	return stat(path, &other) == 0 && other.st_ino == st->st_ino && other.st_dev == st->st_dev;
 }
 
+static bool is_path(struct slice text, const struct stat *st)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%.*s", (int)text.len, text.p);
+	return same_file(path, st);
+}
+
+/* Of a source, a baseline or a rules file; what follow: names is there, or will be. */
+static bool names_file(struct slice uri, const struct stat *st)
+{
+	struct err unread = { 0 };	/* who reads it will say so */
+	struct source *s;
+	bool found;
+
+	if (slice_starts(uri, SLICE("follow:"))) {
+		const char *mark = memrchr(uri.p, '?', uri.len);
+
+		return is_path(slice_to(uri.p + 7, mark ? mark : uri.p + uri.len), st);
+	}
+	s = live_names(uri) ? NULL : source_open(uri, &unread);
+	found = s && source_reads(s, st);
+	source_close(s);
+	return found;
+}
+
 /* Is it the capture, or any other file that this run reads? */
 static bool is_read(const struct check *k, const struct options *o, const struct stat *st)
 {
-	static const enum option_id ids[] = { OPTION_RULES, OPTION_BASELINE, OPTION_HAPROXY_CFG, OPTION_CONFIG };
 	bool found = false;
 
-	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
-		for (const struct option_value *v = o->v[ids[i]].first; v; v = v->next)
-			found |= same_file(v->text.p, st);
-	for (uint32_t i = 0; i < k->c->nsources && !found; i++) {
-		struct err unread = { 0 };	/* who reads it will say so */
-		struct source *s = live_names(k->c->sources[i]) ? NULL : source_open(k->c->sources[i], &unread);
+	for (const struct option_value *v = o->v[OPTION_RULES].first; v; v = v->next)
+		found |= slice_eq(v->text, SLICE("-")) ? names_file(v->text, st) : same_file(v->text.p, st);
+	for (const struct option_value *v = o->v[OPTION_BASELINE].first; v; v = v->next)
+		found |= names_file(v->text, st);
+	for (uint32_t i = 0; i < k->c->nsources; i++)
+		found |= names_file(k->c->sources[i], st);
+	for (const char *const *path = k->c->rereads; *path; path++)
+		found |= same_file(*path, st);
+	for (uint32_t i = 0; k->c->haproxy && i < k->c->haproxy->nfiles; i++)
+		found |= same_file(k->c->haproxy->file[i]->path.p, st);
+	return found;
+}
 
-		found = s && source_reads(s, st);
-		source_close(s);
-	}
+/* Do a sink, --rejects or an output before this one write to it? */
+static bool is_written(const struct check *k, uint32_t outputs, const struct stat *st)
+{
+	bool found = k->c->rejects && same_file(k->c->rejects, st);
+
+	for (uint32_t n = 0; n < outputs; n++)
+		found |= k->output[n].path && same_file(k->output[n].path, st);
+	for (uint32_t i = 0; i < k->c->nsinks; i++)
+		found |= slice_starts(k->c->sinks[i], SLICE("file:")) && is_path(slice_skip(k->c->sinks[i], 5), st);
 	return found;
 }
 
@@ -137,9 +174,8 @@ static bool empty_output(struct check *k, const struct options *o, uint32_t i, s
 
 	if (!mine->path || !mine->file || fstat(fileno(mine->file), &st) != 0 || !S_ISREG(st.st_mode))
 		return true;
-	for (uint32_t n = 0; n < i; n++)
-		if (k->output[n].path && same_file(k->output[n].path, &st))
-			err_set(err, EXIT_USAGE, "this file would be written twice");
+	if (is_written(k, i, &st))
+		err_set(err, EXIT_USAGE, "this file would be written twice");
 	if (is_read(k, o, &st))
 		err_set(err, EXIT_USAGE, "this file is being read: it can't be written too");
 	if (err->code == EXIT_DONE && ftruncate(fileno(mine->file), 0) != 0)
@@ -204,20 +240,15 @@ static bool read_rules(struct check *k, const struct options *o, struct err *err
 	for (const struct option_value *v = o->v[OPTION_RULES].first; v; v = v->next)
 		if (!ruleset_add_file(k->rules, v->text.p, err))
 			return false;
+	for (uint32_t i = 0; i < k->c->nsources; i++)
+		if (slice_starts(k->c->sources[i], SLICE("udp://")))
+			ruleset_lossy(k->rules);
+	if (live_passed())
+		ruleset_lossy(k->rules);
 	return ruleset_close(k->rules, rejected_ok, ok != NULL, err);
 }
 
 /* ---- the verdict ---------------------------------------------------------------------------------------- */
-
-/* Files have an end of their own; who stops sources that have none wants to know what they brought. */
-static bool was_interrupted(const struct config *c)
-{
-	bool files = false;
-
-	for (uint32_t i = 0; i < c->nsources; i++)
-		files |= !live_names(c->sources[i]);
-	return files && stop_requested();
-}
 
 static struct run_counts counts(struct pipeline *p)
 {
@@ -227,7 +258,7 @@ static struct run_counts counts(struct pipeline *p)
 	return (struct run_counts){
 		.lines = a.total.lines, .requests = a.total.requests, .merged = a.total.merged, .other = a.total.other,
 		.rejected = a.total.rejected, .spans = a.total.spans, .truncated = a.total.truncated,
-		.invalid_contexts = a.total.invalid_contexts,
+		.invalid_contexts = a.total.invalid_contexts, .lost = pipeline_lost(p),
 	};
 }
 
@@ -241,7 +272,7 @@ static int judge(struct onlooker *o, struct pipeline *p, int code)
 	struct check *k = (struct check *)o;
 	struct run_counts run = counts(p);
 	struct buf sample = { .max = SAMPLE_MAX };
-	struct results r = { .interrupted = was_interrupted(k->c), .when_s = k->when_s, .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
+	struct results r = { .interrupted = pipeline_interrupted(p), .unreadable = pipeline_unreadable(p), .when_s = k->when_s, .elapsed_s = (double)(clock_ms() - k->began_ms) / 1e3,
 			     .colour = k->c->export.colour, .width = k->c->export.width, .version = HASPAN_VERSION };
 
 	pipeline_rejected(p, &sample);

@@ -538,6 +538,14 @@ static bool nobody_takes(const struct pipeline *p)
 	return p->nsinks > 0;
 }
 
+/* What the kernel loses from now on would not have been read. */
+static bool end_live(struct pipeline *p)
+{
+	p->live_ended = true;
+	p->lost = live_lost(p->live);
+	return false;
+}
+
 /*
  * From the sources without an end: true when there is a block. An empty one, when the time has come for requests that
  * wait for more lines.
@@ -549,8 +557,7 @@ static bool fill_live(struct pipeline *p, struct block *b)
 
 	/* What has arrived may come again, to whom it is sent next; what is read now would be lost. */
 	if (nobody_takes(p)) {
-		p->live_ended = true;
-		return false;
+		return end_live(p);
 	}
 	switch (live_fill(p->live, b, wait_ms)) {
 	case LIVE_BLOCK:
@@ -558,8 +565,7 @@ static bool fill_live(struct pipeline *p, struct block *b)
 	case LIVE_NOTHING:
 		return p->open && !files;
 	default:
-		p->live_ended = true;
-		return false;
+		return end_live(p);
 	}
 }
 
@@ -593,6 +599,7 @@ static bool fill_files(struct pipeline *p, struct block *b)
 	case FILL_LATER:
 		return false;
 	case FILL_END:
+		p->cut_short |= stop_requested();
 		break;
 	}
 	p->files_before += source_bytes(p->source);

@@ -115,6 +115,16 @@ bool pipeline_reload(struct pipeline *p, const struct config *c, struct err *err
 /* The accounting identity on stderr (haspan(1)); any thread, any time. */
 void pipeline_summary(struct pipeline *p);
 
+/*
+ * After pipeline_run. Was it stopped before it had read all of the files, and of the other sources that have an end? And
+ * was there something in its input that could not be read?
+ */
+bool pipeline_interrupted(const struct pipeline *p);
+bool pipeline_unreadable(const struct pipeline *p);
+
+/* Datagrams that were lost before they could be read, up to the end of reading. After pipeline_run. */
+uint64_t pipeline_lost(const struct pipeline *p);
+
 /* 0, or the highest exit code that what happened asks for. After pipeline_run. */
 int pipeline_exit_code(struct pipeline *p);
 

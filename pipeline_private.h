@@ -100,6 +100,8 @@ struct pipeline {
 	_Atomic bool disabled[SOURCES_MAX];
 	struct live *live;		/* sources without an end, or NULL */
 	bool live_ended;
+	uint64_t lost;			/* datagrams, by then */
+	bool cut_short;			/* a stop was asked for within a file */
 	struct source *source;		/* the file that is being read */
 	_Atomic uint32_t next_source;
 	uint64_t next_seq;

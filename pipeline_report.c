@@ -181,6 +181,25 @@ static void hint(const struct pipeline *p)
 	buf_free(&shown);
 }
 
+bool pipeline_interrupted(const struct pipeline *p)
+{
+	bool files = p->cut_short || p->source;
+
+	for (uint32_t i = p->next_source; i < p->nsources; i++)
+		files |= !live_names(slice_str(p->uri[i]));
+	return stop_requested() && (files || (p->live && live_unfinished(p->live)));
+}
+
+bool pipeline_unreadable(const struct pipeline *p)
+{
+	return (p->err && p->err->code != EXIT_DONE) || (p->live && live_failed(p->live) != EXIT_DONE);
+}
+
+uint64_t pipeline_lost(const struct pipeline *p)
+{
+	return p->lost;
+}
+
 /* Who keeps some wants no others, and the sampler lets them all go. */
 static void hint_keep(const struct pipeline *p)
 {

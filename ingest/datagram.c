@@ -257,6 +257,14 @@ static void datagram_metrics(struct port *p, struct metrics *m)
 	}
 }
 
+static uint64_t datagram_lost(struct port *p)
+{
+	struct datagrams *d = (struct datagrams *)p;
+	uint32_t more;
+
+	return d->udp && d->fd >= 0 ? count_drops(d, &more) : d->drops;
+}
+
 static void remove_path(struct datagrams *d)
 {
 	struct stat st;
@@ -287,6 +295,7 @@ static const struct port_ops datagram_ops = {
 	.fill = datagram_fill,
 	.tick = datagram_tick,
 	.metrics = datagram_metrics,
+	.lost = datagram_lost,
 	.close = datagram_close,
 };
 

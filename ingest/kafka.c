@@ -269,6 +269,13 @@ static void kafka_progress(struct port *p, uint64_t *done, uint64_t *total)
 	*total += k->total;
 }
 
+static bool kafka_unfinished(struct port *p)
+{
+	const struct kafka_source *k = (const struct kafka_source *)p;
+
+	return k->range && !k->over;
+}
+
 /* ---- the end ----------------------------------------------------------------------------------------- */
 
 static void drop_held(struct kafka_source *k)
@@ -336,6 +343,7 @@ const struct port_ops kafka_ops = {
 	.acknowledge = kafka_acknowledge,
 	.keep = kafka_keep,
 	.progress = kafka_progress,
+	.unfinished = kafka_unfinished,
 	.metrics = kafka_metrics,
 	.stop = kafka_stop,
 	.close = kafka_close,

@@ -546,6 +546,24 @@ bool live_progress(struct live *l, uint64_t *done, uint64_t *total)
 	return *total > 0;
 }
 
+bool live_unfinished(const struct live *l)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < l->nsources; i++)
+		found |= l->source[i]->ops->unfinished && l->source[i]->ops->unfinished(l->source[i]);
+	return found;
+}
+
+uint64_t live_lost(struct live *l)
+{
+	uint64_t all = 0;
+
+	for (uint32_t i = 0; i < l->nsources; i++)
+		all += l->source[i]->ops->lost ? l->source[i]->ops->lost(l->source[i]) : 0;
+	return all;
+}
+
 void live_keep(struct live *l, bool last)
 {
 	for (uint32_t i = 0; i < l->nsources; i++)

@@ -78,6 +78,12 @@ enum exit_code live_failed(const struct live *l);
 /* How far the sources are that have an end: false when none has. In the sources' own units, all together; any thread. */
 bool live_progress(struct live *l, uint64_t *done, uint64_t *total);
 
+/* Is there a source that has an end, and has not come to it? When nobody fills any more. */
+bool live_unfinished(const struct live *l);
+
+/* Datagrams that were lost before they could be read; any thread. */
+uint64_t live_lost(struct live *l);
+
 /*
  * Do not read this source, or read it again, from the next live_fill on; any thread. What arrives waits in the kernel, and
  * is dropped there when it is a datagram. false: no such source.

@@ -39,6 +39,10 @@ struct port_ops {
 	void (*keep)(struct port *p, bool last);
 	/* May be NULL. Add what it has read, and what there is, of a source that has an end; any thread. */
 	void (*progress)(struct port *p, uint64_t *done, uint64_t *total);
+	/* May be NULL. It has an end, and there is more up to that. When nobody fills any more. */
+	bool (*unfinished)(struct port *p);
+	/* May be NULL. As live_lost. */
+	uint64_t (*lost)(struct port *p);
 	/* May be NULL. As live_reload. */
 	bool (*reload)(struct port *p, struct err *err);
 	/* May be NULL. Add this port's numbers, by any thread: read atomics only. Not called for connections. */

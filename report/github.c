@@ -71,7 +71,7 @@ static void annotation(struct buf *out, const struct result *v)
 static void total(struct buf *out, const struct results *r)
 {
 	buf_printf(out, "::%s title=haspan check::%s%s: ", r->passed ? "notice" : "error",
-		   r->passed ? "passed" : "failed", r->interrupted ? ", interrupted" : "");
+		   r->passed ? "passed" : "failed", r->interrupted ? ", interrupted" : r->unreadable ? ", input unreadable" : "");
 	result_value(out, UNIT_REQUESTS, (double)r->requests);
 	buf_lit(out, " of ");
 	result_value(out, UNIT_LINES, (double)r->lines);

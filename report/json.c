@@ -110,11 +110,14 @@ static void head(struct buf *out, const struct results *r)
 	flag(out, "passed", r->passed);
 	buf_char(out, ',');
 	flag(out, "interrupted", r->interrupted);
+	buf_char(out, ',');
+	flag(out, "unreadable", r->unreadable);
 	count(out, "lines", r->lines);
 	count(out, "requests", r->requests);
 	count(out, "merged", r->merged);
 	count(out, "other", r->other);
 	count(out, "rejected", r->rejected);
+	count(out, "lost", r->lost);
 	count(out, "spans", r->spans);
 	buf_printf(out, ",\"elapsed_s\":%.3f", r->elapsed_s);
 	count(out, "rules", r->rules);

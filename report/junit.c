@@ -188,11 +188,11 @@ static void suite_close(struct junit *j)
 }
 
 /* No rule says that not all was read: a test case of its own does. */
-static void interrupted(struct junit *j, uint32_t id)
+static void incomplete(struct junit *j, uint32_t id)
 {
-	static const struct result v = {
+	const struct result v = {
 		.name = { "all was read", 12 }, .text = { "the whole capture", 17 }, .severity = SEVERITY_ERROR,
-		.verdict = RESULT_ERROR, .why = { "interrupted: this is what was read until then", 45 },
+		.verdict = RESULT_ERROR, .why = slice_str(result_incomplete(j->r)),
 	};
 
 	suite_open(j, &(struct suite){ .to = 1, .errors = 1 }, id);
@@ -214,8 +214,8 @@ void report_junit(FILE *out, const struct results *r)
 			test_case(&j, &r->v[at]);
 		suite_close(&j);
 	}
-	if (r->interrupted)
-		interrupted(&j, id);
+	if (result_incomplete(r))
+		incomplete(&j, id);
 	buf_lit(&j.text, "</testsuites>\n");
 	flush(&j);
 	buf_free(&j.text);

@@ -266,14 +266,16 @@ static void put_total(struct people *p)
 	style(p, r->passed ? STYLE_GREEN : STYLE_RED);
 	buf_slice(&p->text, r->passed ? SLICE("PASSED") : SLICE("FAILED"));
 	style(p, STYLE_NONE);
-	if (r->interrupted)
-		buf_lit(&p->text, "  interrupted: this is what was read until then");
+	if (result_incomplete(r))
+		buf_printf(&p->text, "  %s", result_incomplete(r));
 	buf_lit(&p->text, "  ");
 	result_value(&p->text, UNIT_REQUESTS, (double)r->requests);
 	buf_lit(&p->text, " of ");
 	result_value(&p->text, UNIT_LINES, (double)r->lines);
 	if (r->rejected)
 		buf_printf(&p->text, ", %" PRIu64 " not understood", r->rejected);
+	if (r->lost)
+		buf_printf(&p->text, ", %" PRIu64 " lost", r->lost);
 	buf_printf(&p->text, "; %u passed, %u failed", r->count[RESULT_PASSED], r->broken);
 	if (said[SEVERITY_WARNING])
 		buf_printf(&p->text, ", %u warned", said[SEVERITY_WARNING]);

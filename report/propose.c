@@ -164,7 +164,7 @@ void propose_rules(FILE *out, const struct results *r)
 
 	fprintf(out, "# Proposed by haspan %s from %" PRIu64 " requests of %" PRIu64 " lines%s: times may become half as long again,\n"
 		     "# shares twice as large. Names, severities ([warning], [note]) and limits are yours to change.\n\n",
-		r->version, r->requests, r->lines, r->interrupted ? ", not all there are" : "");
+		r->version, r->requests, r->lines, result_incomplete(r) ? ", not all there are" : "");
 	if (r->requests == 0) {
 		fputs("# There is no request to learn from.\n", out);
 		return;

@@ -64,6 +64,12 @@ void result_value(struct buf *out, enum unit unit, double value)
 	}
 }
 
+const char *result_incomplete(const struct results *r)
+{
+	return r->interrupted ? "interrupted: this is what was read until then" :
+	       r->unreadable ? "not all of the input could be read: this is what was found in the rest" : NULL;
+}
+
 void result_measured(struct buf *out, const struct result *v)
 {
 	if (v->error > 0)

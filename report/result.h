@@ -75,7 +75,8 @@ struct results {
 	uint32_t broken;		/* results that fail the check: not passed, and of severity error */
 	bool passed;			/* none is, and all was read */
 	bool interrupted;		/* by the user: this is what was found until then */
-	uint64_t lines, requests, merged, other, rejected, spans;
+	bool unreadable;		/* damaged or gone is some of the input: this is what was found in the rest */
+	uint64_t lines, requests, merged, other, rejected, spans, lost;
 	double elapsed_s;
 	int64_t when_s;			/* it began; since 1970 */
 	struct slice sample;		/* the first line that was not understood, cut; empty: none */
@@ -96,6 +97,9 @@ void result_measured(struct buf *out, const struct result *v);
 
 /* "orders are quick: /orders/{id}": a rule's name, and its group where it has groups. */
 void result_name(struct buf *out, const struct result *v);
+
+/* Why a run that has not seen all of its input is no verdict on it; NULL: it has. */
+const char *result_incomplete(const struct results *r);
 
 /* `tree` without codes for colours. */
 void result_plain(struct buf *out, struct slice tree);

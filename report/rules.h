@@ -36,6 +36,12 @@ bool ruleset_add(struct ruleset *s, struct slice text, const char *path, struct 
 bool ruleset_add_file(struct ruleset *s, const char *path, struct err *err);
 
 /*
+ * A source takes datagrams, which the kernel drops when nobody reads them in time: where no rule is about `lost`, one of
+ * haspan's own allows none. Before ruleset_close.
+ */
+void ruleset_lossy(struct ruleset *s);
+
+/*
  * There are no more rules. `rejected_ok`: so many lines may not be understood. Where `said`, or no rule is about that
  * itself, haspan's own rule sees to it. false: `err` filled (two rules have one name; there is none).
  */
@@ -46,7 +52,7 @@ struct watcher *ruleset_watcher(struct ruleset *s);
 
 /* What the run counted; `results` begins with these. */
 struct run_counts {
-	uint64_t lines, requests, merged, other, rejected, spans, truncated, invalid_contexts;
+	uint64_t lines, requests, merged, other, rejected, spans, truncated, invalid_contexts, lost;
 };
 
 /*

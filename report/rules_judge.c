@@ -47,7 +47,7 @@ static void say_limit(struct judge *j, const struct check_rule *r, const struct 
 		buf_lit(&j->text, ", which it must not be");
 	else
 		buf_printf(&j->text, ", not %s %.*s", v->op, (int)limit.len, limit.p);
-	if (r->op != COMPARE_NE && v->value != v->limit && v->error == 0 &&
+	if (r->op != COMPARE_NE && v->value != v->limit &&
 	    slice_eq(slice_of(value.p, value.len), slice_of(limit.p, limit.len)))
 		buf_printf(&j->text, " (exactly: %.12g, not %.12g)", v->value * scale, v->limit * scale);
 	buf_free(&value);
@@ -365,6 +365,7 @@ void ruleset_judge(struct ruleset *s, const struct run_counts *run, struct resul
 		judge_rule(&j, i);
 	judge_choice(&j);
 	out->v = j.v;
-	out->passed = out->broken == 0 && !out->interrupted;
+	out->lost = run->lost;
+	out->passed = out->broken == 0 && !out->interrupted && !out->unreadable;
 	buf_free(&j.text);
 }

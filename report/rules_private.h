@@ -104,6 +104,7 @@ struct ruleset {
 	uint32_t n, cap;
 	uint32_t files;
 	const char *file;			/* the last of them; lent */
+	bool lossy;				/* a source may lose lines */
 	uint32_t nmemos;
 	uint32_t ngrouped, groups_each;
 	struct rules_part *total;		/* all parts that have been joined; NULL: none */

@@ -185,7 +185,7 @@ static const struct { const char *name; enum measure measure; uint32_t ppm; } me
 
 #define RUN_COUNTER(name) { #name, offsetof(struct run_counts, name), UNIT_LINES }
 static const struct { const char *name; size_t at; enum unit unit; } counters[] = {
-	RUN_COUNTER(lines), RUN_COUNTER(merged), RUN_COUNTER(other), RUN_COUNTER(rejected),
+	RUN_COUNTER(lines), RUN_COUNTER(merged), RUN_COUNTER(other), RUN_COUNTER(rejected), RUN_COUNTER(lost),
 	{ "requests", offsetof(struct run_counts, requests), UNIT_REQUESTS },
 	{ "truncated", offsetof(struct run_counts, truncated), UNIT_REQUESTS },
 	{ "invalid_contexts", offsetof(struct run_counts, invalid_contexts), UNIT_NUMBER },
@@ -705,19 +705,29 @@ static bool names_differ(struct ruleset *s, struct err *err)
 	return err->code == EXIT_DONE;
 }
 
-static bool own_rule(struct ruleset *s, uint64_t rejected_ok, struct err *err)
+/* Is a rule about this counter of the run, whatever it says? */
+static bool is_spoken_of(const struct ruleset *s, size_t counter)
+{
+	bool spoken = false;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		spoken |= s->rule[i].subject == ABOUT_RUN && s->rule[i].counter == counter;
+	return spoken;
+}
+
+/* haspan's own: `measured`, which is `counter`, up to `most`. */
+static bool own_rule(struct ruleset *s, const char *name, const char *measured, size_t counter, uint64_t most)
 {
 	struct check_rule *r = rule_new(s);
 	char text[40];
 	int n;
 
 	if (!r)
-		return err_set(err, EXIT_CONFIG, "out of memory");
-	*r = (struct check_rule){ .name = SLICE("rejected lines"), .severity = SEVERITY_ERROR, .may_be_empty = true,
-				  .subject = ABOUT_RUN, .measured = SLICE("rejected"), .op = COMPARE_LE, .unit = UNIT_LINES,
-				  .counter = offsetof(struct run_counts, rejected),
-				  .limit = (__int128)rejected_ok * LIMIT_SCALE };
-	n = snprintf(text, sizeof(text), "rejected <= %" PRIu64, rejected_ok);
+		return false;
+	*r = (struct check_rule){ .name = slice_str(name), .severity = SEVERITY_ERROR, .may_be_empty = true,
+				  .subject = ABOUT_RUN, .measured = slice_str(measured), .op = COMPARE_LE, .unit = UNIT_LINES,
+				  .counter = counter, .limit = (__int128)most * LIMIT_SCALE };
+	n = snprintf(text, sizeof(text), "%s <= %" PRIu64, measured, most);
 	r->text = arena_copy(s->arena, slice_of(text, (size_t)n));
 	s->n++;
 	return true;
@@ -741,17 +751,21 @@ static void share_worst(struct ruleset *s)
 	}
 }
 
+void ruleset_lossy(struct ruleset *s)
+{
+	s->lossy = true;
+}
+
 bool ruleset_close(struct ruleset *s, uint64_t rejected_ok, bool said, struct err *err)
 {
-	bool spoken = false;
+	const size_t rejected = offsetof(struct run_counts, rejected), lost = offsetof(struct run_counts, lost);
 
 	if (s->n == 0 && s->files)
 		return err_set(err, EXIT_CONFIG, s->files > 1 ? "there is no rule in the rules files" : "there is no rule in it") ||
 		       err_where(err, "%s", s->file);
-	for (uint32_t i = 0; i < s->n; i++)
-		spoken |= s->rule[i].subject == ABOUT_RUN && s->rule[i].counter == offsetof(struct run_counts, rejected);
-	if ((said || !spoken) && !own_rule(s, rejected_ok, err))
-		return false;
+	if (((said || !is_spoken_of(s, rejected)) && !own_rule(s, "rejected lines", "rejected", rejected, rejected_ok)) ||
+	    (s->lossy && !is_spoken_of(s, lost) && !own_rule(s, "lost datagrams", "lost", lost, 0)))
+		return err_set(err, EXIT_CONFIG, "out of memory");
 	s->groups_each = s->ngrouped ? RULE_GROUPS_ALL / s->ngrouped : 0;
 	if (s->groups_each < RULE_GROUPS_LEAST)
 		s->groups_each = RULE_GROUPS_LEAST;

@@ -165,9 +165,9 @@ void report_sarif(FILE *out, const struct results *r)
 	json_pair(&b, "version", slice_str(r->version));
 	buf_lit(&b, ",\"rules\":[");
 	put_rules(&b, out, r);
-	/* An interrupted run has not looked at everything: consumers must not take alerts for settled. */
+	/* Such a run has not looked at everything: consumers must not take alerts for settled. */
 	buf_printf(&b, "]}},\n\"invocations\":[{\"executionSuccessful\":%s}],\"properties\":{\"passed\":%s,",
-		   r->interrupted ? "false" : "true", r->passed ? "true" : "false");
+		   result_incomplete(r) ? "false" : "true", r->passed ? "true" : "false");
 	buf_printf(&b, "\"lines\":%" PRIu64 ",\"requests\":%" PRIu64, r->lines, r->requests);
 	buf_printf(&b, ",\"rejected\":%" PRIu64 ",\"spans\":%" PRIu64 "},\n", r->rejected, r->spans);
 	buf_lit(&b, "\"results\":[");

@@ -6,7 +6,9 @@
 A capture full of what would break out of XML, JSON, a terminal or a workflow command is inert in each, and each says
 what the JSON output says. tests/schemas/junit-10.xsd is that of Jenkins' xUnit plugin (MIT, as it says itself).
 """
+import gzip
 import json
+import lzma
 import os
 import re
 import signal
@@ -347,11 +349,32 @@ def an_interrupt_is_in_every_output(folder):
     expect(github(found['github'])[-1][2].startswith('failed, interrupted: '), found['github'])
 
 
+def unreadable_input_is_in_every_output(folder):
+    """What holds for the rest is no verdict"""
+    with open(os.path.join(folder, 'log'), 'wb') as f:
+        f.write(LINE % (1, 2, b'api', 12, 13, 200, b'x', b'/a') * 3)
+    for name, pack, cut in (('a.xz', lzma.compress, b'garbage behind it'), ('b.gz', gzip.compress, -5)):
+        with open(os.path.join(folder, 'log'), 'rb') as f:
+            packed = pack(f.read())
+        with open(os.path.join(folder, name), 'wb') as f:
+            f.write(packed + cut if isinstance(cut, bytes) else packed[:cut])
+        with open(os.path.join(folder, 'good.rules'), 'w', encoding='utf-8') as f:
+            f.write('held: status < 600\n')
+        found = check(folder, '--rules', 'good.rules', 'log', name, code=4)
+        result = json.loads(found['json'])
+        expect(not result['passed'] and result['unreadable'] and not result['interrupted'], name, found['json'])
+        expect(result['verdicts']['passed'] == len(result['results']), name, found['json'])
+        expect(junit(found['junit'])['all was read'][0] == 'error', junit(found['junit']))
+        expect(sarif(found['sarif'])['invocations'] == [{'executionSuccessful': False}], found['sarif'])
+        expect(github(found['github'])[-1][2].startswith('failed, input unreadable: '), found['github'])
+        expect(b'FAILED  not all of the input could be read' in found['people'], found['people'])
+
+
 def main():
     global passed, failed
     tests = [hostile_text_is_inert_in_every_output, junit_says_what_json_says, sarif_says_what_json_says,
              annotations_say_what_json_says, what_holds_is_said_too, names_of_files_are_escaped,
-             a_baseline_is_in_every_output, an_interrupt_is_in_every_output,
+             a_baseline_is_in_every_output, an_interrupt_is_in_every_output, unreadable_input_is_in_every_output,
              mistakes_in_a_baseline_show_their_place]
     for test in tests:
         if sys.argv[1:] and not any(part in test.__name__ for part in sys.argv[1:]):

@@ -15,13 +15,14 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import unicodedata
 
-from lab import ENV, HASPAN, ROOT, Failure, expect
+from lab import ENV, HASPAN, ROOT, Failure, expect, free_port
 
 CASES = sorted(glob.glob(os.path.join(ROOT, "samples/check/*/")))
 LOG = os.path.join(ROOT, "samples/demo/haproxy.log")
@@ -469,6 +470,116 @@ def an_interrupt_shows_what_was_found():
     expect(found["results"][0]["verdict"] == "passed" and found["requests"] > 0, out[:300])
 
 
+def settings(folder):
+    """No output takes the place of what configures the run, in a folder or on standard input neither"""
+    cfg, rules, formats = (os.path.join(folder, name) for name in ("c.d/a.cfg", "r", "formats"))
+    os.mkdir(os.path.dirname(cfg))
+    for path, text in ((rules, "status < 600\n"), (cfg, "frontend f\n mode http\n option httplog\n"), (formats, "# mine\n%ci %t %ST %Ta\n")):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        with open(rules, "rb") as stdin:
+            words = {cfg: ["--haproxy-cfg", os.path.dirname(cfg)], rules: [], formats: ["--format", formats]}[path]
+            done = subprocess.run([HASPAN, "check", "--rules", "-", "-o", "json=" + path, *words, LOG], stdin=stdin, env=ENV,
+                                  capture_output=True, timeout=60)
+        expect(b"is being read" in exits(done, 2).stderr, path, done.stderr.decode())
+        with open(path, encoding="utf-8") as f:
+            expect(f.read() == text, path)
+
+
+def a_stop_behind_the_end_is_none():
+    """All is read, and the export waits: SIGTERM interrupts no verdict"""
+    with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder, socket.create_server(("127.0.0.1", 0)) as hung:
+        path = os.path.join(folder, "rules")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("status < 600\n")
+        process = subprocess.Popen([HASPAN, "check", "-o", "json", "--rules", path, "--drain-timeout", "1s", "--to",
+                                    f"http://127.0.0.1:{hung.getsockname()[1]}", LOG], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL, env=ENV)
+        hung.settimeout(60)
+        with hung.accept()[0] as asks:                  # the spans are on their way: the log is read by then
+            asks.recv(100)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            out = process.communicate(timeout=60)[0]
+    found = json.loads(out)
+    expect(process.returncode == 5 and found["passed"] and not found["interrupted"], process.returncode, out[:300])
+
+
+def listener(pid):
+    """The port on which it listens"""
+    mine = set()
+    for fd in glob.glob(f"/proc/{pid}/fd/*"):
+        with contextlib.suppress(OSError):
+            mine.add(os.readlink(fd))
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [row.split() for row in list(f)[1:]]
+    return next((int(r[1].split(":")[1], 16) for r in rows if r[3] == "0A" and f"socket:[{r[9]}]" in mine), None)
+
+
+def a_range_of_kafka_is_interrupted():
+    """It has an end: who stops before that gets no verdict. The broker is librdkafka's mock, in a haspan that serves it alone"""
+    broker = subprocess.Popen([HASPAN, "--to", "null", "--from", "kafka://127.0.0.1:1/t1?group=g&test.mock.num.brokers=1"],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV)
+    try:
+        deadline = time.monotonic() + 30
+        while not (port := listener(broker.pid)):
+            expect(broker.poll() is None and time.monotonic() < deadline, "no mock broker")
+            time.sleep(0.05)
+        with open(LOG, "rb") as f:
+            log = f.read() * 2000
+        topic = f"kafka://127.0.0.1:{port}/t1"
+        subprocess.run([HASPAN, "--to", topic + "?encoding=raw"], input=log, capture_output=True, env=ENV, timeout=60, check=True)
+        found, done = results("--from", topic + "?until=end", rules="status < 600")
+        expect(done.returncode == 0 and found["passed"] and not found["interrupted"], done.stdout[:300])
+        with tempfile.NamedTemporaryFile(mode="w") as rules:
+            rules.write("status < 600\n")
+            rules.flush()
+            process = subprocess.Popen([HASPAN, "check", "-o", "json", "--rules", rules.name, "--rate", "10", "--from",
+                                        topic + "?until=end"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+            while b"sends nothing" not in process.stderr.readline():
+                expect(process.poll() is None, "it has ended")
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            out = process.communicate(timeout=60)[0]
+    finally:
+        broker.kill()
+        broker.wait()
+    found = json.loads(out)
+    expect(process.returncode == 1 and found["interrupted"] and not found["passed"], process.returncode, out[:300])
+
+
+def lost_datagrams_fail():
+    """What the kernel dropped is in the results; a rule of one's own may allow it"""
+    with open(LOG, "rb") as f:
+        line = f.readline()
+    for rules, code in (("status < 600", 1), ("status < 600\nlost >= 1", 0)):
+        with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder, \
+             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            path, port = os.path.join(folder, "rules"), free_port()
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(rules + "\n")
+            words = ["-o", "json", "-o", "people=" + os.path.join(folder, "p"), "--rules", path, "--from",
+                     f"udp://127.0.0.1:{port}?rcvbuf=2K"]
+            process = subprocess.Popen([HASPAN, "check", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+            while b"listens on" not in process.stderr.readline():
+                expect(process.poll() is None, "it has ended")
+            process.send_signal(signal.SIGSTOP)
+            os.waitpid(process.pid, os.WUNTRACED)       # from here on nobody reads
+            for _ in range(300):
+                out.sendto(line, ("127.0.0.1", port))
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[0]
+            with open(os.path.join(folder, "p"), encoding="utf-8") as f:
+                people = f.read()
+        found = json.loads(said)
+        expect(process.returncode == code and found["passed"] == (code == 0) and not found["interrupted"], said)
+        expect(found["lost"] > 200 and found["lost"] + found["lines"] == 300, said)
+        expect(f", {found['lost']} lost;" in people, people)
+        own = [r for r in found["results"] if r["name"] == "lost datagrams"]
+        expect([r["verdict"] for r in own] == (["failed"] if code else []), said)
+
+
 def outputs_go_where_they_are_told():
     """Several at once, each into its file; a full disk is exit 5"""
     with tempfile.TemporaryDirectory(prefix="haspan-check-") as folder:
@@ -485,8 +596,12 @@ def outputs_go_where_they_are_told():
         exits(check("-o", "json=" + log, os.path.join(folder, "l*"), rules="status < 600"), 2)
         exits(check("-o", "json=" + log, "--rules", log, LOG), 2)
         exits(check("-o", "json=" + a, "-o", "people=" + a, LOG, rules="status < 600"), 2)
+        for words in (["--from", "follow:" + log], ["--from", "follow:" + log + "?start=end"], ["--baseline", "file:" + log, LOG],
+                      ["--baseline", os.path.join(folder, "l*"), LOG], ["--to", "file:" + log, LOG], ["--rejects", log, LOG]):
+            exits(check("-o", "json=" + log, *words, rules="status < 600"), 2)
         with open(log, "rb") as f, open(LOG, "rb") as g:
             expect(f.read() == g.read(), "the capture is gone")
+        settings(folder)
         # a mistake in the rules leaves no verdict of an earlier run
         exits(check("-o", "json=" + b, LOG, rules="stats < 600"), 3)
         expect(os.path.getsize(b) == 0, "an old verdict")
@@ -546,14 +661,13 @@ def why_it_fails_helps():
         expect(b"no --route" not in said, said)
 
 
-TESTS = [why_it_fails_helps, folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts,
-         a_mistake_shows_its_place, rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing,
-         an_empty_capture_fails, sampling_hides_nothing, long_groups_stay_apart, numbers_are_what_they_are,
-         proposed_rules_hold, ten_thousand_rules_load_in_a_second, quantiles_are_judged_exactly, slips_are_refused,
-         sentences_say_something, few_requests_teach_nothing, a_check_of_a_socket_says_what_comes,
-         hostile_captures_are_inert, no_command_reaches_a_runner,
-         colours_are_for_terminals,
-         an_interrupt_shows_what_was_found, outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
+TESTS = [why_it_fails_helps, folders_say_what_they_said, any_number_of_threads_finds_the_same, exit_codes_are_the_contracts, a_mistake_shows_its_place,
+         rejected_lines_fail_unless_allowed, a_stopped_pattern_passes_nothing, an_empty_capture_fails, sampling_hides_nothing,
+         long_groups_stay_apart, numbers_are_what_they_are, no_command_reaches_a_runner, proposed_rules_hold,
+         ten_thousand_rules_load_in_a_second, quantiles_are_judged_exactly, slips_are_refused, sentences_say_something,
+         few_requests_teach_nothing, a_check_of_a_socket_says_what_comes, hostile_captures_are_inert, colours_are_for_terminals,
+         an_interrupt_shows_what_was_found, a_stop_behind_the_end_is_none, a_range_of_kafka_is_interrupted, lost_datagrams_fail,
+         outputs_go_where_they_are_told, spans_still_go_where_they_are_sent, memory_is_bounded]
 
 
 def main():
