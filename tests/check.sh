@@ -77,7 +77,8 @@ threads() {
 	python3 tests/dgram.py drops sigterm || return 1
 	python3 tests/follow.py does_not_move copytruncate_while_running || return 1
 	python3 tests/robust.py sigusr1 sigterm || return 1
-	python3 tests/rules.py threads interrupt || return 1
+	# Not with Kafka: librdkafka's threads are begun by C11's thrd_create, which TSan does not see.
+	python3 tests/rules.py threads an_interrupt || return 1
 	python3 tests/http_sink.py --loose --driver "$build/tests/http_driver" several_requests_are_in_flight \
 		a_slow_collector_slows_the_source a_stop_waits_for_what_is_on_its_way one_401_stops_all_connections
 }
